@@ -1,0 +1,320 @@
+"""Factors: the small matrices a term is made of, as kernels and as products see them.
+
+A factor is dense, sparse, or a selection of rows of the identity. Kernels read all three alike, as rows
+stored one after another (`values`, `indices`, `pointers`); products use what suits the kind: BLAS, SciPy's
+sparse product, or indexing.
+"""
+
+from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+import scipy.sparse as sp
+from matjac.layout import NONE, Array
+
+Matrix: TypeAlias = Any  # what scipy and numpy multiply: an ndarray or a csr_array
+
+
+class Factor(ABC):
+    """A matrix whose structure is exact: what it stores is what can be other than zero."""
+
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+
+    #: True where all rows have the same indices, stored once
+    shared: bool = False
+
+    @property
+    @abstractmethod
+    def nnz(self) -> int:
+        """Number of stored entries."""
+
+    @cached_property
+    @abstractmethod
+    def per_row(self) -> int | None:
+        """Entries in every row, or None where rows differ."""
+
+    @cached_property
+    @abstractmethod
+    def pointers(self) -> Array:
+        """Where each row begins in `values`, and the end (int64)."""
+
+    @abstractmethod
+    def values(self, dtype: np.dtype[Any]) -> Array:
+        """The stored entries, row after row."""
+
+    def rows(self, dtype: np.dtype[Any]) -> tuple[Array, Array, int, int]:
+        """The values as `kron_values` takes them: values, pointers (empty where rows are alike), step, length."""
+        if self.per_row is None:
+            return self.values(dtype), self.pointers, 0, 0
+        return self.values(dtype), NONE, self.per_row, self.per_row
+
+    @cached_property
+    @abstractmethod
+    def indices(self) -> Array:
+        """The sorted column of each stored entry (int64); one row's only, where they are `shared`."""
+
+    @property
+    @abstractmethod
+    def matrix(self) -> Matrix:
+        """The factor as NumPy or SciPy would hold it."""
+
+    @cached_property
+    @abstractmethod
+    def T(self) -> "Factor":
+        """The transposed factor."""
+
+    @cached_property
+    @abstractmethod
+    def conj(self) -> "Factor":
+        """The factor's complex conjugate."""
+
+    @abstractmethod
+    def left(self, x: Array) -> Array:
+        """``factor @ x`` on the last two axes of x."""
+
+    @abstractmethod
+    def right(self, x: Array) -> Array:
+        """``x @ factor.T`` on the last two axes of x."""
+
+    @abstractmethod
+    def abs2(self) -> "Factor":
+        """The squared absolute value of each entry."""
+
+    def column_sums(self) -> Array:
+        """The sum of each column."""
+        return self.T.left(np.ones((self.shape[0], 1), dtype=self.dtype))[:, 0]
+
+    def toarray(self) -> Array:
+        """As a dense array."""
+        matrix = self.matrix
+        return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
+
+    def __matmul__(self, other: "Factor") -> "Factor":
+        if isinstance(self, Select) and self.identity:
+            return other
+        if isinstance(other, Select) and other.identity:
+            return self
+        return factor(self.matrix @ other.matrix)
+
+    def same_pattern(self, other: "Factor") -> bool:
+        """Whether both are of one kind and store the same places."""
+        if self is other:
+            return True
+        return type(self) is type(other) and self.shape == other.shape and self._same_places(other)
+
+    @abstractmethod
+    def _same_places(self, other: Any) -> bool:
+        """The same, of two factors of one kind and shape."""
+
+
+class Dense(Factor):
+    """A dense matrix. It keeps its own copy, so that a Jacobian doesn't change with its inputs."""
+
+    shared = True
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+        self.shape = array.shape[0], array.shape[1]
+        self.dtype = array.dtype
+
+    @property
+    def nnz(self) -> int:
+        return self.shape[0] * self.shape[1]
+
+    @cached_property
+    def per_row(self) -> int:
+        return self.shape[1]
+
+    @cached_property
+    def pointers(self) -> Array:
+        return np.arange(self.shape[0] + 1, dtype=np.int64) * self.shape[1]
+
+    def values(self, dtype: np.dtype[Any]) -> Array:
+        return np.ascontiguousarray(self.array, dtype=dtype).reshape(-1)
+
+    @cached_property
+    def indices(self) -> Array:
+        return np.arange(self.shape[1], dtype=np.int64)
+
+    @property
+    def matrix(self) -> Array:
+        return self.array
+
+    @cached_property
+    def T(self) -> "Dense":
+        return Dense(self.array.T)
+
+    def left(self, x: Array) -> Array:
+        return self.array @ x
+
+    def right(self, x: Array) -> Array:
+        return x @ self.array.T
+
+    @cached_property
+    def conj(self) -> "Dense":
+        return Dense(self.array.conj())
+
+    def abs2(self) -> "Dense":
+        return Dense(_abs2(self.array))
+
+    def _same_places(self, other: "Dense") -> bool:
+        return True
+
+
+class Sparse(Factor):
+    """A sparse matrix with a sorted, duplicate-free pattern."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+        self.shape = array.shape
+        self.dtype = array.dtype
+
+    @property
+    def nnz(self) -> int:
+        return int(self.array.nnz)
+
+    @cached_property
+    def per_row(self) -> int | None:
+        counts = np.diff(self.pointers)
+        return int(counts[0]) if counts.size and np.all(counts == counts[0]) else None
+
+    @cached_property
+    def pointers(self) -> Array:
+        return self.array.indptr.astype(np.int64)  # type: ignore[no-any-return]
+
+    def values(self, dtype: np.dtype[Any]) -> Array:
+        return self.array.data.astype(dtype, copy=False)  # type: ignore[no-any-return]
+
+    @cached_property
+    def indices(self) -> Array:
+        return self.array.indices.astype(np.int64)  # type: ignore[no-any-return]
+
+    @property
+    def matrix(self) -> Any:
+        return self.array
+
+    @cached_property
+    def T(self) -> "Sparse":
+        return Sparse(canonical(self.array.T))
+
+    def left(self, x: Array) -> Array:
+        if x.ndim == 2:
+            return self.array @ x  # type: ignore[no-any-return]
+        # SciPy multiplies by one matrix at a time: lay the others beside it
+        flat = np.moveaxis(x, -2, 0)
+        product = self.array @ flat.reshape(flat.shape[0], -1)
+        return np.moveaxis(product.reshape(self.shape[0], *flat.shape[1:]), 0, -2)
+
+    def right(self, x: Array) -> Array:
+        return np.swapaxes(self.left(np.swapaxes(x, -1, -2)), -1, -2)
+
+    @cached_property
+    def conj(self) -> "Sparse":
+        return Sparse(self.array.conj())
+
+    def abs2(self) -> "Sparse":
+        squared = self.array.copy()
+        squared.data = _abs2(squared.data)
+        return Sparse(squared)
+
+    def _same_places(self, other: "Sparse") -> bool:
+        mine, its = self.array, other.array
+        return np.array_equal(mine.indptr, its.indptr) and np.array_equal(mine.indices, its.indices)
+
+
+class Select(Factor):
+    """Rows of the n × n identity: all of them, or those of `index`, in that order."""
+
+    dtype = np.dtype(np.float32)  # ones: they take any other factor's dtype
+
+    def __init__(self, n: int, index: Array | None = None) -> None:
+        self.index = index
+        self.shape = (n if index is None else index.size, n)
+
+    @property
+    def identity(self) -> bool:
+        """Whether it is the whole identity, in its order."""
+        return self.index is None
+
+    @property
+    def nnz(self) -> int:
+        return self.shape[0]
+
+    @cached_property
+    def per_row(self) -> int:
+        return 1
+
+    @cached_property
+    def pointers(self) -> Array:
+        return np.arange(self.shape[0] + 1, dtype=np.int64)
+
+    def values(self, dtype: np.dtype[Any]) -> Array:
+        return np.ones(self.shape[0], dtype=dtype)
+
+    def rows(self, dtype: np.dtype[Any]) -> tuple[Array, Array, int, int]:
+        return np.ones(1, dtype=dtype), NONE, 0, 1  # one 1 for every row
+
+    @cached_property
+    def indices(self) -> Array:
+        return np.arange(self.shape[0], dtype=np.int64) if self.index is None else self.index
+
+    @property
+    def matrix(self) -> Any:
+        return sp.csr_array((self.values(self.dtype), self.indices, self.pointers), shape=self.shape)
+
+    @cached_property
+    def T(self) -> Factor:
+        return self if self.index is None else Sparse(canonical(self.matrix.T))
+
+    def left(self, x: Array) -> Array:
+        return x if self.index is None else x[..., self.index, :]
+
+    def right(self, x: Array) -> Array:
+        return x if self.index is None else x[..., self.index]
+
+    @cached_property
+    def conj(self) -> "Select":
+        return self
+
+    def abs2(self) -> "Select":
+        return self
+
+    def _same_places(self, other: "Select") -> bool:
+        if self.index is None or other.index is None:
+            return self.index is other.index
+        return np.array_equal(self.index, other.index)
+
+
+def factor(matrix: Matrix) -> Factor:
+    """The factor of a dense or a sparse matrix."""
+    return Sparse(canonical(matrix)) if sp.issparse(matrix) else Dense(matrix)
+
+
+def canonical(matrix: Any) -> Any:
+    """A sparse matrix as csr_array, sorted and without duplicates or a change to the caller's own."""
+    result = sp.csr_array(matrix)
+    if not result.has_canonical_format:
+        result = result.copy() if result is matrix or np.shares_memory(result.data, matrix.data) else result
+        result.sum_duplicates()
+    return result
+
+
+def snapshot(array: Array) -> Array:
+    """A C-contiguous copy; an axis that is one entry broadcast stays so, whatever its length."""
+    compact = array[tuple(slice(0, 1) if step == 0 else slice(None) for step in array.strides)]
+    copy = np.array(compact, order="C", copy=True)
+    return copy if copy.shape == array.shape else np.broadcast_to(copy, array.shape)
+
+
+def sandwich(u: Factor, x: Array, w: Factor) -> Array:
+    """``u @ x @ w.T``, multiplied in the order that takes fewer operations."""
+    (a, p), (b, q) = u.shape, w.shape
+    if u.nnz * q + w.nnz * a <= w.nnz * p + u.nnz * b:
+        return w.right(u.left(x))
+    return u.left(w.right(x))
+
+
+def _abs2(values: Array) -> Array:
+    return values.real**2 + values.imag**2 if values.dtype.kind == "c" else values**2

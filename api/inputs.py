@@ -1,0 +1,123 @@
+"""The door: what every public argument is checked by, once, before any work.
+
+A message names the argument, says what came and what was expected.
+"""
+
+import operator
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import scipy.sparse as sp
+from matjac.layout import LAYOUTS, ORDERS, Array, Layout, Order, Shape, size
+
+T = TypeVar("T")
+DIMENSIONS = {0: "a scalar", 1: "a 1-D array", 2: "a 2-D array"}
+
+
+def describe(value: Any) -> str:
+    """What came, in a few words."""
+    if isinstance(value, np.ndarray) or sp.issparse(value):
+        return f"{type(value).__name__} of shape {value.shape} and dtype {value.dtype}"
+    text = repr(value)
+    return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
+
+
+def dtype_of(name: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype matjac computes in: float32, float64, complex64 or complex128."""
+    if dtype.kind in "biu":
+        return np.dtype(np.float64)
+    if dtype == np.float16:
+        return np.dtype(np.float32)
+    native = dtype.newbyteorder("=")
+    if native in (np.float32, np.float64, np.complex64, np.complex128):
+        return native
+    raise TypeError(f"{name}: got dtype {dtype}, expected integers, float32, float64, complex64 or complex128")
+
+
+def numeric(name: str, value: object) -> Array:
+    """An array of one of matjac's dtypes (no copy where `value` is one already)."""
+    if sp.issparse(value) or isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name}: got {describe(value)}, expected a dense array")
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: got {describe(value)}, expected a rectangular array ({error})") from None
+    dtype = dtype_of(name, array.dtype)
+    return array.astype(dtype, copy=False) if array.dtype != dtype else array
+
+
+def array(name: str, value: object, ndim: int) -> Array:
+    """A numeric array with that many dimensions."""
+    result = numeric(name, value)
+    if result.ndim != ndim:
+        raise ValueError(f"{name}: got {result.ndim} dimensions (shape {result.shape}), expected {DIMENSIONS[ndim]}")
+    return result
+
+
+def shaped(name: str, value: object, shape: Shape) -> Array:
+    """A numeric array of exactly that shape."""
+    result = numeric(name, value)
+    if result.shape != shape:
+        raise ValueError(f"{name}: got shape {result.shape}, expected {shape}")
+    return result
+
+
+def count(name: str, value: object) -> int:
+    """A size: an integer that is not negative."""
+    if isinstance(value, (bool, np.bool)):
+        raise TypeError(f"{name}: got {describe(value)}, expected an integer")
+    try:
+        result = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise TypeError(f"{name}: got {describe(value)}, expected an integer") from None
+    if result < 0:
+        raise ValueError(f"{name}: got {result}, expected a size of at least 0")
+    return result
+
+
+def one_of(name: str, value: T, choices: Sequence[T]) -> T:
+    """One of a few words."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{name}: got {value!r}, expected one of {', '.join(map(repr, choices))}")
+    return value
+
+
+def conventions(order: Order, layout: Layout) -> None:
+    """The two keywords that every Jacobian takes."""
+    one_of("order", order, ORDERS)
+    one_of("layout", layout, LAYOUTS)
+
+
+def row_range(start: object, stop: object, rows: int) -> tuple[int, int]:
+    """A range of rows, ``0 <= start <= stop <= rows``."""
+    first, last = count("start", start), count("stop", stop)
+    if not first <= last <= rows:
+        raise ValueError(f"start, stop: got {first}, {last}, expected 0 <= start <= stop <= {rows}")
+    return first, last
+
+
+def vectors(name: str, value: object, length: int, ndim: tuple[int, ...]) -> Array:
+    """What a product takes: a vector (or matrix of columns) whose first axis has that length."""
+    result = numeric(name, value)
+    if result.ndim not in ndim or result.shape[0] != length:
+        wanted = " or ".join(f"({length},)" if n == 1 else f"({length}, k)" for n in ndim)
+        raise ValueError(f"{name}: got shape {result.shape}, expected {wanted}")
+    return result
+
+
+def buffer(name: str, value: object, dtype: np.dtype[Any], length: int) -> Array:
+    """A caller's one-dimensional buffer that is about to be filled."""
+    if not isinstance(value, np.ndarray):
+        raise TypeError(f"{name}: got {describe(value)}, expected a NumPy array")
+    if value.shape != (length,) or value.dtype != dtype:
+        raise ValueError(f"{name}: got {describe(value)}, expected shape ({length},) and dtype {dtype}")
+    if not value.flags.writeable:
+        raise ValueError(f"{name}: got a read-only array, expected one that can be written")
+    return value
+
+
+def same_size(name: str, shape: Shape, expected: Shape) -> None:
+    """Shapes that hold equally many entries."""
+    if size(shape) != size(expected):
+        raise ValueError(f"{name}: got shape {shape}, expected {expected}")

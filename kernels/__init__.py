@@ -1,0 +1,24 @@
+"""Compiled kernels: arrays in, arrays filled.
+
+The contract, for every kernel in this package:
+
+- it takes input arrays, output arrays and a row range ``start, stop``; it fills the entries of those
+  rows, from the beginning of the output arrays, and nothing else;
+- it returns nothing, allocates nothing and checks nothing;
+- it is serial and releases the GIL: whoever calls it splits the rows over threads, streams them in
+  bounded memory, or partitions them over machines;
+- it can be called from a user's own ``numba.njit`` code.
+
+Rows of the Jacobian are pairs ``(i, j)``: row ``i`` of one factor meets row ``j`` of another. Every kernel
+takes that map as three arguments: ``f, g`` list the pairs where they are not empty; otherwise row ``r`` is
+the entry ``divmod(r, n)`` of a matrix with ``n`` columns.
+
+Where rows do not follow one another in the output (another variable's entries stand between them),
+``ptr[r - start]`` says where row ``r`` begins; an empty ``ptr`` says that they do.
+"""
+
+from matjac.kernels.casesplit import casesplit_columns, casesplit_values
+from matjac.kernels.kron import kron_columns, kron_values
+from matjac.kernels.merge import merge_rows
+
+__all__ = ["casesplit_columns", "casesplit_values", "kron_columns", "kron_values", "merge_rows"]

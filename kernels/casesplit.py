@@ -1,0 +1,90 @@
+"""The case split of RᵀR: two terms whose rows interleave.
+
+Row (i, j) of ``dXᵀ·B + A·dX`` (X with q columns, A and B with X's number of rows as their inner size) has
+B's column j at the columns (·, i) of dX and A's row i at the columns (·, j); where i = j they add up.
+With ``a = Bᵀ`` and ``b = A``, both stored row after row, RᵀR is ``a = b = Rᵀ``.
+"""
+
+from typing import Any
+
+import numpy as np
+from matjac.kernels.decorator import kernel
+
+A = Any  # an array; Numba infers the rest
+ONE = np.uint64(1)
+
+
+@kernel
+def casesplit_values(ab: A, shift: int, scale: A, f: A, g: A, n: int, ptr: A, out: A, start: int, stop: int) -> None:
+    """Fill the values of rows ``start:stop``.
+
+    `ab` has the rows of a and, from row `shift` on, those of b (0 where a is b): one array and one loop,
+    for LLVM writes interleaved vectors then, but not for two. `scale` has one entry a row, or one for all.
+    """
+    listed = f.size > 0
+    placed = ptr.size > 0
+    step = 0 if scale.size == 1 else 1
+    # unsigned indices in the inner loops: see kron.py
+    size = np.uint64(ab.shape[1])
+    pos = np.uint64(0)
+    i = 0
+    j = -1
+    if not listed and n > 0:
+        i = start // n
+        j = start - i * n - 1
+    for r in range(start, stop):
+        if listed:
+            i = f[r]
+            j = g[r]
+        else:
+            j += 1
+            if j == n:
+                j = 0
+                i += 1
+        if placed:
+            pos = np.uint64(ptr[r - start])
+        s = scale[r * step]
+        # the smaller of i and j is the first column, and its values are the other one's row
+        lo = np.uint64(j if i <= j else shift + i)
+        hi = np.uint64(shift + i if i <= j else j)
+        if i == j:
+            for k in range(size):
+                out[pos + k] = s * (ab[lo, k] + ab[hi, k])
+            pos += size
+        else:
+            for k in range(size):
+                out[pos + k + k] = s * ab[lo, k]
+                out[pos + k + k + ONE] = s * ab[hi, k]
+            pos += size + size
+
+
+@kernel
+def casesplit_columns(size: int, q: int, f: A, g: A, n: int, ptr: A, out: A, start: int, stop: int) -> None:
+    """Fill the sorted column indices of rows ``start:stop``; the factors have ``size`` columns."""
+    listed = f.size > 0
+    placed = ptr.size > 0
+    i = 0
+    j = 0
+    pos = 0
+    for r in range(start, stop):
+        if listed:
+            i = f[r]
+            j = g[r]
+        else:
+            i = r // n
+            j = r - i * n
+        if placed:
+            pos = ptr[r - start]
+        if i == j:
+            o = out[pos : pos + size]
+            for k in range(size):
+                o[k] = k * q + i
+            pos += size
+        else:
+            lo = min(i, j)
+            hi = max(i, j)
+            o = out[pos : pos + 2 * size]
+            for k in range(size):
+                o[2 * k] = k * q + lo
+                o[2 * k + 1] = k * q + hi
+            pos += 2 * size

@@ -1,0 +1,152 @@
+"""One term: row r of the Jacobian is ``scale[r] * (u[i] ⊗ w[j])``, u and w stored row after row."""
+
+from typing import Any
+
+import numpy as np
+from matjac.kernels.decorator import kernel
+
+A = Any  # an array; Numba infers the rest
+
+# Inner loops index by unsigned integers, and by those alone: a signed index may count from the end, which
+# costs a test an entry and the vector instructions, and a view of a row costs more than a short row.
+ONE = np.uint64(1)
+
+
+@kernel
+def kron_values(
+    u: A,
+    uptr: A,
+    ustep: int,
+    ulen: int,
+    w: A,
+    wptr: A,
+    wstep: int,
+    wlen: int,
+    scale: A,
+    f: A,
+    g: A,
+    n: int,
+    swap: bool,
+    ptr: A,
+    out: A,
+    start: int,
+    stop: int,
+) -> None:
+    """Fill the values of rows ``start:stop``.
+
+    Row ``i`` of the first factor is ``u[uptr[i]:uptr[i + 1]]``, or where ``uptr`` is empty the ``ulen``
+    entries from ``i * ustep`` on; likewise ``w``. ``scale`` has one entry a row, or one for all. ``swap``
+    exchanges the two parts of ``divmod(r, n)``.
+    """
+    listed = f.size > 0
+    placed = ptr.size > 0
+    step = 0 if scale.size == 1 else 1
+    uragged = uptr.size > 0
+    wragged = wptr.size > 0
+    nu = np.uint64(ulen)
+    nw = np.uint64(wlen)
+    i = 0
+    j = 0
+    row = 0
+    col = -1
+    if not listed and n > 0:
+        row = start // n
+        col = start - row * n - 1
+    pos = np.uint64(0)
+    for r in range(start, stop):
+        if listed:
+            i = f[r]
+            j = g[r]
+        else:
+            col += 1
+            if col == n:
+                col = 0
+                row += 1
+            if swap:
+                i = col
+                j = row
+            else:
+                i = row
+                j = col
+        if placed:
+            pos = np.uint64(ptr[r - start])
+        s = scale[r * step]
+        if uragged:
+            at = np.uint64(uptr[i])
+            nu = np.uint64(uptr[i + 1]) - at
+        else:
+            at = np.uint64(i * ustep)
+        if wragged:
+            to = np.uint64(wptr[j])
+            nw = np.uint64(wptr[j + 1]) - to
+        else:
+            to = np.uint64(j * wstep)
+        if nw == ONE:
+            c = s * w[to]
+            for k in range(nu):
+                out[pos + k] = c * u[at + k]
+            pos += nu
+        else:
+            for k in range(nu):
+                c = s * u[at + k]
+                for m in range(nw):
+                    out[pos + m] = c * w[to + m]
+                pos += nw
+
+
+@kernel
+def kron_columns(
+    uidx: A,
+    uptr: A,
+    ushared: bool,
+    widx: A,
+    wptr: A,
+    wshared: bool,
+    q: int,
+    f: A,
+    g: A,
+    n: int,
+    swap: bool,
+    ptr: A,
+    out: A,
+    start: int,
+    stop: int,
+) -> None:
+    """Fill the sorted column indices of rows ``start:stop``: ``uidx * q + widx``.
+
+    Index lists are stored like the values; where ``ushared`` (``wshared``) is true, every row has the
+    same one, stored once.
+    """
+    listed = f.size > 0
+    placed = ptr.size > 0
+    i = 0
+    j = 0
+    pos = 0
+    for r in range(start, stop):
+        if listed:
+            i = f[r]
+            j = g[r]
+        else:
+            i = r // n
+            j = r - i * n
+            if swap:
+                i, j = j, i
+        if placed:
+            pos = ptr[r - start]
+        nu = uptr[i + 1] - uptr[i]
+        nw = wptr[j + 1] - wptr[j]
+        ua = 0 if ushared else uptr[i]
+        wa = 0 if wshared else wptr[j]
+        x = uidx[ua : ua + nu]
+        y = widx[wa : wa + nw]
+        if nw == 1:
+            o = out[pos : pos + nu]
+            for k in range(nu):
+                o[k] = x[k] * q + y[0]
+        else:
+            for k in range(nu):
+                o = out[pos + k * nw : pos + (k + 1) * nw]
+                base = x[k] * q
+                for m in range(nw):
+                    o[m] = base + y[m]
+        pos += nu * nw
