@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
-from matjac.layout import NONE, Array
+from matjac.layout import NONE, Array, size
 
 Matrix: TypeAlias = Any  # what scipy and numpy multiply: an ndarray or a csr_array
 
@@ -49,6 +49,12 @@ class Factor(ABC):
         if self.per_row is None:
             return self.values(dtype), self.pointers, 0, 0
         return self.values(dtype), NONE, self.per_row, self.per_row
+
+    def places(self) -> tuple[Array, Array, int, int]:
+        """The indices as `kron_columns` takes them: indices, pointers (or none), step, length."""
+        if self.per_row is None:
+            return self.indices, self.pointers, 0, 0
+        return self.indices, NONE, 0 if self.shared else self.per_row, self.per_row
 
     @cached_property
     @abstractmethod
@@ -204,7 +210,7 @@ class Sparse(Factor):
             return self.array @ x  # type: ignore[no-any-return]
         # SciPy multiplies by one matrix at a time: lay the others beside it
         flat = np.moveaxis(x, -2, 0)
-        product = self.array @ flat.reshape(flat.shape[0], -1)
+        product = self.array @ flat.reshape(flat.shape[0], size(flat.shape[1:]))
         return np.moveaxis(product.reshape(self.shape[0], *flat.shape[1:]), 0, -2)
 
     def right(self, x: Array) -> Array:
@@ -255,6 +261,9 @@ class Select(Factor):
 
     def rows(self, dtype: np.dtype[Any]) -> tuple[Array, Array, int, int]:
         return np.ones(1, dtype=dtype), NONE, 0, 1  # one 1 for every row
+
+    def places(self) -> tuple[Array, Array, int, int]:
+        return (NONE, NONE, 0, 1) if self.index is None else (self.index, NONE, 1, 1)
 
     @cached_property
     def indices(self) -> Array:

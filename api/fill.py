@@ -84,7 +84,7 @@ class KronFill:
     def _columns_args(self) -> Args:
         u, w, rows = self.term.u, self.term.w, self.term.rows
         return (
-            *(u.indices, u.pointers, u.shared, w.indices, w.pointers, w.shared, w.shape[1]),
+            *(*u.places(), *w.places(), w.shape[1]),
             *(*rows.lists, rows.n, rows.swap),
         )
 

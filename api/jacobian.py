@@ -57,6 +57,9 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
     array([2., 2., 2., 0.])
     """
 
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+
     def __init__(
         self, forward: Sum, out_shape: Shape, in_shape: Shape, order: Order = "C", layout: Layout = "numerator"
     ) -> None:

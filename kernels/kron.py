@@ -98,10 +98,12 @@ def kron_values(
 def kron_columns(
     uidx: A,
     uptr: A,
-    ushared: bool,
+    ustep: int,
+    ulen: int,
     widx: A,
     wptr: A,
-    wshared: bool,
+    wstep: int,
+    wlen: int,
     q: int,
     f: A,
     g: A,
@@ -114,11 +116,16 @@ def kron_columns(
 ) -> None:
     """Fill the sorted column indices of rows ``start:stop``: ``uidx * q + widx``.
 
-    Index lists are stored like the values; where ``ushared`` (``wshared``) is true, every row has the
-    same one, stored once.
+    Index lists are stored like the values; rows of one entry and no list are rows of the identity.
     """
     listed = f.size > 0
     placed = ptr.size > 0
+    uragged = uptr.size > 0
+    wragged = wptr.size > 0
+    uidentity = uidx.size == 0 and ulen == 1
+    widentity = widx.size == 0 and wlen == 1
+    nu = ulen
+    nw = wlen
     i = 0
     j = 0
     pos = 0
@@ -133,20 +140,28 @@ def kron_columns(
                 i, j = j, i
         if placed:
             pos = ptr[r - start]
-        nu = uptr[i + 1] - uptr[i]
-        nw = wptr[j + 1] - wptr[j]
-        ua = 0 if ushared else uptr[i]
-        wa = 0 if wshared else wptr[j]
-        x = uidx[ua : ua + nu]
-        y = widx[wa : wa + nw]
+        at = i * ustep
+        to = j * wstep
+        if uragged:
+            at = uptr[i]
+            nu = uptr[i + 1] - at
+        if wragged:
+            to = wptr[j]
+            nw = wptr[j + 1] - to
         if nw == 1:
-            o = out[pos : pos + nu]
-            for k in range(nu):
-                o[k] = x[k] * q + y[0]
+            column = j if widentity else widx[to]
+            if uidentity:
+                out[pos] = i * q + column
+            else:
+                x = uidx[at : at + nu]
+                o = out[pos : pos + nu]
+                for k in range(nu):
+                    o[k] = x[k] * q + column
         else:
+            y = widx[to : to + nw]
             for k in range(nu):
+                base = (i if uidentity else uidx[at + k]) * q
                 o = out[pos + k * nw : pos + (k + 1) * nw]
-                base = x[k] * q
                 for m in range(nw):
                     o[m] = base + y[m]
         pos += nu * nw

@@ -69,20 +69,51 @@ def merge_rows(
             cursor[t, 4] = wptr[at + 1]
             cursor[t, 5] = table[t, 9] - (wptr[at] if table[t, 10] else wptr[table[t, 8]])
         while True:
+            # the next block, how many terms have it, and where the first of the others comes in
             block = -1
+            other = -1
             active = 0
             only = 0
             for t in range(terms):
                 if cursor[t, 0] < cursor[t, 1]:
                     k = uidx[cursor[t, 0] + cursor[t, 2]]
                     if block < 0 or k < block:
+                        other = block
                         block = k
                         active = 1
                         only = t
                     elif k == block:
                         active += 1
+                    elif other < 0 or k < other:
+                        other = k
             if active == 0:
                 break
+            if active == 1:
+                wa = cursor[only, 3]
+                nw = cursor[only, 4] - wa
+                s = scale[table[only, 3] + r * table[only, 4]]
+                a = cursor[only, 0]
+                end = cursor[only, 1]
+                shift = cursor[only, 2]
+                y = widx[wa + cursor[only, 5] : wa + cursor[only, 5] + nw]
+                x = wval[wa : wa + nw]
+                while a < end and (other < 0 or uidx[a + shift] < other):
+                    if columns.size > 0:
+                        base = uidx[a + shift] * q
+                        for m in range(nw):
+                            columns[pos + m] = base + y[m]
+                    if values.size > 0:
+                        c = s * uval[a]
+                        if nw == 1:
+                            values[pos] = c * x[0]
+                        else:
+                            o = values[pos : pos + nw]
+                            for m in range(nw):
+                                o[m] = c * x[m]
+                    a += 1
+                    pos += nw
+                cursor[only, 0] = a
+                continue
             for t in range(terms):
                 cursor[t, 7] = 0
                 if cursor[t, 0] < cursor[t, 1] and uidx[cursor[t, 0] + cursor[t, 2]] == block:
@@ -91,21 +122,6 @@ def merge_rows(
                     if values.size > 0:
                         coef[t] = scale[table[t, 3] + r * table[t, 4]] * uval[cursor[t, 0]]
                     cursor[t, 0] += 1
-            if active == 1:
-                wa = cursor[only, 3]
-                nw = cursor[only, 4] - wa
-                if columns.size > 0:
-                    y = widx[wa + cursor[only, 5] : wa + cursor[only, 5] + nw]
-                    for m in range(nw):
-                        columns[pos + m] = block * q + y[m]
-                if values.size > 0:
-                    c = coef[only]
-                    x = wval[wa : wa + nw]
-                    o = values[pos : pos + nw]
-                    for m in range(nw):
-                        o[m] = c * x[m]
-                pos += nw
-                continue
             while True:
                 column = -1
                 for t in range(terms):

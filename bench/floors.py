@@ -1,0 +1,25 @@
+"""Floors: the least that any code could do in the same place, with the same threads."""
+
+import numba
+import numpy as np
+from matjac.threads import split
+
+
+@numba.njit(nogil=True)
+def _write(out, start, stop):
+    for k in range(start, stop):
+        out[k] = 1.0
+
+
+def write(out):
+    """Write every entry of an array, in as many threads as a fill of it would take."""
+    split(lambda start, stop: _write(out, start, stop), 0, out.size, out.size)
+
+
+def write_fresh(J):
+    """Write a matrix of J's size into memory that no one has touched: values, indices and row pointers."""
+    index = np.int32 if J.nnz < 2**31 else np.int64
+    parts = np.empty(J.nnz, J.dtype), np.empty(J.nnz, index), np.empty(J.shape[0] + 1, index)
+    for part in parts:
+        write(part)
+    return parts

@@ -1,0 +1,16 @@
+import numba
+import pytest
+from hypothesis import HealthCheck, settings
+
+# compiling a kernel takes seconds, so no example has a deadline
+settings.register_profile(
+    "matjac", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
+settings.load_profile("matjac")
+
+
+@pytest.fixture
+def compiled():
+    """For tests of speed, memory or size that mean nothing in interpreted kernels."""
+    if numba.config.DISABLE_JIT:
+        pytest.skip("kernels are interpreted")

@@ -1,0 +1,41 @@
+"""Every example that a reader may copy: docstrings, and the README's blocks."""
+
+import doctest
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+
+import matjac as mj
+import pytest
+
+OPTIONAL = {"matjac.__main__", "matjac.demo"}
+MODULES = ["matjac"] + [name for _, name, _ in pkgutil.walk_packages(mj.__path__, "matjac.") if name not in OPTIONAL]
+README = Path(__file__).parent.parent / "README.md"
+BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_doctests(name):
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+@pytest.mark.parametrize("name", mj.__all__)
+def test_every_public_name_has_an_example(name):
+    text = getattr(mj, name).__doc__
+    assert ">>> " in text
+    assert not name.startswith("d_") or all(part in text for part in ("Parameters", "Returns", "Raises", "Source:"))
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
+def test_readme_blocks_run(block, capsys):
+    exec(compile(block, "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    for expected in re.findall(r"print\(.*#(?= \()(.*)", block):
+        assert expected.strip() in printed
+    assert "False" not in printed
+
+
+def test_readme_names_every_identity():
+    text = README.read_text()
+    assert not [name for name in mj.__all__ if name.startswith("d_") and f"mj.{name}(" not in text]

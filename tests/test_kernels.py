@@ -1,0 +1,148 @@
+"""The kernels' contract: a row range and nothing else, from Python and from compiled code."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import matjac as mj
+import numba
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matjac import kernels
+from matjac.factors import Dense, Select
+from matjac.fill import CaseSplitFill, MergeFill
+from matjac.terms import Rows, Sum, Term, grid, swapped
+from numpy.testing import assert_allclose, assert_array_equal
+
+NONE = np.empty(0, np.int64)
+
+
+def gram_arguments(R):
+    """What `casesplit_values` takes for RᵀR, before the range."""
+    return np.ascontiguousarray(R.T), 0, np.ones(1), NONE, NONE, R.shape[1], NONE
+
+
+def test_fills_its_rows_and_nothing_else():
+    R = np.random.default_rng(0).standard_normal((3, 4))
+    A = mj.d_gram_dR(R).tocsr()
+    for start, stop in ((0, 16), (0, 0), (3, 7), (15, 16)):
+        first, last = A.indptr[start], A.indptr[stop]
+        out = np.full(A.nnz, np.nan)
+        kernels.casesplit_values(*gram_arguments(R), out, start, stop)
+        assert_array_equal(out[: last - first], A.data[first:last])
+        assert np.isnan(out[last - first :]).all()
+
+
+def test_called_from_a_users_compiled_code(compiled):
+    casesplit_values = kernels.casesplit_values
+
+    @numba.njit
+    def largest(a, shift, scale, f, g, n, ptr, out):
+        casesplit_values(a, shift, scale, f, g, n, ptr, out, 0, n * n)
+        return out.max()
+
+    R = np.random.default_rng(0).standard_normal((3, 4))
+    J = mj.d_gram_dR(R)
+    assert largest(*gram_arguments(R), np.empty(J.nnz)) == J.toarray().max()
+
+
+def random_dense(rng, *shape):
+    return Dense(rng.standard_normal(shape))
+
+
+@st.composite
+def case_splits(draw):
+    """dXᵀ·B + A·dX on random A and B, or RᵀR; whole, or listed and scaled rows of it."""
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    p, n = draw(st.integers(0, 4)), draw(st.integers(0, 4))
+    a = random_dense(rng, n, p)
+    b = a if draw(st.booleans()) else random_dense(rng, n, p)
+    w = Select(n)
+    if draw(st.booleans()):
+        return Sum([swapped(a, w), grid(b, w)])
+    count = draw(st.integers(0, 6)) if n else 0
+    f, g = rng.integers(0, max(n, 1), (2, count))
+    scale = rng.standard_normal(count) if draw(st.booleans()) else None
+    return Sum([Term(a, w, Rows(0, 0, f=g, g=f), scale), Term(b, w, Rows(0, 0, f=f, g=g), scale)])
+
+
+@given(case_splits())
+def test_case_split_is_the_sum_of_its_two_terms(total):
+    rows = total.shape[0]
+    split, merged = CaseSplitFill(total), MergeFill(total)
+    pointers = split.indptr(0, rows)
+    assert_array_equal(pointers, merged.indptr(0, rows))
+    assert split.nnz == merged.nnz == pointers[-1]
+    assert [split.offset(r) for r in range(rows + 1)] == pointers.tolist()
+    columns, values = np.empty((2, 2, split.nnz))
+    for way, filler in enumerate((split, merged)):
+        filler.columns(columns[way], 0, rows)
+        filler.values(values[way], 0, rows)
+    assert_array_equal(*columns)
+    assert_allclose(*values, rtol=1e-15, atol=1e-15)
+
+
+def run(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def test_no_writable_cache_folder(compiled, tmp_path):
+    """An import from a folder that can't be written, by a user whose own cache can't be either."""
+    home = tmp_path / "home"
+    package = tmp_path / "site" / "matjac"
+    shutil.copytree(Path(mj.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    if not (package / "kernels").exists():
+        shutil.copytree(Path(kernels.__file__).parent, package / "kernels")
+    # a file where a folder would be made: root may write anywhere else
+    home.write_text("")
+    (package / "kernels" / "__pycache__").write_text("")
+    code = "import matjac as mj; print(mj.__file__, mj.d_matvec_dA([1.0, 2.0], 2).toarray().sum())"
+    result = run(code, PYTHONPATH=str(tmp_path / "site"), HOME=str(home), XDG_CACHE_HOME=str(home / "cache"))
+    assert result.returncode == 0, result.stderr
+    assert str(package) in result.stdout
+    assert "6.0" in result.stdout
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_threads_survive_a_fork(compiled):
+    code = """
+import os, warnings, numpy as np, matjac as mj
+warnings.simplefilter("ignore")
+J = mj.d_gram_dR(np.ones((50, 200)))
+expected = J.tocsr().data.sum()
+child = os.fork()
+if child == 0:
+    os._exit(0 if J.tocsr().data.sum() == expected else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    result = run(code, MATJAC_NUM_THREADS="2")
+    assert result.stdout.strip() == "0", result.stderr
+
+
+def test_threads_agree_with_one(compiled):
+    code = """
+import numpy as np, matjac as mj
+J = mj.d_gram_dR(np.arange(12000.0).reshape(60, 200))
+A = J.tocsr()
+print(J.nnz, hash(A.data.tobytes()), hash(A.indices.tobytes()))
+"""
+    results = {run(code, MATJAC_NUM_THREADS=n, PYTHONHASHSEED="0").stdout for n in ("1", "2", "3")}
+    assert len(results) == 1
+    assert results.pop().startswith("4788000 ")
+
+
+def test_a_bad_thread_count_is_named(compiled):
+    code = "import numpy as np, matjac as mj; mj.d_gram_dR(np.ones((2, 2))).tocsr()"
+    result = run(code, MATJAC_NUM_THREADS="many")
+    assert "MATJAC_NUM_THREADS: got 'many', expected a positive integer" in result.stderr
