@@ -4,8 +4,69 @@ Name an identity, get its exact Jacobian as one object with three faces: a ``sci
 a compiled kernel, a ``LinearOperator`` that never forms the matrix, and the normal matrix JᵀJ.
 """
 
-from matjac.identities import d_gram_dR, d_matvec_dA
+from matjac.identities.linear import (
+    d_constant_dX,
+    d_identity_dx,
+    d_matmul_dA,
+    d_matmul_dB,
+    d_matvec_dA,
+    d_matvec_dx,
+    d_sandwich_dX,
+    d_transpose_dX,
+    d_vecmat_dA,
+    d_vecmat_dx,
+)
+from matjac.identities.products import d_elementwise_dX, d_hadamard_dA, d_inner_dA, d_kron_dA, d_kron_dB
+from matjac.identities.quadratic import (
+    d_bilinear_dX,
+    d_congruence_dX,
+    d_gram_dR,
+    d_outer_gram_dR,
+    d_quadratic_dA,
+    d_quadratic_dx,
+    d_sqnorm_dx,
+)
+from matjac.identities.regression import d_halfsq_dw, d_residual_dw, d_residual_dX
+from matjac.identities.spectral import d_det_dA, d_inv_dA, d_logdet_dA, d_trace_dX
 from matjac.jacobian import Jacobian
+from matjac.layout import unvec, vec
+from matjac.stacking import hstack, scale_rows, vstack
 
-__all__ = ["Jacobian", "d_gram_dR", "d_matvec_dA"]
+__all__ = [
+    "Jacobian",
+    "d_bilinear_dX",
+    "d_congruence_dX",
+    "d_constant_dX",
+    "d_det_dA",
+    "d_elementwise_dX",
+    "d_gram_dR",
+    "d_hadamard_dA",
+    "d_halfsq_dw",
+    "d_identity_dx",
+    "d_inner_dA",
+    "d_inv_dA",
+    "d_kron_dA",
+    "d_kron_dB",
+    "d_logdet_dA",
+    "d_matmul_dA",
+    "d_matmul_dB",
+    "d_matvec_dA",
+    "d_matvec_dx",
+    "d_outer_gram_dR",
+    "d_quadratic_dA",
+    "d_quadratic_dx",
+    "d_residual_dX",
+    "d_residual_dw",
+    "d_sandwich_dX",
+    "d_sqnorm_dx",
+    "d_trace_dX",
+    "d_transpose_dX",
+    "d_vecmat_dA",
+    "d_vecmat_dx",
+    "hstack",
+    "scale_rows",
+    "unvec",
+    "vec",
+    "vstack",
+]
 __version__ = "0.1.0"

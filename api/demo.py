@@ -8,16 +8,17 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from matjac.identities import d_gram_dR
-from matjac.jacobian import Jacobian
-from matjac.layout import Array
-from matjac.threads import split, thread_count
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from scipy.optimize import least_squares
 from sklearn.datasets import load_digits
+
+from matjac.identities.quadratic import d_gram_dR
+from matjac.jacobian import Jacobian
+from matjac.layout import Array
+from matjac.threads import split, thread_count
 
 REPEATS = 21
 
@@ -96,7 +97,7 @@ def table_of(fits: list[Fit], J: Jacobian, best: float) -> Table:
     table = Table(title="d(RᵀR)/dR inside scipy.optimize.least_squares")
     for name in ("", *(f.face for f in fits)):
         table.add_column(name, justify="left" if not name else "right")
-    R_bytes = J.in_shape[0] * J.in_shape[1] * J.dtype.itemsize
+    R_bytes = fits[0].solution.nbytes
     same = [f"{J.shape[0]:,} × {J.shape[1]:,}"] * len(fits)
     table.add_row("shape", *same)
     table.add_row("entries", *["none stored" if f.face == "operator" else f"{J.nnz:,}" for f in fits])

@@ -11,12 +11,15 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
-from matjac.layout import NONE, Array, size
+
+from matjac import kernels
+from matjac.caching import Cached
+from matjac.layout import NONE, Array, index_dtype, size
 
 Matrix: TypeAlias = Any  # what scipy and numpy multiply: an ndarray or a csr_array
 
 
-class Factor(ABC):
+class Factor(Cached, ABC):
     """A matrix whose structure is exact: what it stores is what can be other than zero."""
 
     shape: tuple[int, int]
@@ -98,11 +101,24 @@ class Factor(ABC):
         return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
 
     def __matmul__(self, other: "Factor") -> "Factor":
-        if isinstance(self, Select) and self.identity:
-            return other
+        if isinstance(self, Select):
+            return other if self.index is None else other.take(self.index)
         if isinstance(other, Select) and other.identity:
             return self
-        return factor(self.matrix @ other.matrix)
+        if isinstance(self, Dense) and isinstance(other, Dense) and other.shape[0] > 0:
+            return Dense(self.array @ other.array)
+        mine, its = (f.matrix if sp.issparse(f.matrix) else _stored(f.matrix) for f in (self, other))
+        result = product(mine, its)
+        full = result.nnz == result.shape[0] * result.shape[1]
+        return Dense(result.toarray()) if full else Sparse(result)
+
+    @abstractmethod
+    def take(self, index: Array) -> "Factor":
+        """Those rows alone, in that order."""
+
+    @abstractmethod
+    def times(self, number: Any) -> "Factor":
+        """The factor times a number."""
 
     def same_pattern(self, other: "Factor") -> bool:
         """Whether both are of one kind and store the same places."""
@@ -116,7 +132,7 @@ class Factor(ABC):
 
 
 class Dense(Factor):
-    """A dense matrix. It keeps its own copy, so that a Jacobian doesn't change with its inputs."""
+    """A dense matrix, which no one else changes: identities take a `snapshot` of their arguments."""
 
     shared = True
 
@@ -164,6 +180,12 @@ class Dense(Factor):
 
     def abs2(self) -> "Dense":
         return Dense(_abs2(self.array))
+
+    def take(self, index: Array) -> "Dense":
+        return Dense(self.array[index])
+
+    def times(self, number: Any) -> "Dense":
+        return Dense(self.array * number)
 
     def _same_places(self, other: "Dense") -> bool:
         return True
@@ -224,6 +246,14 @@ class Sparse(Factor):
         squared = self.array.copy()
         squared.data = _abs2(squared.data)
         return Sparse(squared)
+
+    def take(self, index: Array) -> "Sparse":
+        return Sparse(canonical(self.array[index]))
+
+    def times(self, number: Any) -> "Sparse":
+        result = self.array.copy()
+        result.data = result.data * number
+        return Sparse(result)
 
     def _same_places(self, other: "Sparse") -> bool:
         mine, its = self.array, other.array
@@ -290,6 +320,12 @@ class Select(Factor):
     def abs2(self) -> "Select":
         return self
 
+    def take(self, index: Array) -> "Select":
+        return Select(self.shape[1], index if self.index is None else self.index[index])
+
+    def times(self, number: Any) -> "Sparse":
+        return Sparse(self.matrix * number)
+
     def _same_places(self, other: "Select") -> bool:
         if self.index is None or other.index is None:
             return self.index is other.index
@@ -308,6 +344,53 @@ def canonical(matrix: Any) -> Any:
         result = result.copy() if result is matrix or np.shares_memory(result.data, matrix.data) else result
         result.sum_duplicates()
     return result
+
+
+def canonical_csr(data: Array, indices: Array, indptr: Array, shape: tuple[int, int]) -> Any:
+    """The csr_array of those arrays, which are sorted and without duplicates."""
+    result = sp.csr_array((data, indices, indptr), shape=shape)
+    result.has_canonical_format = True
+    return result
+
+
+def product(first: Any, second: Any) -> Any:
+    """The product of two canonical csr_arrays, on its structural pattern: what is zero by chance stays."""
+    dtype = np.result_type(first.dtype, second.dtype)
+    # SciPy drops sums that are zero; counts of ones can't be
+    pattern = _ones(first) @ _ones(second)
+    pattern.sort_indices()
+    index = index_dtype(*pattern.shape, pattern.nnz)
+    indptr, indices = pattern.indptr.astype(index), pattern.indices.astype(index)
+    data = np.empty(pattern.nnz, dtype=dtype)
+    parts = [
+        *(first.data.astype(dtype), first.indices, first.indptr),
+        *(second.data.astype(dtype), second.indices, second.indptr),
+    ]
+    sums = np.zeros(second.shape[1], dtype=dtype)
+    kernels.product_values(*parts, indices, indptr, sums, data, 0, first.shape[0])
+    return canonical_csr(data, indices, indptr, pattern.shape)
+
+
+def _ones(matrix: Any) -> Any:
+    return sp.csr_array((np.ones(matrix.nnz), matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
+def _stored(array: Array) -> Any:
+    """A dense matrix as a csr_array that stores every entry, zero or not."""
+    rows, columns = array.shape
+    indices = np.tile(np.arange(columns), rows)
+    return canonical_csr(np.ravel(array), indices, np.arange(rows + 1) * columns, array.shape)
+
+
+def kernel_rows(factor: Factor, dtype: np.dtype[Any]) -> tuple[Array, Array, int, int]:
+    """A factor's values and where its rows begin, as kernels take them."""
+    values, *where = factor.rows(dtype)
+    return (writeable(values), *where)  # type: ignore[return-value]
+
+
+def writeable(array: Array) -> Array:
+    """The array, or a copy of a read-only one: Numba compiles a second kernel for those."""
+    return array if array.flags.writeable else array.copy()
 
 
 def snapshot(array: Array) -> Array:

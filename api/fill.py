@@ -4,40 +4,70 @@ Three ways to fill, one kernel each, chosen by what the sum is made of. All thre
 for any range of rows; positions are counted from the first entry of that range.
 """
 
+from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
+
 from matjac import kernels
-from matjac.factors import Dense, Factor, Select
+from matjac.factors import Dense, Factor, Select, kernel_rows, writeable
 from matjac.layout import NONE, Array
-from matjac.terms import Rows, Sum, Term
+from matjac.maps import Sum
+from matjac.rows import Grid, KronGrid
+from matjac.terms import Term
 
 Args: TypeAlias = tuple[Any, ...]
 
 
-class Filler(Protocol):
+class Place(NamedTuple):
+    """Where rows go among others' entries: see the kernels' `ptr` and `gap`, and `base` for columns."""
+
+    ptr: Array = NONE
+    gap: int = 0
+    base: int = 0
+
+
+PLAIN = Place()
+
+
+class Filler(ABC):
     """What a Jacobian asks of its entries."""
 
     @property
+    def counted(self) -> bool:
+        """Whether `nnz` is at hand without looking at every row."""
+        return True
+
+    @cached_property
+    def per_row(self) -> int | None:
+        """Entries in every row, or None where rows differ or nothing is known without counting."""
+        return None
+
+    @property
+    @abstractmethod
     def nnz(self) -> int:
         """Number of entries, from the factors alone wherever that is possible."""
 
+    @abstractmethod
     def offset(self, row: int) -> int:
         """Number of entries in the rows before this one."""
 
+    @abstractmethod
     def indptr(self, start: int, stop: int) -> Array:
         """Where each row of ``start:stop`` begins, and the end (int64)."""
 
-    def columns(self, out: Array, start: int, stop: int, ptr: Array = NONE) -> None:
+    @abstractmethod
+    def columns(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:
         """Fill the sorted column indices of rows ``start:stop``."""
 
-    def values(self, out: Array, start: int, stop: int, ptr: Array = NONE) -> None:
+    @abstractmethod
+    def values(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:
         """Fill the values of rows ``start:stop``."""
 
 
-def filler(total: Sum) -> Filler:
+def fill_of_sum(total: Sum) -> Filler:
     """The fastest way to fill that sum."""
     if len(total.terms) == 1:
         return KronFill(total.terms[0], total.dtype)
@@ -46,7 +76,7 @@ def filler(total: Sum) -> Filler:
     return MergeFill(total)
 
 
-class KronFill:
+class KronFill(Filler):
     """One term: rows are Kronecker products of rows of the factors."""
 
     def __init__(self, term: Term, dtype: np.dtype[Any]) -> None:
@@ -55,7 +85,6 @@ class KronFill:
 
     @cached_property
     def per_row(self) -> int | None:
-        """Entries in every row, or None where rows differ."""
         u, w = self.term.u.per_row, self.term.w.per_row
         return None if u is None or w is None else u * w
 
@@ -63,7 +92,7 @@ class KronFill:
     def nnz(self) -> int:
         if self.per_row is not None:
             return self.term.rows.count * self.per_row
-        if not self.term.rows.listed:
+        if self.term.rows.whole:
             return self.term.u.nnz * self.term.w.nnz
         return self.offset(self.term.rows.count)
 
@@ -82,89 +111,92 @@ class KronFill:
 
     @cached_property
     def _columns_args(self) -> Args:
-        u, w, rows = self.term.u, self.term.w, self.term.rows
-        return (
-            *(*u.places(), *w.places(), w.shape[1]),
-            *(*rows.lists, rows.n, rows.swap),
-        )
+        u, w = self.term.u, self.term.w
+        return *u.places(), *w.places(), w.shape[1], *self.term.rows.arguments()
 
-    def columns(self, out: Array, start: int, stop: int, ptr: Array = NONE) -> None:
-        kernels.kron_columns(*self._columns_args, ptr, out, start, stop)
+    def columns(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:
+        kernels.kron_columns(*self._columns_args, place.base, place.ptr, place.gap, out, start, stop)
 
     @cached_property
     def _values_args(self) -> Args:
-        u, w, rows = self.term.u, self.term.w, self.term.rows
-        return (
-            *(*kernel_rows(u, self.dtype), *kernel_rows(w, self.dtype)),
-            *(scales(self.term, self.dtype), *rows.lists, rows.n, rows.swap),
-        )
+        u, w = kernel_rows(self.term.u, self.dtype), kernel_rows(self.term.w, self.dtype)
+        return *u, *w, scales(self.term, self.dtype), *self.term.rows.arguments()
 
-    def values(self, out: Array, start: int, stop: int, ptr: Array = NONE) -> None:
-        if isinstance(self.term.u, Select) and isinstance(self.term.w, Select) and ptr is NONE:
+    def values(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:
+        if self.term.selects and not place.ptr.size:
             # one entry a row: the scale itself, which NumPy copies at the speed of memory
-            out[:] = 1 if self.term.scale is None else self.term.scale[start:stop]
+            end = max((stop - start) * (place.gap + 1) - place.gap, 0)
+            out[: end : place.gap + 1] = 1 if self.term.scale is None else self.term.scale[start:stop]
             return
-        kernels.kron_values(*self._values_args, ptr, out, start, stop)
+        kernels.kron_values(*self._values_args, place.ptr, place.gap, out, start, stop)
 
 
 def is_case_split(total: Sum) -> bool:
-    """Whether the sum is ``dXᵀ·B + A·dX`` with dense A and B: the case split of RᵀR."""
+    """Whether the sum is ``dXᵀ·B + A·dX`` or ``B·dXᵀ + dX·A`` with dense A and B: the case split of RᵀR or RRᵀ."""
     if len(total.terms) != 2:
         return False
     first, second = total.terms
-    return (
-        all(isinstance(t.u, Dense) and isinstance(t.w, Select) and t.w.identity for t in total.terms)
-        and first.scale is second.scale
-        and first.u.shape == second.u.shape
-        and first.rows.mirrors(second.rows)
+    if first.scale is not second.scale or not first.rows.mirrors(second.rows):
+        return False
+    return any(
+        all(isinstance(dense, Dense) and isinstance(unit, Select) and unit.identity for dense, unit in sides)
+        and sides[0][0].shape == sides[1][0].shape
+        for sides in (((first.u, first.w), (second.u, second.w)), ((first.w, first.u), (second.w, second.u)))
     )
 
 
-class CaseSplitFill:
-    """The case split of RᵀR: entries of two terms interleave, and add up on the diagonal of K."""
+class CaseSplitFill(Filler):
+    """The case split of RᵀR: entries of two terms interleave (or stand side by side), and add up on the diagonal."""
 
     def __init__(self, total: Sum) -> None:
-        # the term whose rows (i, j) are read as they stand is A·dX, the other dXᵀ·B
-        self.a, self.b = sorted(total.terms, key=lambda term: not term.rows.swap)
-        self.rows: Rows = self.b.rows
+        first, second = total.terms
+        # the term whose rows (i, j) are read as they stand, and the mirrored one
+        plain, mirrored = (second, first) if isinstance(first.rows, Grid) and first.rows.swap else (first, second)
+        self.blocks = isinstance(plain.u, Select)
+        # a: the rows of the one at column i, b: of the other at column j
+        self.a, self.b = (plain.w, mirrored.w) if self.blocks else (mirrored.u, plain.u)
+        self.plain = plain
         self.dtype = total.dtype
-        self.size = self.b.u.shape[1]
+        self.size = self.a.shape[1]
 
     def _diagonals(self, row: int) -> int:
         """Rows before this one that stand for a diagonal entry of K."""
-        if self.rows.listed:
-            f, g = self.rows.lists
-            return int(np.count_nonzero(f[:row] == g[:row]))
-        i, j = divmod(row, max(self.rows.n, 1))
-        return i + (j > i)
+        rows = self.plain.rows
+        if isinstance(rows, Grid):
+            i, j = divmod(row, max(rows.n, 1))
+            return i + (j > i)
+        return int(np.count_nonzero(np.equal(*rows.pairs(0, row))))
 
     def offset(self, row: int) -> int:
         return (2 * row - self._diagonals(row)) * self.size
 
     @cached_property
     def nnz(self) -> int:
-        return self.offset(self.rows.count)
+        return self.offset(self.plain.rows.count)
 
     def indptr(self, start: int, stop: int) -> Array:
-        i, j = self.rows.pairs(start, stop)
+        i, j = self.plain.rows.pairs(start, stop)
         return cumulative(np.where(i == j, self.size, 2 * self.size))
 
-    def columns(self, out: Array, start: int, stop: int, ptr: Array = NONE) -> None:
-        q, rows = self.b.w.shape[1], self.rows
-        kernels.casesplit_columns(self.size, q, *rows.lists, rows.n, ptr, out, start, stop)
+    def columns(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:
+        f, g, n, _ = self.plain.rows.arguments()
+        q = self.plain.w.shape[1]
+        kernels.casesplit_columns(
+            self.size, q, self.blocks, f, g, n, place.base, place.ptr, place.gap, out, start, stop
+        )
 
     @cached_property
     def _values_args(self) -> Args:
-        a, b = self.a.u.values(self.dtype), self.b.u.values(self.dtype)
-        shift = 0 if self.a.u is self.b.u else self.a.u.shape[0]
-        rows = writeable(np.concatenate([a, b]) if shift else a).reshape(shift + self.b.u.shape[0], self.size)
-        return (rows, shift, scales(self.b, self.dtype), *self.rows.lists, self.rows.n)
+        a, b = self.a.values(self.dtype), self.b.values(self.dtype)
+        shift = 0 if self.a is self.b else self.a.shape[0]
+        rows = writeable(np.concatenate([a, b]) if shift else a).reshape(shift + self.b.shape[0], self.size)
+        return rows, shift, self.blocks, scales(self.plain, self.dtype), *self.plain.rows.arguments()[:3]
 
-    def values(self, out: Array, start: int, stop: int, ptr: Array = NONE) -> None:
-        kernels.casesplit_values(*self._values_args, ptr, out, start, stop)
+    def values(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:
+        kernels.casesplit_values(*self._values_args, place.ptr, place.gap, out, start, stop)
 
 
-class MergeFill:
+class MergeFill(Filler):
     """Any sum of terms on the same p × q variable, merged as it is filled."""
 
     def __init__(self, total: Sum) -> None:
@@ -173,11 +205,18 @@ class MergeFill:
         self.q = total.terms[0].w.shape[1]
 
     @cached_property
+    def _overlap(self) -> int | None:
+        return overlap(*self.total.terms) if len(self.total.terms) == 2 else None
+
+    @property
+    def counted(self) -> bool:
+        return self._overlap is not None or "nnz" in vars(self)
+
+    @cached_property
     def nnz(self) -> int:
-        shared = overlap(*self.total.terms) if len(self.total.terms) == 2 else None
-        if shared is None:
+        if self._overlap is None:
             return self.offset(self.rows)
-        return sum(KronFill(term, self.total.dtype).nnz for term in self.total.terms) - shared
+        return sum(KronFill(term, self.total.dtype).nnz for term in self.total.terms) - self._overlap
 
     @cached_property
     def _offsets(self) -> Array:
@@ -188,14 +227,14 @@ class MergeFill:
 
     def indptr(self, start: int, stop: int) -> Array:
         counts = np.empty(stop - start, dtype=np.int64)
-        self._merge(counts, NONE, self._none, start, stop, NONE)
+        self._merge(counts, NONE, self._none, start, stop, PLAIN)
         return cumulative(counts)
 
-    def columns(self, out: Array, start: int, stop: int, ptr: Array = NONE) -> None:
-        self._merge(NONE, out, self._none, start, stop, ptr)
+    def columns(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:
+        self._merge(NONE, out, self._none, start, stop, place)
 
-    def values(self, out: Array, start: int, stop: int, ptr: Array = NONE) -> None:
-        self._merge(NONE, NONE, out, start, stop, ptr)
+    def values(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:
+        self._merge(NONE, NONE, out, start, stop, place)
 
     @cached_property
     def _none(self) -> Array:
@@ -209,8 +248,10 @@ class MergeFill:
         scale: list[Array] = []
         table = np.zeros((len(terms), 11), dtype=np.int64)
         for part, term in zip(table, terms, strict=True):
-            part[:3] = 2 if term.rows.listed else int(term.rows.swap), term.rows.n, sum(x.size for x, _ in lists)
-            lists.append(term.rows.lists)
+            f, g, n, swap = term.rows.arguments()
+            kind = int(swap) if isinstance(term.rows, Grid) else 2
+            part[:3] = kind, n, sum(x.size for x, _ in lists)
+            lists.append((f, g))
             part[3:5] = sum(x.size for x in scale), term.scale is not None
             scale.append(scales(term, dtype))
         sides = []
@@ -228,22 +269,26 @@ class MergeFill:
                 values.append(factor.values(dtype))
             sides += [np.concatenate(values), np.concatenate(indices), np.concatenate(pointers)]
         f, g = (np.concatenate(part) for part in zip(*lists, strict=True))
-        return (table, *sides, np.concatenate(scale), f, g, self.q)
+        return table, *sides, np.concatenate(scale), f, g, self.q
 
-    def _merge(self, counts: Array, columns: Array, values: Array, start: int, stop: int, ptr: Array) -> None:
+    def _merge(self, counts: Array, columns: Array, values: Array, start: int, stop: int, place: Place) -> None:
         terms = len(self.total.terms)
         cursor, coef = np.empty((terms, 8), dtype=np.int64), np.empty(terms, dtype=self.total.dtype)
-        kernels.merge_rows(*self._packed, cursor, coef, counts, columns, values, ptr, start, stop)
+        kernels.merge_rows(
+            *self._packed, place.base, cursor, coef, counts, columns, values, place.ptr, place.gap, start, stop
+        )
 
 
 def overlap(first: Term, second: Term) -> int | None:
     """Number of places in which two terms on one variable both have an entry; None if only counting tells."""
-    if first.rows.listed or second.rows.listed:
+    if not isinstance(first.rows, Grid | KronGrid) or not isinstance(second.rows, Grid | KronGrid):
         return None
-    if first.rows.swap == second.rows.swap:
+    if first.rows.same(second.rows):
         u, w = meet(first.u, second.u), meet(first.w, second.w)
         # row i of one meets row i of the other, on both sides alone
         return diagonal_sum(u) * diagonal_sum(w)
+    if not first.rows.mirrors(second.rows):
+        return None
     if first.rows.swap:
         first, second = second, first
     # rows (i, j): first has u_i ⊗ w_j, second u_j ⊗ w_i
@@ -276,20 +321,9 @@ def pattern(factor: Factor) -> Any:
     return sp.csr_array((ones, factor.indices, factor.pointers), shape=factor.shape)
 
 
-def kernel_rows(factor: Factor, dtype: np.dtype[Any]) -> Args:
-    """A factor's rows, as kernels take them."""
-    values, *where = factor.rows(dtype)
-    return (writeable(values), *where)
-
-
 def scales(term: Term, dtype: np.dtype[Any]) -> Array:
     """A term's scale as kernels take it."""
     return np.ones(1, dtype) if term.scale is None else writeable(np.ascontiguousarray(term.scale, dtype))
-
-
-def writeable(array: Array) -> Array:
-    """The array, or a copy of a read-only one: Numba compiles a second kernel for those."""
-    return array if array.flags.writeable else array.copy()
 
 
 def cumulative(counts: Array) -> Array:

@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
-from matjac.layout import LAYOUTS, ORDERS, Array, Layout, Order, Shape, size
+
+from matjac.factors import Dense, Factor, Sparse, canonical, snapshot
+from matjac.layout import LAYOUTS, ORDERS, Array, Layout, Order, Shape
 
 T = TypeVar("T")
 DIMENSIONS = {0: "a scalar", 1: "a 1-D array", 2: "a 2-D array"}
@@ -63,6 +65,35 @@ def shaped(name: str, value: object, shape: Shape) -> Array:
     return result
 
 
+def factor(name: str, value: Any, shape: tuple[int | None, int | None] = (None, None)) -> Factor:
+    """A constant matrix, dense or sparse, as a factor with its own copy; None is any size."""
+    sparse = sp.issparse(value)
+    matrix = value.astype(dtype_of(name, value.dtype)) if sparse else numeric(name, value)
+    if matrix.ndim != 2:
+        raise ValueError(f"{name}: got {matrix.ndim} dimensions (shape {matrix.shape}), expected {DIMENSIONS[2]}")
+    if any(wanted not in (None, came) for wanted, came in zip(shape, matrix.shape, strict=True)):
+        expected = " × ".join("any" if n is None else str(n) for n in shape)
+        raise ValueError(f"{name}: got shape {matrix.shape}, expected {expected}")
+    return Sparse(canonical(matrix).copy()) if sparse else Dense(snapshot(matrix))
+
+
+def square(name: str, value: object) -> Array:
+    """A dense square matrix."""
+    result = array(name, value, 2)
+    if result.shape[0] != result.shape[1]:
+        raise ValueError(f"{name}: got shape {result.shape}, expected a square matrix")
+    return result
+
+
+def shape(name: str, value: object, ndim: int | None = None) -> Shape:
+    """A shape: a tuple of sizes."""
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise TypeError(f"{name}: got {describe(value)}, expected a tuple of sizes")
+    if ndim is not None and len(value) != ndim:
+        raise ValueError(f"{name}: got {value!r}, expected {ndim} sizes")
+    return tuple(count(f"{name}[{at}]", n) for at, n in enumerate(value))
+
+
 def count(name: str, value: object) -> int:
     """A size: an integer that is not negative."""
     if isinstance(value, (bool, np.bool)):
@@ -71,8 +102,8 @@ def count(name: str, value: object) -> int:
         result = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         raise TypeError(f"{name}: got {describe(value)}, expected an integer") from None
-    if result < 0:
-        raise ValueError(f"{name}: got {result}, expected a size of at least 0")
+    if not 0 <= result <= np.iinfo(np.int64).max:
+        raise ValueError(f"{name}: got {result}, expected a size of at least 0 and below 2**63")
     return result
 
 
@@ -115,9 +146,3 @@ def buffer(name: str, value: object, dtype: np.dtype[Any], length: int) -> Array
     if not value.flags.writeable:
         raise ValueError(f"{name}: got a read-only array, expected one that can be written")
     return value
-
-
-def same_size(name: str, shape: Shape, expected: Shape) -> None:
-    """Shapes that hold equally many entries."""
-    if size(shape) != size(expected):
-        raise ValueError(f"{name}: got shape {shape}, expected {expected}")

@@ -1,25 +1,23 @@
 """The Jacobian object: one linear map with three faces, a sparse matrix, an operator and a normal matrix."""
 
-from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from matjac import inputs
-from matjac.fill import Filler, filler
-from matjac.layout import Array, Layout, Order, Shape, flip, index_dtype, size
-from matjac.terms import Sum
-from matjac.threads import split
 from scipy.sparse.linalg import LinearOperator
 
-#: Entries that a pass in bounded memory holds at a time.
-CHUNK = 1 << 14
-#: Entries up to which a refill compares the whole pattern each time; beyond, once per matrix.
-ALWAYS_COMPARED = 1 << 16
+from matjac import compose, inputs, refill
+from matjac.assembly import chunks, filler, run, tocsr
+from matjac.caching import Cached
+from matjac.factors import canonical_csr
+from matjac.fill import Filler
+from matjac.layout import Array, Layout, Order, Shape, Shapes, flip, index_dtype, parts, several, size, unvec, vec
+from matjac.maps import LinearMap, Sum
+from matjac.terms import Term
 
 
-class Jacobian(LinearOperator):  # type: ignore[misc]
+class Jacobian(Cached, LinearOperator):  # type: ignore[misc]
     """The Jacobian of a matrix function, held as the few small matrices it is made of.
 
     Row ``r`` counts the entries of the output in `order`, column ``c`` those of the variable in the same
@@ -36,7 +34,8 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
     dtype : numpy.dtype
         float32, float64, complex64 or complex128.
     out_shape, in_shape : tuple of int
-        Shapes of the function's value and of its variable.
+        Shapes of the function's value and of its variable; tuples of shapes where there are several, whose
+        entries follow one another.
     order : {"C", "F"}
         Order of vec: row by row, or column by column.
     layout : {"numerator", "denominator"}
@@ -61,10 +60,12 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
     dtype: np.dtype[Any]
 
     def __init__(
-        self, forward: Sum, out_shape: Shape, in_shape: Shape, order: Order = "C", layout: Layout = "numerator"
+        self, forward: LinearMap, out_shape: Shapes, in_shape: Shapes, order: Order = "C", layout: Layout = "numerator"
     ) -> None:
         # `forward` maps vec(dX) to vec(dF), both in `order`, whatever the layout
         rows, columns = forward.shape
+        if max(rows, columns) > np.iinfo(np.int64).max:
+            raise ValueError(f"shapes: got {out_shape} by {in_shape}, expected fewer than 2**63 rows and columns")
         super().__init__(forward.dtype, (rows, columns) if layout == "numerator" else (columns, rows))
         self.out_shape, self.in_shape = out_shape, in_shape
         self.order, self.layout = order, layout
@@ -73,12 +74,13 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
     def __repr__(self) -> str:
         return (
             f"<Jacobian {self.shape[0]} × {self.shape[1]} of {self.dtype}: {self.out_shape} by {self.in_shape}, "
-            f'order "{self.order}", {self.layout} layout, {self.nnz} entries, {self.nbytes} bytes as CSR>'
+            f'order "{self.order}", {self.layout} layout, '
+            + (f"{self.nnz} entries, {self.nbytes} bytes as CSR>" if self._filler.counted else "not counted>")
         )
 
     @cached_property
-    def _entries(self) -> Sum:
-        """The sum whose rows are the rows of the matrix as laid out."""
+    def _entries(self) -> LinearMap:
+        """The map whose rows are the rows of the matrix as laid out."""
         return self._forward if self.layout == "numerator" else self._forward.transpose()
 
     @cached_property
@@ -114,7 +116,7 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
         """
         indptr = self._filler.indptr(0, self.shape[0]).astype(self._index_dtype)
         indices = np.empty(self.nnz, dtype=self._index_dtype)
-        self._fill(self._filler.columns, indices, indptr)
+        run(self._filler.columns, indices, self.shape[0], indptr.__getitem__)
         return indptr, indices
 
     def coo_structure(self) -> tuple[Array, Array]:
@@ -137,25 +139,13 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
             Where `data` is no such array; then nothing was written.
         """
         data = inputs.buffer("data", data, self.dtype, self.nnz)
-        self._fill_values(data, None)
+        self._fill_values(data, self._filler.offset)
 
-    def _fill_values(self, data: Array, indptr: Array | None) -> None:
+    def _fill_values(self, data: Array, offset: Any) -> None:
         target = data if data.flags.c_contiguous and data.flags.aligned else np.empty(data.shape, data.dtype)
-        self._fill(self._filler.values, target, indptr)
+        run(self._filler.values, target, self.shape[0], offset)
         if target is not data:
             data[:] = target
-
-    def _fill(self, task: Any, out: Array, indptr: Array | None) -> None:
-        """Run a filler's method over all rows, in parts that begin where `indptr` says."""
-
-        def offset(row: int) -> int:
-            return self._filler.offset(row) if indptr is None else int(indptr[row])
-
-        def part(start: int, stop: int) -> None:
-            whole = start == 0 and stop == self.shape[0]
-            task(out if whole else out[offset(start) : offset(stop)], start, stop)
-
-        split(part, 0, self.shape[0], out.size)
 
     def tocsr(self, out: Any = None) -> Any:
         """The Jacobian as a canonical ``scipy.sparse.csr_array``: sorted, without duplicates.
@@ -166,8 +156,8 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
             A matrix with this Jacobian's pattern, as an earlier call made it for other values. Its values
             are overwritten where they stand and nothing of its size is allocated. Up to 65,536 entries,
             and for a matrix that matjac sees for the first time, the whole pattern is compared; a larger
-            one that matjac made or compared before is known by its index arrays, whose contents must not
-            be changed.
+            one that matjac made or compared before is known by its index arrays and three of its rows, so
+            don't change the contents of its index arrays (``eliminate_zeros`` does).
 
         Returns
         -------
@@ -179,60 +169,12 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
         TypeError, ValueError
             Where `out` has another type, shape, dtype or pattern; then it is as it was.
         """
-        if out is not None:
-            self._check_pattern(out)
-            self._fill_values(out.data, out.indptr)
-            return out
-        indptr, indices = self.structure()
-        data = np.empty(self.nnz, dtype=self.dtype)
-        self._fill_values(data, indptr)
-        result = sp.csr_array((data, indices, indptr), shape=self.shape)
-        result.has_canonical_format = True
-        self._remember_pattern(result)
-        return result
-
-    def _check_pattern(self, out: Any) -> None:
-        if not isinstance(out, (sp.csr_array, sp.csr_matrix)):
-            raise TypeError(f"out: got {inputs.describe(out)}, expected a csr_array, as tocsr() makes it")
-        if out.shape != self.shape or out.dtype != self.dtype:
-            raise ValueError(f"out: got {inputs.describe(out)}, expected shape {self.shape} and dtype {self.dtype}")
-        if out.data.size != self.nnz or out.indices.size != self.nnz:
-            raise ValueError(f"out: got {out.data.size} entries, expected the pattern of {self.nnz} entries")
-        inputs.buffer("out.data", out.data, self.dtype, self.nnz)
-        known = getattr(out, "_matjac_pattern", None)
-        if (
-            known is not None
-            and self.nnz > ALWAYS_COMPARED
-            and known[0].same_pattern(self._entries)
-            and known[1] is out.indices
-            and known[2] is out.indptr
-        ):
-            return
-        if not self._has_pattern(out.indptr, out.indices):
-            raise ValueError("out: got entries in other places, expected this Jacobian's pattern, as tocsr() makes it")
-        self._remember_pattern(out)
-
-    def _remember_pattern(self, matrix: Any) -> None:
-        matrix._matjac_pattern = (self._entries, matrix.indices, matrix.indptr)
-
-    def _has_pattern(self, indptr: Array, indices: Array) -> bool:
-        if indptr.size != self.shape[0] + 1 or indptr[0] != 0 or indptr[-1] != self.nnz:
-            return False
-        for start, stop in self._chunks():
-            expected = self._filler.indptr(start, stop)
-            if not np.array_equal(indptr[start : stop + 1], expected + int(indptr[start])):
-                return False
-            columns = np.empty(int(expected[-1]), dtype=self._index_dtype)
-            self._filler.columns(columns, start, stop)
-            if not np.array_equal(indices[indptr[start] : indptr[stop]], columns):
-                return False
-        return True
-
-    def _chunks(self) -> Iterator[tuple[int, int]]:
-        """Ranges that cover all rows, of about CHUNK entries (or one row) each."""
-        rows = self.shape[0]
-        step = max(1, min(CHUNK, CHUNK * rows // max(self.nnz, 1)))
-        return ((start, min(start + step, rows)) for start in range(0, rows, step))
+        if out is None:
+            out = tocsr(self._entries, self._filler)
+            refill.remember(out, self._entries, self._filler)
+        else:
+            self._fill_values(out.data, refill.check(out, self._entries, self._filler))
+        return out
 
     def rows(self, start: int, stop: int) -> Any:
         """The rows ``start:stop`` alone, as a ``csr_array``, in the memory that they need.
@@ -260,9 +202,7 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
         indices, data = np.empty(nnz, dtype=dtype), np.empty(nnz, dtype=self.dtype)
         self._filler.columns(indices, start, stop)
         self._filler.values(data, start, stop)
-        result = sp.csr_array((data, indices, pointers.astype(dtype)), shape=shape)
-        result.has_canonical_format = True
-        return result
+        return canonical_csr(data, indices, pointers.astype(dtype), shape)
 
     def tocsc(self) -> Any:
         """The Jacobian as a canonical ``scipy.sparse.csc_array``, filled column by column."""
@@ -273,10 +213,8 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
 
     def tocoo(self) -> Any:
         """The Jacobian as a canonical ``scipy.sparse.coo_array``."""
-        rows, columns = self.coo_structure()
-        data = np.empty(self.nnz, dtype=self.dtype)
-        self._fill_values(data, None)
-        result = sp.coo_array((data, (rows, columns)), shape=self.shape)
+        matrix = self.tocsr()
+        result = sp.coo_array((matrix.data, (_row_indices(matrix.indptr), matrix.indices)), shape=self.shape)
         result.has_canonical_format = True
         return result
 
@@ -288,16 +226,27 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
         """The Jacobian as a dense array."""
         return self.tocsr().toarray()  # type: ignore[no-any-return]
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        # NumPy asks for it wherever it meets a Jacobian: too easily, for what it may cost
+        raise TypeError("a Jacobian is not made dense unasked: say J.toarray(), or J.tocsr() for a sparse matrix")
+
     def tensor(self) -> Any:
         """The Jacobian as an n-dimensional ``coo_array``, ``J[i, j, k, l] = ∂F[i, j] / ∂X[k, l]``.
 
-        Its shape is ``out_shape + in_shape``, whatever the order and the layout.
+        Its shape is ``out_shape + in_shape``, whatever the order and the layout. Several variables or outputs
+        have no one tensor.
         """
+        for name, shape in (("out_shape", self.out_shape), ("in_shape", self.in_shape)):
+            if several(shape):
+                raise ValueError(f"tensor: got {name} {shape}, expected one shape")
         numerator = self if self.layout == "numerator" else self.T
         matrix = numerator.tocoo()
-        outer = np.unravel_index(matrix.row, self.out_shape, self.order)
-        inner = np.unravel_index(matrix.col, self.in_shape, self.order)
-        return sp.coo_array((matrix.data, (*outer, *inner)), shape=self.out_shape + self.in_shape)
+        coordinates = *self._unravel(matrix.row, self.out_shape), *self._unravel(matrix.col, self.in_shape)
+        return sp.coo_array((matrix.data, coordinates), shape=self.out_shape + self.in_shape)
+
+    def _unravel(self, index: Array, shape: Any) -> tuple[Array, ...]:
+        # NumPy has no coordinates for the one entry of a scalar
+        return np.unravel_index(index, shape, self.order) if shape else ()
 
     # The operator ------------------------------------------------------------------------------------
 
@@ -318,8 +267,16 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
         return super().rmatmat(inputs.vectors("X", X, self.shape[0], (2,)))  # type: ignore[no-any-return]
 
     def dot(self, x: Any) -> Any:
-        """``J @ x`` for a vector, a matrix of columns, a number, or another operator."""
-        if isinstance(x, LinearOperator) or np.isscalar(x):
+        """``J @ x`` for a vector, a matrix of columns, a number, or another Jacobian or operator.
+
+        The product of two Jacobians is the chain rule, and again a `Jacobian`: structured wherever the terms
+        allow, else a sparse product on its exact pattern.
+        """
+        if isinstance(x, Jacobian):
+            return self._chain(x)
+        if _is_number(x):
+            return self._times(x)
+        if isinstance(x, LinearOperator):
             return super().dot(x)
         return super().dot(inputs.vectors("x", x, self.shape[1], (1, 2)))
 
@@ -349,24 +306,120 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
     def _rmatmat(self, X: Array) -> Array:
         return self._apply(np.ascontiguousarray(X.T.conj()), transposed=True).T.conj()
 
+    # Composition -------------------------------------------------------------------------------------
+
+    def _chain(self, other: "Jacobian") -> "Jacobian":
+        self._check_conventions(other)
+        outer, inner = (self, other) if self.layout == "numerator" else (other, self)
+        if not _same_vector(outer.in_shape, inner.out_shape):
+            raise ValueError(
+                f"J1 @ J2: got a function of an argument of shape {outer.in_shape} after one with values of shape "
+                f"{inner.out_shape}, expected the same shape"
+            )
+        forward = compose.compose(outer._forward, inner._forward)
+        return Jacobian(forward, outer.out_shape, inner.in_shape, self.order, self.layout)
+
+    def _times(self, number: Any) -> "Jacobian":
+        inputs.numeric("number", number)
+        return self._with(compose.times(self._forward, number))
+
+    def _check_conventions(self, other: "Jacobian") -> None:
+        for name in ("order", "layout"):
+            mine, its = getattr(self, name), getattr(other, name)
+            if mine != its:
+                raise ValueError(f"{name}: got Jacobians with {name} {mine!r} and {its!r}, expected the same")
+
+    def _with(self, forward: LinearMap) -> "Jacobian":
+        """The Jacobian of another map between the same shapes."""
+        return Jacobian(forward, self.out_shape, self.in_shape, self.order, self.layout)
+
+    def __add__(self, other: Any) -> Any:
+        if not isinstance(other, Jacobian):
+            return super().__add__(other)
+        self._check_conventions(other)
+        if (self.out_shape, self.in_shape) != (other.out_shape, other.in_shape):
+            raise ValueError(
+                f"J1 + J2: got Jacobians of {self.out_shape} by {self.in_shape} and of {other.out_shape} by "
+                f"{other.in_shape}, expected the same shapes"
+            )
+        return self._with(compose.add(self._forward, other._forward))
+
+    def __neg__(self) -> "Jacobian":
+        return self._times(-1)
+
+    def __sub__(self, other: Any) -> Any:
+        return self + (-other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return self._times(other) if _is_number(other) else super().__rmul__(other)
+
+    def __truediv__(self, other: Any) -> Any:
+        if not _is_number(other):
+            raise TypeError(f"J / a: got {inputs.describe(other)}, expected a number")
+        inputs.numeric("a", other)
+        return self._times(1 / other)
+
+    def take(self, rows: Any) -> "Jacobian":
+        """The Jacobian of some of the function's entries: masks, triangles, samples.
+
+        Parameters
+        ----------
+        rows : array_like
+            Numbers of entries of the function's value in `order`, in any order and more than once; negative
+            ones count from the end. Or a mask: booleans of shape `out_shape`, whose true entries are taken in
+            `order`.
+
+        Returns
+        -------
+        Jacobian
+            With ``out_shape (k,)``.
+
+        Raises
+        ------
+        TypeError, ValueError, IndexError
+            Where `rows` is neither, or a number is out of range.
+
+        Examples
+        --------
+        >>> import matjac as mj
+        >>> mj.d_gram_dR([[1.0, 2.0]]).take([3, 0]).toarray()
+        array([[0., 4.],
+               [2., 0.]])
+        """
+        total = self._forward.shape[0]
+        index = np.asarray(rows)
+        if index.dtype == bool:
+            if index.shape not in (self.out_shape, (total,)):
+                raise ValueError(f"rows: got a mask of shape {index.shape}, expected {self.out_shape}")
+            index = np.flatnonzero(vec(index, self.order))
+        if index.ndim != 1:
+            raise ValueError(f"rows: got shape {index.shape}, expected a 1-D array of row numbers")
+        if index.dtype.kind not in "iu" and index.size:
+            raise TypeError(f"rows: got dtype {index.dtype}, expected integers or booleans")
+        index = index.astype(np.int64)
+        if index.size and not -total <= index.min() <= index.max() < total:
+            raise IndexError(f"rows: got numbers from {index.min()} to {index.max()}, expected less than {total}")
+        forward = compose.take(self._forward, np.where(index < 0, index + total, index))
+        return Jacobian(forward, (index.size,), self.in_shape, self.order, self.layout)
+
     def _transpose(self) -> "Jacobian":
         return Jacobian(self._forward, self.out_shape, self.in_shape, self.order, flip(self.layout))
 
     def _adjoint(self) -> "Jacobian":
         return Jacobian(self._forward.conj(), self.out_shape, self.in_shape, self.order, flip(self.layout))
 
-    def jvp(self, dX: Array) -> Array:
+    def jvp(self, dX: Any) -> Any:
         """The function's differential in the direction dX.
 
         Parameters
         ----------
         dX : array_like
-            Of shape `in_shape`.
+            Of shape `in_shape`; a sequence of arrays where that is several shapes.
 
         Returns
         -------
         numpy.ndarray
-            dF, of shape `out_shape`.
+            dF, of shape `out_shape`; a tuple where that is several shapes.
 
         Examples
         --------
@@ -376,26 +429,73 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
         array([[0., 1.],
                [1., 4.]])
         """
-        x = inputs.shaped("dX", dX, self.in_shape).reshape(-1, order=self.order)
         numerator = self if self.layout == "numerator" else self.T
-        return numerator.matvec(x).reshape(self.out_shape, order=self.order)
+        return self._part(numerator.matvec(self._join("dX", dX, self.in_shape)), self.out_shape)
 
-    def vjp(self, W: Array) -> Array:
+    def vjp(self, W: Any) -> Any:
         """The gradient of ``Σ W ∘ F``: the transposed differential (not conjugated) of W.
 
         Parameters
         ----------
         W : array_like
-            Of shape `out_shape`.
+            Of shape `out_shape`; a sequence of arrays where that is several shapes.
 
         Returns
         -------
         numpy.ndarray
-            Of shape `in_shape`.
+            Of shape `in_shape`; a tuple where that is several shapes.
         """
-        w = inputs.shaped("W", W, self.out_shape).reshape(-1, order=self.order)
         denominator = self.T if self.layout == "numerator" else self
-        return denominator.matvec(w).reshape(self.in_shape, order=self.order)
+        return self._part(denominator.matvec(self._join("W", W, self.out_shape)), self.in_shape)
+
+    def _join(self, name: str, value: Any, shapes: Shapes) -> Array:
+        """The vector of an array of that shape, or of one array for each of several shapes."""
+        if not several(shapes):
+            return vec(inputs.shaped(name, value, shapes), self.order)  # type: ignore[arg-type]
+        if not isinstance(value, tuple | list) or len(value) != len(shapes):
+            raise ValueError(f"{name}: got {inputs.describe(value)}, expected {len(shapes)} arrays of shapes {shapes}")
+        arrays = [
+            vec(inputs.shaped(f"{name}[{at}]", part, shape), self.order)
+            for at, (part, shape) in enumerate(zip(value, parts(shapes), strict=True))
+        ]
+        return np.concatenate(arrays)
+
+    def _part(self, vector: Array, shapes: Shapes) -> Any:
+        """The array of that shape, or the arrays of several shapes, whose vector it is."""
+        ends = np.cumsum([size(shape) for shape in parts(shapes)])
+        arrays = [
+            unvec(part, shape, self.order)
+            for part, shape in zip(np.split(vector, ends[:-1]), parts(shapes), strict=True)
+        ]
+        return tuple(arrays) if several(shapes) else arrays[0]
+
+    def gradient(self) -> Any:
+        """The gradient of a scalar function, as a dense array.
+
+        Returns
+        -------
+        numpy.ndarray
+            In denominator layout of the variable's shape, ``G[i, j] = ∂f / ∂X[i, j]``; in numerator layout
+            transposed. A tuple of them where there are several variables.
+
+        Raises
+        ------
+        ValueError
+            Where the function's value is not a scalar.
+
+        Examples
+        --------
+        >>> import matjac as mj
+        >>> mj.d_bilinear_dX([1.0, 2.0], [3.0, 5.0], layout="denominator").gradient()
+        array([[ 3.,  5.],
+               [ 6., 10.]])
+        """
+        if self.out_shape != ():
+            raise ValueError(f"gradient: got a function with out_shape {self.out_shape}, expected a scalar, ()")
+        gradient = self.vjp(np.ones((), dtype=self.dtype))
+        if self.layout == "denominator":
+            return gradient
+        return tuple(part.T for part in gradient) if several(self.in_shape) else gradient.T
 
     # The normal matrix -------------------------------------------------------------------------------
 
@@ -405,20 +505,23 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
         Its factors are products of J's factors: ``(L ⊗ Rᵀ)ᵀ(L ⊗ Rᵀ) = LᵀL ⊗ RRᵀ``.
         """
         shape = self.in_shape if self.layout == "numerator" else self.out_shape
-        product = self._entries.transpose().conj().after(self._entries)
-        return Jacobian(product, shape, shape, self.order)
+        return Jacobian(compose.normal(self._entries), shape, shape, self.order)
 
     def diagonal_normal(self) -> Array:
         """The diagonal of `normal`: the squared norm of each column, without forming J or JᵀJ."""
         squares = self._entries.squared_norms()
         if squares is None:
-            squares = np.zeros(self.shape[1], dtype=np.zeros(0, self.dtype).real.dtype)
-            for start, stop in self._chunks():
-                squares += (abs(self.rows(start, stop)) ** 2).sum(axis=0)
+            total = np.zeros(self.shape[1], dtype=np.zeros(0, self.dtype).real.dtype)
+            for start, stop in chunks(self._filler, self.shape[0]):
+                total += (abs(self.rows(start, stop)) ** 2).sum(axis=0)
+            return total
         return squares
 
     def column_norms(self) -> Array:
-        """The norm of each column, as ``x_scale=1 / J.column_norms()`` in ``least_squares`` wants it."""
+        """The norm of each column: what ``least_squares(x_scale="jac")`` works out from a matrix.
+
+        Give it ``x_scale=1 / np.where(norms > 0, norms, 1)`` along with the operator.
+        """
         return np.sqrt(self.diagonal_normal())
 
 
@@ -426,10 +529,19 @@ def _row_indices(indptr: Array) -> Array:
     return np.repeat(np.arange(indptr.size - 1, dtype=indptr.dtype), np.diff(indptr))
 
 
-def assemble(forward: Sum, out_shape: Shape, in_shape: Shape, order: Order, layout: Layout) -> Jacobian:
-    """The Jacobian of a sum of closed terms, which are written for row-major vec."""
+def _is_number(value: Any) -> bool:
+    return np.isscalar(value) or (isinstance(value, np.ndarray) and value.ndim == 0)
+
+
+def _same_vector(first: Shapes, second: Shapes) -> bool:
+    """Whether both shapes are the same, or one of them the other's vector."""
+    sizes = [sum(size(shape) for shape in parts(shapes)) for shapes in (first, second)]
+    flat = any(not several(shapes) and len(shapes) == 1 for shapes in (first, second))
+    return first == second or (flat and sizes[0] == sizes[1])
+
+
+def assemble(terms: list[Term], out_shape: Shape, in_shape: Shape, order: Order, layout: Layout) -> Jacobian:
+    """The Jacobian of a sum of terms on whole matrices, which are written for row-major vec."""
     inputs.conventions(order, layout)
-    assert forward.shape == (size(out_shape), size(in_shape))
-    if order == "F":
-        forward = Sum((term.transpose_vec() for term in forward.terms), forward.dtype)
-    return Jacobian(forward, out_shape, in_shape, order, layout)
+    assert terms[0].shape == (size(out_shape), size(in_shape))
+    return Jacobian(Sum(t.transpose_vec() if order == "F" else t for t in terms), out_shape, in_shape, order, layout)

@@ -14,6 +14,9 @@ Layout: TypeAlias = Literal["numerator", "denominator"]
 #: What a kernel takes where there is nothing to give.
 NONE: Array = np.empty(0, dtype=np.int64)
 
+#: One shape, or a tuple of shapes where there are several variables or outputs.
+Shapes: TypeAlias = Shape | tuple[Shape, ...]
+
 ORDERS: tuple[Order, ...] = ("C", "F")
 LAYOUTS: tuple[Layout, ...] = ("numerator", "denominator")
 
@@ -21,6 +24,16 @@ LAYOUTS: tuple[Layout, ...] = ("numerator", "denominator")
 def size(shape: Shape) -> int:
     """Number of entries of an array of that shape, as a Python integer that cannot overflow."""
     return prod(shape)
+
+
+def several(shapes: Shapes) -> bool:
+    """Whether that is a tuple of shapes, rather than one shape."""
+    return len(shapes) > 0 and isinstance(shapes[0], tuple)
+
+
+def parts(shapes: Shapes) -> tuple[Shape, ...]:
+    """The shapes, of which there may be one alone."""
+    return shapes if several(shapes) else (shapes,)  # type: ignore[return-value]
 
 
 def index_dtype(*counts: int) -> np.dtype[Any]:
@@ -31,3 +44,78 @@ def index_dtype(*counts: int) -> np.dtype[Any]:
 def flip(layout: Layout) -> Layout:
     """The layout of the transposed Jacobian."""
     return "denominator" if layout == "numerator" else "numerator"
+
+
+def vec(X: npt.ArrayLike, order: Order = "C") -> Array:
+    """The entries of an array as one vector, row by row or column by column.
+
+    Parameters
+    ----------
+    X : array_like
+        An array of any shape and dtype.
+    order : {"C", "F"}, optional
+        Row by row (NumPy's ``ravel``), or column by column (the textbooks' vec).
+
+    Returns
+    -------
+    numpy.ndarray
+        One-dimensional; a view where that is possible.
+
+    Raises
+    ------
+    ValueError
+        Where `order` is neither.
+
+    Notes
+    -----
+    Source: *Mathematics for Machine Learning*, §5.4: the isomorphism between matrices and vectors.
+
+    Examples
+    --------
+    >>> import matjac as mj
+    >>> mj.vec([[1, 2], [3, 4]], order="F")
+    array([1, 3, 2, 4])
+    """
+    _check_order(order)
+    return np.asarray(X).reshape(-1, order=order)
+
+
+def unvec(x: npt.ArrayLike, shape: Shape, order: Order = "C") -> Array:
+    """The array of that shape whose `vec` is x.
+
+    Parameters
+    ----------
+    x : array_like
+        One-dimensional.
+    shape : tuple of int
+        The array's shape.
+    order : {"C", "F"}, optional
+        Row by row, or column by column.
+
+    Returns
+    -------
+    numpy.ndarray
+        A view where that is possible.
+
+    Raises
+    ------
+    ValueError
+        Where x does not have as many entries as the shape, or `order` is neither.
+
+    Examples
+    --------
+    >>> import matjac as mj
+    >>> mj.unvec([1, 3, 2, 4], (2, 2), order="F")
+    array([[1, 2],
+           [3, 4]])
+    """
+    _check_order(order)
+    vector = np.asarray(x)
+    if vector.shape != (size(shape),):
+        raise ValueError(f"x: got shape {vector.shape}, expected ({size(shape)},) for an array of shape {shape}")
+    return vector.reshape(shape, order=order)
+
+
+def _check_order(order: Order) -> None:
+    if order not in ORDERS:
+        raise ValueError(f"order: got {order!r}, expected one of 'C', 'F'")

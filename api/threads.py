@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from itertools import pairwise
 
@@ -13,10 +13,10 @@ GRAIN = 1 << 19
 
 @cache
 def thread_count() -> int:
-    """Threads a fill may use: MATJAC_NUM_THREADS, or the processors this process may run on."""
+    """Threads a fill may use: MATJAC_NUM_THREADS as it was at the first fill, or this process's processors."""
     text = os.environ.get("MATJAC_NUM_THREADS", "")
     if text:
-        if not text.isdigit() or int(text) < 1:
+        if not (text.isascii() and text.isdecimal() and int(text) > 0):
             raise ValueError(f"MATJAC_NUM_THREADS: got {text!r}, expected a positive integer")
         return int(text)
     affinity = getattr(os, "sched_getaffinity", None)
@@ -24,8 +24,9 @@ def thread_count() -> int:
 
 
 @cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="matjac")
+def _pool() -> ThreadPoolExecutor:
+    # the caller's thread takes the first part itself
+    return ThreadPoolExecutor(thread_count() - 1, thread_name_prefix="matjac")
 
 
 if hasattr(os, "register_at_fork"):
@@ -35,12 +36,18 @@ if hasattr(os, "register_at_fork"):
 
 def split(task: Callable[[int, int], None], start: int, stop: int, entries: int) -> None:
     """Run ``task(first, last)`` on parts of ``start:stop``, at the same time where there is enough work."""
-    parts = min(thread_count(), entries // GRAIN, stop - start)
-    if parts < 2:
-        task(start, stop)
-        return
-    edges = [start + (stop - start) * part // parts for part in range(parts + 1)]
-    others = [_pool(parts - 1).submit(task, *pair) for pair in pairwise(edges[1:])]
-    task(edges[0], edges[1])
+    bounds = edges(start, stop, entries)
+    others = [_pool().submit(task, *pair) for pair in pairwise(bounds[1:])]
+    try:
+        task(bounds[0], bounds[1])
+    finally:
+        # no part may go on writing once the caller has its buffers back
+        wait(others)
     for other in others:
         other.result()
+
+
+def edges(start: int, stop: int, entries: int) -> list[int]:
+    """Where `split` cuts that range of rows with so many entries."""
+    parts = max(1, min(thread_count(), entries // GRAIN, stop - start))
+    return [start + (stop - start) * part // parts for part in range(parts + 1)]

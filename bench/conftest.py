@@ -1,6 +1,7 @@
 import pytest
-from matjac.threads import thread_count
 from registry import REGISTRY
+
+from matjac.threads import thread_count
 
 
 def pytest_generate_tests(metafunc):

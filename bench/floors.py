@@ -2,6 +2,7 @@
 
 import numba
 import numpy as np
+
 from matjac.threads import split
 
 

@@ -13,12 +13,25 @@ Rows of the Jacobian are pairs ``(i, j)``: row ``i`` of one factor meets row ``j
 takes that map as three arguments: ``f, g`` list the pairs where they are not empty; otherwise row ``r`` is
 the entry ``divmod(r, n)`` of a matrix with ``n`` columns.
 
-Where rows do not follow one another in the output (another variable's entries stand between them),
-``ptr[r - start]`` says where row ``r`` begins; an empty ``ptr`` says that they do.
+Where rows do not follow one another in the output (another variable's entries stand between them), ``gap`` is
+the number of entries between two rows, or ``ptr[r - start]`` says where row ``r`` begins; ``base`` is what to add to
+column indices. An empty ``ptr`` and a ``gap`` and ``base`` of 0 are for a variable alone.
 """
 
 from matjac.kernels.casesplit import casesplit_columns, casesplit_values
 from matjac.kernels.kron import kron_columns, kron_values
 from matjac.kernels.merge import merge_rows
+from matjac.kernels.product import product_values, scatter_entries
+from matjac.kernels.sampled import sampled_dot, sampled_outer
 
-__all__ = ["casesplit_columns", "casesplit_values", "kron_columns", "kron_values", "merge_rows"]
+__all__ = [
+    "casesplit_columns",
+    "casesplit_values",
+    "kron_columns",
+    "kron_values",
+    "merge_rows",
+    "product_values",
+    "sampled_dot",
+    "sampled_outer",
+    "scatter_entries",
+]

@@ -2,12 +2,14 @@
 
 Row (i, j) of ``dXᵀ·B + A·dX`` (X with q columns, A and B with X's number of rows as their inner size) has
 B's column j at the columns (·, i) of dX and A's row i at the columns (·, j); where i = j they add up.
-With ``a = Bᵀ`` and ``b = A``, both stored row after row, RᵀR is ``a = b = Rᵀ``.
+With ``a = Bᵀ`` and ``b = A``, both stored row after row, RᵀR is ``a = b = Rᵀ``. RRᵀ, and RᵀR column by column,
+have the same two rows as *blocks*, one after the other at the columns (i, ·) and (j, ·), instead of interleaved.
 """
 
 from typing import Any
 
 import numpy as np
+
 from matjac.kernels.decorator import kernel
 
 A = Any  # an array; Numba infers the rest
@@ -15,7 +17,9 @@ ONE = np.uint64(1)
 
 
 @kernel
-def casesplit_values(ab: A, shift: int, scale: A, f: A, g: A, n: int, ptr: A, out: A, start: int, stop: int) -> None:
+def casesplit_values(
+    ab: A, shift: int, blocks: bool, scale: A, f: A, g: A, n: int, ptr: A, gap: int, out: A, start: int, stop: int
+) -> None:
     """Fill the values of rows ``start:stop``.
 
     `ab` has the rows of a and, from row `shift` on, those of b (0 where a is b): one array and one loop,
@@ -26,6 +30,7 @@ def casesplit_values(ab: A, shift: int, scale: A, f: A, g: A, n: int, ptr: A, ou
     step = 0 if scale.size == 1 else 1
     # unsigned indices in the inner loops: see kron.py
     size = np.uint64(ab.shape[1])
+    jump = np.uint64(gap)
     pos = np.uint64(0)
     i = 0
     j = -1
@@ -51,16 +56,26 @@ def casesplit_values(ab: A, shift: int, scale: A, f: A, g: A, n: int, ptr: A, ou
             for k in range(size):
                 out[pos + k] = s * (ab[lo, k] + ab[hi, k])
             pos += size
+        elif blocks:
+            for k in range(size):
+                out[pos + k] = s * ab[lo, k]
+            pos += size
+            for k in range(size):
+                out[pos + k] = s * ab[hi, k]
+            pos += size
         else:
             for k in range(size):
                 out[pos + k + k] = s * ab[lo, k]
                 out[pos + k + k + ONE] = s * ab[hi, k]
             pos += size + size
+        pos += jump
 
 
 @kernel
-def casesplit_columns(size: int, q: int, f: A, g: A, n: int, ptr: A, out: A, start: int, stop: int) -> None:
-    """Fill the sorted column indices of rows ``start:stop``; the factors have ``size`` columns."""
+def casesplit_columns(
+    size: int, q: int, blocks: bool, f: A, g: A, n: int, base: int, ptr: A, gap: int, out: A, start: int, stop: int
+) -> None:
+    """Fill the sorted column indices of rows ``start:stop``; the factors have ``size`` columns, X has ``q``."""
     listed = f.size > 0
     placed = ptr.size > 0
     i = 0
@@ -75,16 +90,23 @@ def casesplit_columns(size: int, q: int, f: A, g: A, n: int, ptr: A, out: A, sta
             j = r - i * n
         if placed:
             pos = ptr[r - start]
+        # entry k of the row's first factor: its column, and the way to the next
+        lo = base + (min(i, j) * q if blocks else min(i, j))
+        hi = base + (max(i, j) * q if blocks else max(i, j))
+        step = 1 if blocks else q
         if i == j:
             o = out[pos : pos + size]
             for k in range(size):
-                o[k] = k * q + i
-            pos += size
+                o[k] = lo + k * step
+            pos += size + gap
         else:
-            lo = min(i, j)
-            hi = max(i, j)
             o = out[pos : pos + 2 * size]
-            for k in range(size):
-                o[2 * k] = k * q + lo
-                o[2 * k + 1] = k * q + hi
-            pos += 2 * size
+            if blocks:
+                for k in range(size):
+                    o[k] = lo + k
+                    o[size + k] = hi + k
+            else:
+                for k in range(size):
+                    o[2 * k] = lo + k * q
+                    o[2 * k + 1] = hi + k * q
+            pos += 2 * size + gap

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+
 from matjac.kernels.decorator import kernel
 
 A = Any  # an array; Numba infers the rest
@@ -28,6 +29,7 @@ def kron_values(
     n: int,
     swap: bool,
     ptr: A,
+    gap: int,
     out: A,
     start: int,
     stop: int,
@@ -45,6 +47,7 @@ def kron_values(
     wragged = wptr.size > 0
     nu = np.uint64(ulen)
     nw = np.uint64(wlen)
+    jump = np.uint64(gap)
     i = 0
     j = 0
     row = 0
@@ -92,6 +95,7 @@ def kron_values(
                 for m in range(nw):
                     out[pos + m] = c * w[to + m]
                 pos += nw
+        pos += jump
 
 
 @kernel
@@ -109,12 +113,14 @@ def kron_columns(
     g: A,
     n: int,
     swap: bool,
+    base: int,
     ptr: A,
+    gap: int,
     out: A,
     start: int,
     stop: int,
 ) -> None:
-    """Fill the sorted column indices of rows ``start:stop``: ``uidx * q + widx``.
+    """Fill the sorted column indices of rows ``start:stop``: ``base + uidx * q + widx``.
 
     Index lists are stored like the values; rows of one entry and no list are rows of the identity.
     """
@@ -149,7 +155,7 @@ def kron_columns(
             to = wptr[j]
             nw = wptr[j + 1] - to
         if nw == 1:
-            column = j if widentity else widx[to]
+            column = base + (j if widentity else widx[to])
             if uidentity:
                 out[pos] = i * q + column
             else:
@@ -160,8 +166,8 @@ def kron_columns(
         else:
             y = widx[to : to + nw]
             for k in range(nu):
-                base = (i if uidentity else uidx[at + k]) * q
+                first = base + (i if uidentity else uidx[at + k]) * q
                 o = out[pos + k * nw : pos + (k + 1) * nw]
                 for m in range(nw):
-                    o[m] = base + y[m]
-        pos += nu * nw
+                    o[m] = first + y[m]
+        pos += nu * nw + gap

@@ -25,12 +25,14 @@ def merge_rows(
     f: A,
     g: A,
     q: int,
+    base: int,
     cursor: A,
     coef: A,
     counts: A,
     columns: A,
     values: A,
     ptr: A,
+    gap: int,
     start: int,
     stop: int,
 ) -> None:
@@ -99,9 +101,9 @@ def merge_rows(
                 x = wval[wa : wa + nw]
                 while a < end and (other < 0 or uidx[a + shift] < other):
                     if columns.size > 0:
-                        base = uidx[a + shift] * q
+                        corner = base + uidx[a + shift] * q
                         for m in range(nw):
-                            columns[pos + m] = base + y[m]
+                            columns[pos + m] = corner + y[m]
                     if values.size > 0:
                         c = s * uval[a]
                         if nw == 1:
@@ -132,7 +134,7 @@ def merge_rows(
                 if column < 0:
                     break
                 if columns.size > 0:
-                    columns[pos] = block * q + column
+                    columns[pos] = base + block * q + column
                 if values.size > 0:
                     values[pos] = 0
                 for t in range(terms):
@@ -144,3 +146,4 @@ def merge_rows(
                 pos += 1
         if counts.size > 0:
             counts[r - start] = pos - first
+        pos += gap

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-import matjac as mj
 import numpy as np
+import scipy.sparse as sp
 from hypothesis import strategies as st
-from registry import REGISTRY, Row
+from registry import REGISTRY, Row, plain
+
+import matjac as mj
 
 DTYPES = ("float64", "float32", "complex128", "complex64", "int64")
 ORDERS = ("C", "F")
@@ -44,11 +46,16 @@ class Case:
     """An identity at random arguments."""
 
     row: Row
-    dims: dict[str, int]
     args: dict[str, Any]
     point: Any
     order: Any
     layout: Any
+    sparse: bool
+
+    @property
+    def plain(self) -> Any:
+        """The arguments as dense arrays."""
+        return plain(self.args)
 
     @property
     def jacobian(self) -> mj.Jacobian:
@@ -60,7 +67,9 @@ class Case:
         return 2e-5 if narrow else 1e-10
 
 
-def make_case(row: Row, dims: tuple[int, ...], dtype: str, order: str, layout: str, seed: int, represent: Any) -> Case:
+def make_case(
+    row: Row, dims: tuple[int, ...], dtype: str, order: str, layout: str, seed: int, represent: Any, sparse: bool
+) -> Case:
     rng = np.random.default_rng(seed)
 
     def make(*shape: int) -> Any:
@@ -71,7 +80,11 @@ def make_case(row: Row, dims: tuple[int, ...], dtype: str, order: str, layout: s
 
     args = row.arguments(make, *dims)
     point = args[row.variable] if row.variable in args else make(*row.shape(*dims))
-    return Case(row, dict(zip(row.dims, dims, strict=True)), args, np.asarray(point), order, layout)
+    for name in (*row.sparse, *row.sparse_input) if sparse else ():
+        dense = np.array(args[name], dtype=dtype)
+        dense[rng.random(dense.shape) < 0.5] = 0
+        args[name] = sp.csr_array(dense) if rng.random() < 0.5 else sp.coo_array(dense)
+    return Case(row, args, np.array(point), order, layout, sparse)
 
 
 @st.composite
@@ -85,4 +98,5 @@ def cases(draw: Any, row: Row | None = None, dtypes: tuple[str, ...] = DTYPES) -
         draw(st.sampled_from(LAYOUTS)),
         draw(st.integers(0, 2**16)),
         draw(st.sampled_from(REPRESENTATIONS)),
+        bool(row.sparse or row.sparse_input) and draw(st.booleans()),
     )

@@ -6,8 +6,9 @@ import pkgutil
 import re
 from pathlib import Path
 
-import matjac as mj
 import pytest
+
+import matjac as mj
 
 OPTIONAL = {"matjac.__main__", "matjac.demo"}
 MODULES = ["matjac"] + [name for _, name, _ in pkgutil.walk_packages(mj.__path__, "matjac.") if name not in OPTIONAL]

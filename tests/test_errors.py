@@ -1,9 +1,10 @@
 """The door: a bad argument is named, with what came and what was expected, before any work."""
 
-import matjac as mj
 import numpy as np
 import pytest
 import scipy.sparse as sp
+
+import matjac as mj
 
 R = np.arange(6.0).reshape(2, 3)
 J = mj.d_gram_dR(R)

@@ -2,7 +2,6 @@
 
 import inspect
 
-import matjac as mj
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,6 +9,8 @@ from hypothesis import strategies as st
 from oracles import complex_step, lay_out
 from registry import REGISTRY
 from strategies import cases
+
+import matjac as mj
 
 every_row = pytest.mark.parametrize("row", REGISTRY, ids=lambda row: row.name)
 
@@ -20,12 +21,17 @@ def test_every_identity_has_a_row():
 
 
 def definition(case):
-    """The tensor of the loops' entries, and a mask of where they are."""
-    found = case.row.entries(case.args, case.dims)
-    shape = case.jacobian.out_shape + case.jacobian.in_shape
-    tensor, mask = np.zeros(shape, np.result_type(case.jacobian.dtype)), np.zeros(shape, bool)
-    for (out, into), value in found.items():
-        tensor[out + into], mask[out + into] = value, True
+    """The tensor of the entries by definition, and a mask of where they are."""
+    J, a = case.jacobian, case.plain
+    tensor = np.zeros(J.out_shape + J.in_shape, J.dtype)
+    mask = np.zeros(tensor.shape, bool)
+    for out in np.ndindex(J.out_shape):
+        for into in np.ndindex(J.in_shape):
+            value = case.row.entry(out, into, a)
+            if value is not None:
+                tensor[out + into] = value
+                # where a constant is sparse, an entry that is zero is none
+                mask[out + into] = value != 0 if case.sparse and case.row.sparse else True
     return tensor, mask
 
 
@@ -57,7 +63,7 @@ def test_values_are_the_definitions(row, data):
 def test_values_are_the_derivative(row, data):
     case = data.draw(cases(row))
     J = case.jacobian
-    tensor = complex_step(lambda X: case.row.value(X, case.args), case.point)
+    tensor = complex_step(lambda X: case.row.value(X, case.plain), case.point)
     assert J.out_shape + J.in_shape == tensor.shape
     expected = lay_out(tensor, case.point.ndim, case.order, case.layout)
     np.testing.assert_allclose(J.toarray(), expected, rtol=case.tolerance, atol=case.tolerance)

@@ -6,24 +6,28 @@ import subprocess
 import sys
 from pathlib import Path
 
-import matjac as mj
 import numba
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+
+import matjac as mj
 from matjac import kernels
+from matjac.assembly import filler
 from matjac.factors import Dense, Select
 from matjac.fill import CaseSplitFill, MergeFill
-from matjac.terms import Rows, Sum, Term, grid, swapped
-from numpy.testing import assert_allclose, assert_array_equal
+from matjac.maps import Sum
+from matjac.rows import Listed
+from matjac.terms import Term, grid, swapped
 
 NONE = np.empty(0, np.int64)
 
 
 def gram_arguments(R):
     """What `casesplit_values` takes for RᵀR, before the range."""
-    return np.ascontiguousarray(R.T), 0, np.ones(1), NONE, NONE, R.shape[1], NONE
+    return np.ascontiguousarray(R.T), 0, False, np.ones(1), NONE, NONE, R.shape[1], NONE, 0
 
 
 def test_fills_its_rows_and_nothing_else():
@@ -41,8 +45,8 @@ def test_called_from_a_users_compiled_code(compiled):
     casesplit_values = kernels.casesplit_values
 
     @numba.njit
-    def largest(a, shift, scale, f, g, n, ptr, out):
-        casesplit_values(a, shift, scale, f, g, n, ptr, out, 0, n * n)
+    def largest(a, shift, blocks, scale, f, g, n, ptr, gap, out):
+        casesplit_values(a, shift, blocks, scale, f, g, n, ptr, gap, out, 0, n * n)
         return out.max()
 
     R = np.random.default_rng(0).standard_normal((3, 4))
@@ -56,32 +60,34 @@ def random_dense(rng, *shape):
 
 @st.composite
 def case_splits(draw):
-    """dXᵀ·B + A·dX on random A and B, or RᵀR; whole, or listed and scaled rows of it."""
+    """dXᵀ·B + A·dX on random A and B, or RᵀR; or B·dXᵀ + dX·A; whole, or listed and scaled rows of it."""
     rng = np.random.default_rng(draw(st.integers(0, 99)))
     p, n = draw(st.integers(0, 4)), draw(st.integers(0, 4))
     a = random_dense(rng, n, p)
     b = a if draw(st.booleans()) else random_dense(rng, n, p)
     w = Select(n)
     if draw(st.booleans()):
-        return Sum([swapped(a, w), grid(b, w)])
+        terms = [swapped(a, w), grid(b, w)] if draw(st.booleans()) else [grid(w, a), swapped(w, b)]
+        return Sum(terms if draw(st.booleans()) else terms[::-1])
     count = draw(st.integers(0, 6)) if n else 0
     f, g = rng.integers(0, max(n, 1), (2, count))
     scale = rng.standard_normal(count) if draw(st.booleans()) else None
-    return Sum([Term(a, w, Rows(0, 0, f=g, g=f), scale), Term(b, w, Rows(0, 0, f=f, g=g), scale)])
+    return Sum([Term(a, w, Listed(g, f), scale), Term(b, w, Listed(f, g), scale)])
 
 
 @given(case_splits())
 def test_case_split_is_the_sum_of_its_two_terms(total):
     rows = total.shape[0]
-    split, merged = CaseSplitFill(total), MergeFill(total)
+    split, merged = filler(total), MergeFill(total)
+    assert isinstance(split, CaseSplitFill)
     pointers = split.indptr(0, rows)
     assert_array_equal(pointers, merged.indptr(0, rows))
     assert split.nnz == merged.nnz == pointers[-1]
     assert [split.offset(r) for r in range(rows + 1)] == pointers.tolist()
     columns, values = np.empty((2, 2, split.nnz))
-    for way, filler in enumerate((split, merged)):
-        filler.columns(columns[way], 0, rows)
-        filler.values(values[way], 0, rows)
+    for way, fill in enumerate((split, merged)):
+        fill.columns(columns[way], 0, rows)
+        fill.values(values[way], 0, rows)
     assert_array_equal(*columns)
     assert_allclose(*values, rtol=1e-15, atol=1e-15)
 

@@ -2,9 +2,10 @@
 
 import tracemalloc
 
-import matjac as mj
 import numpy as np
 import pytest
+
+import matjac as mj
 
 N = 10**6
 

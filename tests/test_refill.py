@@ -2,13 +2,14 @@
 
 import tracemalloc
 
-import matjac as mj
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from hypothesis import given
 from numpy.testing import assert_array_equal
 from strategies import cases
+
+import matjac as mj
 
 
 @given(cases())

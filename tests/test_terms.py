@@ -4,10 +4,15 @@ import numpy as np
 import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
-from matjac.factors import Dense, Select, factor
-from matjac.fill import filler
-from matjac.terms import Rows, Sum, Term
 from numpy.testing import assert_allclose, assert_array_equal
+
+from matjac.assembly import filler
+from matjac.compose import normal
+from matjac.factors import Dense, Select, factor
+from matjac.fill import Place
+from matjac.maps import Sum
+from matjac.rows import Grid, Listed
+from matjac.terms import Term
 
 
 def random_factor(draw, rng, rows, columns, kinds=("dense", "sparse", "select", "identity")):
@@ -33,10 +38,10 @@ def sums(draw):
         scale = rng.standard_normal(count) if draw(st.booleans()) else None
         if listed:
             f, g = rng.integers(0, m, count), rng.integers(0, n, count)
-            rows, a, b = Rows(0, 0, f=f, g=g), m, n
+            rows, a, b = Listed(f, g), m, n
         else:
             swap = draw(st.booleans())
-            rows, (a, b) = Rows(m, n, swap), ((n, m) if swap else (m, n))
+            rows, (a, b) = Grid(m, n, swap), ((n, m) if swap else (m, n))
         terms.append(Term(random_factor(draw, rng, a, p), random_factor(draw, rng, b, q), rows, scale))
     return Sum(terms)
 
@@ -47,7 +52,7 @@ def dense(total):
     for term in total.terms:
         u, w = (f.toarray() for f in (term.u, term.w))
         for r in range(term.rows.count):
-            if term.rows.listed:
+            if isinstance(term.rows, Listed):
                 i, j = term.rows.f[r], term.rows.g[r]
             else:
                 i, j = divmod(r, term.rows.n)
@@ -87,10 +92,13 @@ def test_ranges_of_rows_placed_apart(total, data):
     ptr = plain[:-1] + 2 * np.arange(1, stop - start + 1)
     for method in (fill.values, fill.columns):
         method(close, start, stop)
-        method(apart, start, stop, ptr)
+        method(apart, start, stop, Place(ptr=ptr))
         for r in range(stop - start):
             assert_array_equal(apart[ptr[r] : ptr[r] + plain[r + 1] - plain[r]], close[plain[r] : plain[r + 1]])
-    assert np.isnan(apart).sum() == 2 * (stop - start)
+        assert np.isnan(apart).sum() == 2 * (stop - start)
+        evenly = np.full(apart.size, np.nan)
+        method(evenly[2:], start, stop, Place(gap=2))
+        assert_array_equal(evenly, apart)
 
 
 @given(sums(), st.sampled_from([(), (2,), (2, 3)]))
@@ -113,5 +121,5 @@ def test_squared_norms(total):
 def test_transpose_of_closed_terms(total):
     if total.closed:
         assert_allclose(dense(total.transpose())[0], dense(total)[0].T, atol=1e-14)
-        product = total.transpose().after(total)
+        product = normal(total)
         assert_allclose(dense(product)[0], dense(total)[0].T @ dense(total)[0], atol=1e-12)

@@ -1,0 +1,284 @@
+"""Linear maps made of terms: sums of them, sums beside and above one another, and their transposes.
+
+All three answer the same questions; products act on the last axis of an array.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import cached_property, reduce
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from matjac.caching import Cached
+from matjac.factors import Dense, Factor, Select, sandwich
+from matjac.layout import Array
+from matjac.rows import Grid, Listed
+from matjac.terms import Term, sampled, spread
+
+
+class LinearMap(Cached, ABC):
+    """A matrix that is held as its terms."""
+
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+
+    @abstractmethod
+    def apply(self, x: Array) -> Array:
+        """J x for x of shape (..., columns); the result may be a view of x."""
+
+    @abstractmethod
+    def apply_transposed(self, y: Array) -> Array:
+        """Jᵀ y for y of shape (..., rows); the result may be a view of y."""
+
+    @abstractmethod
+    def transpose(self) -> "LinearMap":
+        """The transposed map."""
+
+    @abstractmethod
+    def conj(self) -> "LinearMap":
+        """The complex conjugate."""
+
+    @abstractmethod
+    def squared_norms(self) -> Array | None:
+        """The squared norm of each column, or None where terms meet in a way without a closed form."""
+
+    @abstractmethod
+    def same_pattern(self, other: "LinearMap") -> bool:
+        """Whether both have their entries in the same places, for they are made of the same kinds of parts."""
+
+
+class Sum(LinearMap):
+    """A sum of terms on one variable."""
+
+    def __init__(self, terms: Iterable[Term], dtype: np.dtype[Any] | None = None) -> None:
+        self.terms = tuple(terms)
+        self.shape = self.terms[0].shape
+        # merging them needs the same blocks of columns
+        assert len({(term.u.shape[1], term.w.shape[1]) for term in self.terms}) == 1
+        parts = [part for term in self.terms for part in term.dtypes]
+        # a sum of selections alone is float64
+        self.dtype = dtype or (np.result_type(*parts) if parts else np.dtype(np.float64))
+
+    @property
+    def closed(self) -> bool:
+        """Whether every term is closed, and all see the output as matrices of one shape: then so is the transpose."""
+        grids = {(t.rows.m, t.rows.n) if isinstance(t.rows, Grid) else None for t in self.terms}
+        return len(grids) == 1 and all(term.closed for term in self.terms)
+
+    @cached_property
+    def sandwiches(self) -> list[list[Term]]:
+        """Terms that share their factors, and so one product U·X·Wᵀ (both terms of RᵀR do)."""
+        groups: dict[tuple[int, int], list[Term]] = {}
+        for term in self.terms:
+            groups.setdefault((id(term.u), id(term.w)), []).append(term)
+        return list(groups.values())
+
+    def apply(self, x: Array) -> Array:
+        parts = []
+        for group in self.sandwiches:
+            u, w = group[0].u, group[0].w
+            matrix = x.reshape(*x.shape[:-1], u.shape[1], w.shape[1])
+            product = sandwich(u, matrix, w) if any(term.rows.whole for term in group) else None
+            for term in group:
+                if isinstance(term.rows, Listed):
+                    part = sampled(u, matrix, w, term.rows)
+                else:
+                    assert product is not None
+                    part = term.rows.gather(product)
+                parts.append(part if term.scale is None else part * term.scale)
+        return reduce(np.add, parts)
+
+    def apply_transposed(self, y: Array) -> Array:
+        parts = []
+        for group in self.sandwiches:
+            u, w = group[0].u, group[0].w
+            whole = []
+            for term in group:
+                part = y if term.scale is None else y * term.scale
+                if isinstance(term.rows, Listed):
+                    parts.append(spread(u, part, w, term.rows))
+                else:
+                    whole.append(term.rows.scatter(part))
+            if whole:
+                parts.append(sandwich(u.T, reduce(np.add, whole), w.T))
+        return reduce(np.add, (part.reshape(*y.shape[:-1], self.shape[1]) for part in parts))
+
+    def transpose(self) -> LinearMap:
+        if not self.closed:
+            return Transposed(self)
+        return Sum((term.transpose() for term in self.terms), self.dtype)
+
+    def conj(self) -> "Sum":
+        return self if self.dtype.kind != "c" else self._map(lambda term: term.conj())
+
+    def take(self, index: Array) -> "Sum":
+        """Those rows alone, in that order."""
+        return self._map(lambda term: term.take(index))
+
+    def scale_rows(self, factors: Array) -> "Sum":
+        """Each row times its number."""
+        return Sum((t.scale_rows(factors) for t in self.terms), np.result_type(self.dtype, factors))
+
+    def times(self, number: Any) -> "Sum":
+        """The map times a number."""
+        terms = []
+        for group in self.sandwiches:
+            # terms that share their factors go on sharing them
+            first = group[0].times(number)
+            terms.append(first)
+            for term in group[1:]:
+                both = term.scale is None and group[0].scale is None
+                terms.append(replace(term, u=first.u, w=first.w) if both else term.times(number))
+        return Sum(terms, np.result_type(self.dtype, number))
+
+    def plus(self, other: "Sum") -> "Sum":
+        """The sum of both; their terms see the variable as matrices of one shape."""
+        return Sum(collect([*self.terms, *other.terms]), np.result_type(self.dtype, other.dtype))
+
+    def squared_norms(self) -> Array | None:
+        total = np.zeros(self.shape[1], dtype=np.zeros(0, self.dtype).real.dtype)
+        for at, first in enumerate(self.terms):
+            total += first.squared_norms()
+            for second in self.terms[at + 1 :]:
+                if not (first.closed and second.closed and first.rows.mirrors(second.rows)):
+                    return None
+                # Σ_ij u1[j,k] w1[i,l] · u2[i,k] w2[j,l] splits into a sum over i and one over j
+                over_i = (second.u.T @ first.w.conj).toarray()
+                over_j = (first.u.conj.T @ second.w).toarray()
+                total += 2 * (over_i * over_j).real.reshape(-1)
+        return total
+
+    def same_pattern(self, other: LinearMap) -> bool:
+        return self is other or (
+            isinstance(other, Sum)
+            and len(self.terms) == len(other.terms)
+            and all(a.same_pattern(b) for a, b in zip(self.terms, other.terms, strict=True))
+        )
+
+    def _map(self, change: Callable[[Term], Term]) -> "Sum":
+        return Sum(map(change, self.terms), self.dtype)
+
+
+class Transposed(LinearMap):
+    """The transpose of a map that has none of the same kind."""
+
+    def __init__(self, base: LinearMap) -> None:
+        self.base = base
+        self.shape = base.shape[1], base.shape[0]
+        self.dtype = base.dtype
+
+    def apply(self, x: Array) -> Array:
+        return self.base.apply_transposed(x)
+
+    def apply_transposed(self, y: Array) -> Array:
+        return self.base.apply(y)
+
+    def transpose(self) -> LinearMap:
+        return self.base
+
+    def conj(self) -> "Transposed":
+        return Transposed(self.base.conj())
+
+    def squared_norms(self) -> None:
+        return None
+
+    def same_pattern(self, other: LinearMap) -> bool:
+        return isinstance(other, Transposed) and self.base.same_pattern(other.base)
+
+
+Cell: TypeAlias = LinearMap | None
+
+
+class Blocks(LinearMap):
+    """Maps beside one another (one a variable) and above one another (one an output); None is zero."""
+
+    def __init__(
+        self, cells: Sequence[Sequence[Cell]], heights: Sequence[int], widths: Sequence[int], dtype: np.dtype[Any]
+    ) -> None:
+        self.cells = tuple(tuple(band) for band in cells)
+        self.heights, self.widths = tuple(heights), tuple(widths)
+        self.shape = sum(heights), sum(widths)
+        self.dtype = dtype
+
+    def apply(self, x: Array) -> Array:
+        parts = np.split(x, np.cumsum(self.widths)[:-1], axis=-1)
+        bands = []
+        for band, height in zip(self.cells, self.heights, strict=True):
+            products = [cell.apply(part) for cell, part in zip(band, parts, strict=True) if cell is not None]
+            zero = np.zeros((*x.shape[:-1], height), dtype=np.result_type(self.dtype, x))
+            bands.append(reduce(np.add, products) if products else zero)
+        return np.concatenate(bands, axis=-1)
+
+    def apply_transposed(self, y: Array) -> Array:
+        return self.transpose_view().apply(y)
+
+    def transpose_view(self) -> "Blocks":
+        """The transposed map for products alone, which needs no transposed factors."""
+        return self._turn(Transposed)
+
+    def transpose(self) -> "Blocks":
+        return self._turn(lambda cell: cell.transpose())
+
+    def conj(self) -> "Blocks":
+        return self.map(lambda cell: cell.conj())
+
+    def squared_norms(self) -> Array | None:
+        columns = []
+        for at, width in enumerate(self.widths):
+            total = np.zeros(width, dtype=np.zeros(0, self.dtype).real.dtype)
+            for cell in (band[at] for band in self.cells):
+                norms = 0 if cell is None else cell.squared_norms()
+                if norms is None:
+                    return None
+                total += norms
+            columns.append(total)
+        return np.concatenate(columns)
+
+    def same_pattern(self, other: LinearMap) -> bool:
+        return self is other or (
+            isinstance(other, Blocks)
+            and (self.heights, self.widths) == (other.heights, other.widths)
+            and all(
+                a is b if a is None or b is None else a.same_pattern(b)
+                for mine, its in zip(self.cells, other.cells, strict=True)
+                for a, b in zip(mine, its, strict=True)
+            )
+        )
+
+    def map(self, change: Callable[[Any], LinearMap]) -> "Blocks":
+        """The same blocks with each cell changed."""
+        cells = [[None if cell is None else change(cell) for cell in band] for band in self.cells]
+        return Blocks(cells, self.heights, self.widths, self.dtype)
+
+    def _turn(self, change: Callable[[LinearMap], LinearMap]) -> "Blocks":
+        turned = self.map(change)
+        return Blocks(list(zip(*turned.cells, strict=True)), self.widths, self.heights, self.dtype)
+
+
+def collect(terms: Iterable[Term]) -> list[Term]:
+    """The same sum with fewer terms.
+
+    Equal terms become one; dense factors add where the other factor is the identity in both.
+    """
+    result: list[Term] = []
+    for term in terms:
+        for at, other in enumerate(result):
+            if term.closed and other.closed and term.rows.same(other.rows):
+                if term.u is other.u and term.w is other.w:
+                    result[at] = other.times(2)
+                    break
+                if _identities(term.w, other.w) and isinstance(term.u, Dense) and isinstance(other.u, Dense):
+                    result[at] = replace(other, u=Dense(other.u.array + term.u.array))
+                    break
+                if _identities(term.u, other.u) and isinstance(term.w, Dense) and isinstance(other.w, Dense):
+                    result[at] = replace(other, w=Dense(other.w.array + term.w.array))
+                    break
+        else:
+            result.append(term)
+    return result
+
+
+def _identities(*factors: Factor) -> bool:
+    return all(isinstance(f, Select) and f.identity for f in factors) and len({f.shape for f in factors}) == 1

@@ -1,0 +1,176 @@
+"""Row maps: which entry (i, j) of P = U·dX·Wᵀ each row of a term takes."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from matjac.layout import NONE, Array
+
+Pairs: TypeAlias = tuple[Array, Array]
+
+
+class Rows(ABC):
+    """A map from rows to pairs (i, j)."""
+
+    #: True where rows are all entries of P, each once: then products need no more than P itself
+    whole: bool = True
+
+    @property
+    @abstractmethod
+    def count(self) -> int:
+        """Number of rows."""
+
+    @abstractmethod
+    def pairs(self, start: int, stop: int) -> Pairs:
+        """(i, j) of rows ``start:stop``, as two int64 arrays."""
+
+    @abstractmethod
+    def arguments(self) -> tuple[Array, Array, int, bool]:
+        """``f, g, n, swap``, as kernels take the map."""
+
+    @abstractmethod
+    def mirror(self) -> "Rows":
+        """The map with the two parts of each pair exchanged."""
+
+    @abstractmethod
+    def same(self, other: "Rows") -> bool:
+        """Whether both map every row alike."""
+
+    def mirrors(self, other: "Rows") -> bool:
+        """Whether the other reads (j, i) where this reads (i, j)."""
+        return self.mirror().same(other)
+
+    def gather(self, p: Array) -> Array:
+        """The rows' entries of P (on its last two axes), flat; only where they are the `whole` of it."""
+        raise NotImplementedError
+
+    def scatter(self, y: Array) -> Array:
+        """The P whose `gather` is y."""
+        raise NotImplementedError
+
+    def take(self, index: Array) -> "Listed":
+        """The map of those rows alone."""
+        f, g = self.pairs_of(index)
+        return Listed(f, g)
+
+    @abstractmethod
+    def pairs_of(self, index: Array) -> Pairs:
+        """(i, j) of those rows."""
+
+
+@dataclass(frozen=True)
+class Grid(Rows):
+    """All entries of an m × n matrix, row by row: P itself, or Pᵀ where `swap` is true."""
+
+    m: int
+    n: int
+    swap: bool = False
+
+    @property
+    def count(self) -> int:
+        return self.m * self.n
+
+    def pairs(self, start: int, stop: int) -> Pairs:
+        return self.pairs_of(np.arange(start, stop, dtype=np.int64))
+
+    def pairs_of(self, index: Array) -> Pairs:
+        i, j = np.divmod(index, max(self.n, 1))
+        return (j, i) if self.swap else (i, j)
+
+    def arguments(self) -> tuple[Array, Array, int, bool]:
+        return NONE, NONE, self.n, self.swap
+
+    def mirror(self) -> "Grid":
+        return Grid(self.m, self.n, not self.swap)
+
+    def same(self, other: Rows) -> bool:
+        return self == other
+
+    def gather(self, p: Array) -> Array:
+        return (np.swapaxes(p, -1, -2) if self.swap else p).reshape(*p.shape[:-2], self.count)
+
+    def scatter(self, y: Array) -> Array:
+        p = y.reshape(*y.shape[:-1], self.m, self.n)
+        return np.swapaxes(p, -1, -2) if self.swap else p
+
+
+@dataclass(frozen=True, eq=False)
+class Listed(Rows):
+    """The pairs ``(f[r], g[r])``: any entries, in any order."""
+
+    f: Array
+    g: Array
+    whole = False
+
+    @property
+    def count(self) -> int:
+        return self.f.size
+
+    def pairs(self, start: int, stop: int) -> Pairs:
+        return self.f[start:stop], self.g[start:stop]
+
+    def pairs_of(self, index: Array) -> Pairs:
+        return self.f[index], self.g[index]
+
+    def arguments(self) -> tuple[Array, Array, int, bool]:
+        return self.f, self.g, 0, False
+
+    def mirror(self) -> "Listed":
+        return Listed(self.g, self.f)
+
+    def same(self, other: Rows) -> bool:
+        return self is other or (
+            isinstance(other, Listed)
+            and all(a is b or np.array_equal(a, b) for a, b in ((self.f, other.f), (self.g, other.g)))
+        )
+
+
+@dataclass(frozen=True)
+class KronGrid(Rows):
+    """All entries of A ⊗ B, A of m × n and B of r × s: P has a row an entry of A, a column an entry of B."""
+
+    m: int
+    n: int
+    r: int
+    s: int
+    swap: bool = False
+
+    @property
+    def count(self) -> int:
+        return self.m * self.n * self.r * self.s
+
+    def pairs(self, start: int, stop: int) -> Pairs:
+        return self.pairs_of(np.arange(start, stop, dtype=np.int64))
+
+    def pairs_of(self, index: Array) -> Pairs:
+        row, column = np.divmod(index, max(self.n * self.s, 1))
+        (i, a), (j, b) = np.divmod(row, max(self.r, 1)), np.divmod(column, max(self.s, 1))
+        pair = i * self.n + j, a * self.s + b
+        return pair[::-1] if self.swap else pair
+
+    @cached_property
+    def _lists(self) -> Any:
+        # as many as A ⊗ B has entries, and so as the Jacobian has rows
+        return self.pairs(0, self.count)
+
+    def arguments(self) -> tuple[Array, Array, int, bool]:
+        return *self._lists, 0, False
+
+    def mirror(self) -> "KronGrid":
+        return KronGrid(self.m, self.n, self.r, self.s, not self.swap)
+
+    def same(self, other: Rows) -> bool:
+        return self == other
+
+    def gather(self, p: Array) -> Array:
+        p = np.swapaxes(p, -1, -2) if self.swap else p
+        blocks = p.reshape(*p.shape[:-2], self.m, self.n, self.r, self.s)
+        return np.swapaxes(blocks, -2, -3).reshape(*p.shape[:-2], self.count)
+
+    def scatter(self, y: Array) -> Array:
+        blocks = np.swapaxes(y.reshape(*y.shape[:-1], self.m, self.r, self.n, self.s), -2, -3)
+        p = blocks.reshape(*y.shape[:-1], self.m * self.n, self.r * self.s)
+        return np.swapaxes(p, -1, -2) if self.swap else p
