@@ -5,13 +5,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+PICTURES = (".png", ".pdf", ".svg")
+
 
 def positive(text: str) -> int:
     """An option's value: an integer of at least 1."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"got {number}, expected at least 1")
-    return number
+    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"got {text}, expected an integer of at least 1")
+    return int(text)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,8 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.error(f"argument --size: got {options.size}, expected at most 64: a digit has 8 × 8 pixels")
     if options.samples > 1797:
         command.error(f"argument --samples: got {options.samples}, expected at most 1797: there are no more digits")
-    if not options.output.parent.is_dir():
-        command.error(f"argument --output: got {options.output}, expected a file in a folder that exists")
+    if options.size * options.rank < 2:
+        command.error("argument --size: got 1 with --rank 1, expected at least two unknowns to fit")
+    if options.seed < 0:
+        command.error(f"argument --seed: got {options.seed}, expected at least 0")
+    if not options.output.parent.is_dir() or options.output.suffix not in PICTURES:
+        kinds = ", ".join(PICTURES)
+        command.error(f"argument --output: got {options.output}, expected a file ({kinds}) in a folder that exists")
     try:
         from matjac import demo
     except ImportError as error:

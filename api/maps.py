@@ -62,10 +62,10 @@ class Sum(LinearMap):
         self.dtype = dtype or (np.result_type(*parts) if parts else np.dtype(np.float64))
 
     @property
-    def closed(self) -> bool:
-        """Whether every term is closed, and all see the output as matrices of one shape: then so is the transpose."""
+    def turns(self) -> bool:
+        """Whether the transpose is such a sum: every term's is one, and all see the output as matrices of one shape."""
         grids = {(t.rows.m, t.rows.n) if isinstance(t.rows, Grid) else None for t in self.terms}
-        return len(grids) == 1 and all(term.closed for term in self.terms)
+        return len(grids) == 1 and all(term.turns for term in self.terms)
 
     @cached_property
     def sandwiches(self) -> list[list[Term]]:
@@ -106,7 +106,7 @@ class Sum(LinearMap):
         return reduce(np.add, (part.reshape(*y.shape[:-1], self.shape[1]) for part in parts))
 
     def transpose(self) -> LinearMap:
-        if not self.closed:
+        if not self.turns:
             return Transposed(self)
         return Sum((term.transpose() for term in self.terms), self.dtype)
 

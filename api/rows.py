@@ -81,7 +81,8 @@ class Grid(Rows):
         return (j, i) if self.swap else (i, j)
 
     def arguments(self) -> tuple[Array, Array, int, bool]:
-        return NONE, NONE, self.n, self.swap
+        # kernels run along rows, so a matrix of one column is read as one row
+        return (NONE, NONE, self.m, not self.swap) if self.n == 1 else (NONE, NONE, self.n, self.swap)
 
     def mirror(self) -> "Grid":
         return Grid(self.m, self.n, not self.swap)

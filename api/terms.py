@@ -48,10 +48,18 @@ class Term:
         parts = [f.dtype for f in (self.u, self.w) if not isinstance(f, Select)]
         return parts if self.scale is None else [*parts, self.scale.dtype]
 
+    @property
+    def turns(self) -> bool:
+        """Whether the transpose is a term too: of a closed one, and of a scaled permutation of all entries."""
+        permutes = all(isinstance(f, Select) and f.identity for f in (self.u, self.w))
+        return self.closed or (permutes and isinstance(self.rows, Grid))
+
     def transpose(self) -> "Term":
-        """The transposed term (of a closed one): Pᵀ's adjoint swaps the factors, P's does not."""
+        """The transposed term: Pᵀ's adjoint swaps the factors, P's does not."""
+        assert self.turns
         assert isinstance(self.rows, Grid)
-        assert self.scale is None
+        if self.scale is not None:
+            return self.transpose_vec() if self.rows.swap else self
         u, w = (self.w.T, self.u.T) if self.rows.swap else (self.u.T, self.w.T)
         return Term(u, w, Grid(self.u.shape[1], self.w.shape[1], self.rows.swap))
 

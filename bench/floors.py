@@ -3,6 +3,7 @@
 import numba
 import numpy as np
 
+from matjac.layout import index_dtype
 from matjac.threads import split
 
 
@@ -19,7 +20,7 @@ def write(out):
 
 def write_fresh(J):
     """Write a matrix of J's size into memory that no one has touched: values, indices and row pointers."""
-    index = np.int32 if J.nnz < 2**31 else np.int64
+    index = index_dtype(*J.shape, J.nnz)
     parts = np.empty(J.nnz, J.dtype), np.empty(J.nnz, index), np.empty(J.shape[0] + 1, index)
     for part in parts:
         write(part)

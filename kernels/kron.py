@@ -56,6 +56,29 @@ def kron_values(
         row = start // n
         col = start - row * n - 1
     pos = np.uint64(0)
+    if ulen == 1 and wlen == 1 and step == 0 and gap == 0 and not (listed or placed or uragged or wragged):
+        # one entry a row: along a row of the grid one factor stays, and the other is read in one loop
+        s = scale[0]
+        r = start
+        row = start // n
+        while r < stop:
+            col = r - row * n
+            end = min(n, col + stop - r)
+            size = np.uint64(end - col)
+            if swap:
+                c = s * w[row * wstep]
+                at = np.uint64(col * ustep)
+                for k in range(size):
+                    out[pos + k] = c * u[at + k * np.uint64(ustep)]
+            else:
+                c = s * u[row * ustep]
+                at = np.uint64(col * wstep)
+                for k in range(size):
+                    out[pos + k] = c * w[at + k * np.uint64(wstep)]
+            pos += size
+            r += end - col
+            row += 1
+        return
     for r in range(start, stop):
         if listed:
             i = f[r]

@@ -37,6 +37,7 @@ def test_readme_blocks_run(block, capsys):
     assert "False" not in printed
 
 
-def test_readme_names_every_identity():
-    text = README.read_text()
-    assert not [name for name in mj.__all__ if name.startswith("d_") and f"mj.{name}(" not in text]
+def test_the_page_of_identities_has_every_one():
+    text = (README.parent / "docs" / "identities.md").read_text()
+    assert not [name for name in mj.__all__ if name.startswith("d_") and f"`mj.{name}(" not in text]
+    assert all((README.parent / "docs" / picture).exists() for picture in re.findall(r"\]\((\w+\.png)\)", text))

@@ -167,11 +167,12 @@ def test_pickle(case):
 
 def test_products_do_not_alias():
     # a Jacobian that is an identity must not hand its argument back
-    J = mj.d_matvec_dA([1.0], 3)
-    x = np.ones(3)
-    y = J @ x
-    y[:] = 5
-    assert_array_equal(x, 1)
+    for J in (mj.d_identity_dx(3), mj.d_transpose_dX((1, 3)), mj.d_identity_dx(3).T):
+        x, X = np.ones(3), np.ones((3, 2))
+        for product in (J @ x, J @ X, J.rmatvec(x), J.rmatmat(X), J.jvp(x.reshape(J.in_shape))):
+            product[...] = 5
+        assert_array_equal(x, 1)
+        assert_array_equal(X, 1)
 
 
 def test_works_as_a_linear_operator():

@@ -92,6 +92,56 @@ def test_case_split_is_the_sum_of_its_two_terms(total):
     assert_allclose(*values, rtol=1e-15, atol=1e-15)
 
 
+def test_mirrored_terms_with_scales_of_their_own_do_not_split():
+    rng = np.random.default_rng(0)
+    a, w, (f, g) = random_dense(rng, 3, 2), Select(3), rng.integers(0, 3, (2, 5))
+    one, other = rng.standard_normal((2, 5))
+    total = Sum([Term(a, w, Listed(f, g), one), Term(a, w, Listed(g, f), other)])
+    assert isinstance(filler(total), MergeFill)
+
+
+def test_read_only_and_strided_arguments_compile_nothing_new(compiled):
+    x, R = np.arange(4.0), np.arange(6.0).reshape(2, 3)
+    mj.d_matvec_dA(x, 2).tocsr()
+    mj.d_gram_dR(R).tocsr()
+    known = [len(k.signatures) for k in (kernels.kron_values, kernels.casesplit_values)]
+    frozen = x.copy()
+    frozen.flags.writeable = False
+    for argument in (frozen, np.broadcast_to(1.0, (4,)), np.arange(8.0)[::2], x[::-1]):
+        mj.d_matvec_dA(argument, 2).tocsr()
+        mj.d_gram_dR(argument[None, :]).tocsr()
+    mj.d_gram_dR(np.broadcast_to(2.0, (2, 3))).tocsr()
+    assert known == [len(k.signatures) for k in (kernels.kron_values, kernels.casesplit_values)]
+
+
+def test_one_pool_for_fills_of_every_size(compiled):
+    code = """
+import threading, numpy as np, matjac as mj
+for n in (150, 200, 300, 400):
+    mj.d_gram_dR(np.ones((50, n))).tocsr()
+print(threading.active_count())
+"""
+    assert int(run(code, MATJAC_NUM_THREADS="6").stdout) <= 6
+
+
+def test_no_part_writes_on_after_another_failed(compiled):
+    code = """
+import time
+from matjac.threads import split
+late = []
+def task(start, stop):
+    if start == 0:
+        raise RuntimeError
+    time.sleep(0.2)
+    late.append(start)
+try:
+    split(task, 0, 10, 10**8)
+except RuntimeError:
+    print(len(late))
+"""
+    assert run(code, MATJAC_NUM_THREADS="2").stdout.strip() == "1"
+
+
 def run(code, **environment):
     return subprocess.run(
         [sys.executable, "-c", code],

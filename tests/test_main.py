@@ -34,7 +34,12 @@ def test_help_says_what_it_does():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--rank", "0"], "argument --rank: got 0, expected at least 1"),
+        (["--rank", "0"], "argument --rank: got 0, expected an integer of at least 1"),
+        (["--rank", "2.5"], "argument --rank: got 2.5, expected an integer of at least 1"),
+        (["--seed", "-1"], "argument --seed: got -1, expected at least 0"),
+        (["--size", "1", "--rank", "1"], "expected at least two unknowns"),
+        (["--output", "fit.xyz"], "argument --output: got fit.xyz, expected a file (.png, .pdf, .svg)"),
+        (["--output", "."], "argument --output: got ., expected a file"),
         (["--size", "65"], "argument --size: got 65, expected at most 64"),
         (["--samples", "9999"], "argument --samples: got 9999, expected at most 1797"),
         (["--output", "/nowhere/at/all.png"], "argument --output: got /nowhere/at/all.png"),

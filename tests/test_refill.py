@@ -1,5 +1,7 @@
 """Refilling a matrix in place: what stays, what is allocated, and what a refusal leaves behind."""
 
+import gc
+import pickle
 import tracemalloc
 
 import numpy as np
@@ -10,6 +12,7 @@ from numpy.testing import assert_array_equal
 from strategies import cases
 
 import matjac as mj
+from matjac import refill
 
 
 @given(cases())
@@ -39,6 +42,35 @@ def test_a_stranger_with_the_pattern_will_do(shape):
     expected = J.toarray()
     for stranger in (sp.csr_array(J.toarray() * 3), sp.csr_matrix(J.toarray() * 3), J.tocsr().copy()):
         assert_array_equal(J.tocsr(out=stranger).toarray(), expected)
+
+
+def test_index_arrays_changed_behind_its_back():
+    R = np.random.default_rng(0).standard_normal((30, 50))
+    R[:, 3] = 0
+    J = mj.d_gram_dR(R)
+    out = J.tocsr()
+    assert out.nnz > 1 << 16
+    sp.csr_array(out).eliminate_zeros()  # shares out's index arrays, and closes the gaps
+    with pytest.raises(ValueError, match=r"^out: got entries in other places"):
+        J.tocsr(out=out)
+    out = J.tocsr()
+    out.indices = out.indices[::-1].copy()
+    with pytest.raises(ValueError, match=r"^out: got entries in other places"):
+        J.tocsr(out=out)
+
+
+def test_a_pickled_matrix_needs_no_matjac():
+    A = mj.d_gram_dR(np.ones((2, 3))).tocsr()
+    assert b"matjac" not in pickle.dumps(A)
+
+
+def test_what_is_known_of_a_matrix_leaves_with_it():
+    A = mj.d_gram_dR(np.ones((2, 3))).tocsr()
+    key = id(A.indices)
+    assert key in refill._known
+    del A
+    gc.collect()
+    assert key not in refill._known
 
 
 def refusals():
@@ -92,8 +124,6 @@ def test_refill_allocates_nothing_of_its_size(compiled, order, layout):
     for function, args in arguments:
         out = function(*args, order=order, layout=layout).tocsr()
         assert out.data.nbytes > 100e6 * 0.99
-        if layout == "denominator" and function is mj.d_matvec_dA:
-            continue  # 12.6 million rows of one entry: what it holds is by the row, not by the entry
         function(*args, order=order, layout=layout).tocsr(out=out)
         J = function(*args, order=order, layout=layout)
         tracemalloc.start()

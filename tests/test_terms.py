@@ -119,7 +119,7 @@ def test_squared_norms(total):
 
 @given(sums())
 def test_transpose_of_closed_terms(total):
-    if total.closed:
+    if total.turns:
         assert_allclose(dense(total.transpose())[0], dense(total)[0].T, atol=1e-14)
         product = normal(total)
         assert_allclose(dense(product)[0], dense(total)[0].T @ dense(total)[0], atol=1e-12)
