@@ -56,7 +56,8 @@ def kron_values(
         row = start // n
         col = start - row * n - 1
     pos = np.uint64(0)
-    if ulen == 1 and wlen == 1 and step == 0 and gap == 0 and not (listed or placed or uragged or wragged):
+    single = ulen == 1 and wlen == 1 and step == 0 and gap == 0
+    if single and n > 0 and not (listed or placed or uragged or wragged):
         # one entry a row: along a row of the grid one factor stays, and the other is read in one loop
         s = scale[0]
         r = start
