@@ -8,14 +8,15 @@ from matjac.threads import split
 
 
 @numba.njit(nogil=True)
-def _write(out, start, stop):
-    for k in range(start, stop):
-        out[k] = 1.0
+def _write(out):
+    # from 0 on, so that Numba needs no test for indices from the end, and writes whole vectors
+    for k in range(out.size):
+        out[k] = 1
 
 
 def write(out):
     """Write every entry of an array, in as many threads as a fill of it would take."""
-    split(lambda start, stop: _write(out, start, stop), 0, out.size, out.size)
+    split(lambda start, stop: _write(out[start:stop]), 0, out.size, out.size)
 
 
 def write_fresh(J):
