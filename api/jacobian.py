@@ -156,7 +156,7 @@ class Jacobian(Cached, LinearOperator):  # type: ignore[misc]
             A matrix with this Jacobian's pattern, as an earlier call made it for other values. Its values
             are overwritten where they stand and nothing of its size is allocated. Up to 65,536 entries,
             and for a matrix that matjac sees for the first time, the whole pattern is compared; a larger
-            one that matjac made or compared before is known by its index arrays and three of its rows, so
+            one that matjac made or compared before is known by its index arrays and a sample of them, so
             don't change the contents of its index arrays (``eliminate_zeros`` does).
 
         Returns
