@@ -4,6 +4,8 @@ Name an identity, get its exact Jacobian as one object with three faces: a ``sci
 a compiled kernel, a ``LinearOperator`` that never forms the matrix, and the normal matrix JᵀJ.
 """
 
+from matjac.check import CheckError, check
+from matjac.compiled import Compiled, compile, jacobian, rule
 from matjac.identities.linear import (
     d_constant_dX,
     d_identity_dx,
@@ -31,9 +33,15 @@ from matjac.identities.spectral import d_det_dA, d_inv_dA, d_logdet_dA, d_trace_
 from matjac.jacobian import Jacobian
 from matjac.layout import unvec, vec
 from matjac.stacking import hstack, scale_rows, vstack
+from matjac.tracing.traced import TracingError
 
 __all__ = [
+    "CheckError",
+    "Compiled",
     "Jacobian",
+    "TracingError",
+    "check",
+    "compile",
     "d_bilinear_dX",
     "d_congruence_dX",
     "d_constant_dX",
@@ -64,6 +72,8 @@ __all__ = [
     "d_vecmat_dA",
     "d_vecmat_dx",
     "hstack",
+    "jacobian",
+    "rule",
     "scale_rows",
     "unvec",
     "vec",

@@ -29,7 +29,9 @@ def filler(linear: LinearMap) -> Filler:
 
 
 def chunks(fill: Filler, rows: int) -> Iterator[tuple[int, int]]:
-    """Ranges that cover all rows, of about CHUNK entries (or one row) each."""
+    """Ranges that cover all rows, of about CHUNK entries (or one row) each; all at once where ranges are dear."""
+    if not fill.ranged:
+        return iter([(0, rows)])
     step = max(1, min(CHUNK, CHUNK * rows // max(fill.nnz, 1)))
     return ((start, min(start + step, rows)) for start in range(0, rows, step))
 
@@ -45,6 +47,10 @@ class TransposedFill(Filler):
     @property
     def counted(self) -> bool:
         return self.base.counted
+
+    @property
+    def ranged(self) -> bool:
+        return False
 
     @property
     def nnz(self) -> int:
@@ -101,6 +107,10 @@ class BlockFill(Filler):
             for band in blocks.cells
         ]
         self.tops: list[int] = np.cumsum([0, *blocks.heights]).tolist()
+
+    @property
+    def ranged(self) -> bool:
+        return all(fill.ranged for band in self.bands for fill, _ in band)
 
     @property
     def counted(self) -> bool:

@@ -1,13 +1,15 @@
 """Sums and products of maps: structured wherever the terms allow, else a sparse product on its exact pattern."""
 
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from matjac.assembly import explicit, tocsr
-from matjac.factors import Dense, Select, product
-from matjac.layout import Array
+from matjac.factors import Dense, Select, canonical, canonical_csr, product
+from matjac.layout import Array, Shape, index_dtype
 from matjac.maps import Blocks, Cell, LinearMap, Sum, collect
 from matjac.rows import Grid
 from matjac.terms import Term, grid
@@ -74,16 +76,40 @@ def compose(outer: LinearMap, inner: LinearMap) -> LinearMap:
 
 def _compose_sums(outer: Sum, inner: Sum) -> Sum:
     dtype = np.result_type(outer.dtype, inner.dtype)
-    flat = all(isinstance(t.u, Dense) and isinstance(t.w, Select) and t.w.shape[1] == 1 for t in outer.terms)
-    if flat and outer.shape[0] > 0 and _reaches_all(inner):
+    terms = [_compose_terms(second, first) for second in outer.terms for first in inner.terms]
+    found = [term for term in terms if term is not None]
+    if len(found) == len(terms):
+        return Sum(collect(found), dtype)
+    if outer.shape[0] == 1:
+        return _row(outer, inner, dtype)
+    if outer.shape[0] > 0 and _is_dense(outer) and _reaches_all(inner):
         # rows of a dense matrix: each is a product with the inner map, and dense again
         rows = inner.apply_transposed(tocsr(outer).toarray())
         return Sum([grid(Dense(rows), Select(1))], dtype)
-    terms = [_compose_terms(second, first) for second in outer.terms for first in inner.terms]
-    found = [term for term in terms if term is not None]
-    if len(found) < len(terms) or len({t.w.shape[1] for t in found}) > 1:
-        return explicit(product(tocsr(outer), tocsr(inner)))
-    return Sum(collect(found), dtype)
+    return explicit(product(tocsr(outer), tocsr(inner)))
+
+
+def _row(outer: Sum, inner: Sum, dtype: Any) -> Sum:
+    """The gradient of a scalar function of the inner one: two products, and the places by the same of ones."""
+    values, places = (
+        f.apply_transposed(g.apply_transposed(np.ones(1, dtype)))
+        for f, g in ((inner, outer), (inner.ones(), outer.ones()))
+    )
+    columns = np.flatnonzero(places)
+    if columns.size == values.size:
+        return Sum([grid(Dense(values[None, :].astype(dtype, copy=False)), Select(1))], dtype)
+    index = index_dtype(values.size)
+    pointers = np.array([0, columns.size], index)
+    matrix = canonical_csr(values[columns].astype(dtype), columns.astype(index), pointers, (1, values.size))
+    return explicit(matrix)
+
+
+def _is_dense(outer: Sum) -> bool:
+    """Whether the map is a dense matrix of the whole variable."""
+    return all(
+        (isinstance(t.u, Dense) and t.w.shape == (1, 1)) or (isinstance(t.w, Dense) and t.u.shape == (1, 1))
+        for t in outer.terms
+    )
 
 
 def _compose_terms(outer: Term, inner: Term) -> Term | None:
@@ -112,9 +138,12 @@ def _reaches_all(inner: Sum) -> bool:
     )
 
 
-def take(linear: LinearMap, index: Array) -> LinearMap:
+def take(linear: LinearMap, index: Array, memo: dict[Any, Any] | None = None) -> LinearMap:
     """Those rows of a map, in that order."""
     blocks = blocks_of(linear)
+    if len(blocks.heights) == 1:
+        band_cells = [None if cell is None else _take_cell(cell, index, memo) for cell in blocks.cells[0]]
+        return simplest(Blocks([band_cells], [index.size], blocks.widths, blocks.dtype))
     tops = np.cumsum([0, *blocks.heights])
     band = np.searchsorted(tops, index, side="right") - 1
     if np.any(band[1:] < band[:-1]):
@@ -128,9 +157,9 @@ def take(linear: LinearMap, index: Array) -> LinearMap:
     return simplest(Blocks(cells, heights, blocks.widths, blocks.dtype))
 
 
-def _take_cell(cell: LinearMap, index: Array) -> LinearMap:
+def _take_cell(cell: LinearMap, index: Array, memo: dict[Any, Any] | None = None) -> LinearMap:
     assert isinstance(cell, Sum)
-    return cell.take(index)
+    return cell.take(index, memo)
 
 
 def scale_rows(linear: LinearMap, factors: Array) -> LinearMap:
@@ -154,8 +183,9 @@ def times(linear: LinearMap, number: Any) -> LinearMap:
 def normal(linear: LinearMap) -> LinearMap:
     """``Jᴴ J``: of closed terms their products, else a stored matrix."""
     turned = linear.transpose().conj()
-    if isinstance(linear, Sum) and isinstance(turned, Sum):
-        return _compose_sums(turned, linear)
+    cells = [cell for blocks in map(blocks_of, (linear, turned)) for band in blocks.cells for cell in band]
+    if all(cell is None or isinstance(cell, Sum) for cell in cells):
+        return compose(turned, linear)
     return explicit(product(tocsr(turned), tocsr(linear)))
 
 
@@ -177,3 +207,89 @@ def above(maps: list[LinearMap]) -> LinearMap:
     cells = [row for b in parts for row in b.cells]
     heights = [height for b in parts for height in b.heights]
     return simplest(Blocks(cells, heights, parts[0].widths, np.result_type(*(b.dtype for b in parts))))
+
+
+def of_matrix(
+    linear: LinearMap, shape: tuple[int, int], change: Callable[[Term], Term], otherwise: Callable[[], LinearMap]
+) -> LinearMap:
+    """Change the terms of a map whose rows are a matrix of that shape; what has other terms goes the other way."""
+    blocks = blocks_of(linear)
+    grids = [
+        isinstance(cell, Sum) and all(isinstance(t.rows, Grid) and (t.rows.m, t.rows.n) == shape for t in cell.terms)
+        for band in blocks.cells
+        for cell in band
+        if cell is not None
+    ]
+    if len(blocks.heights) > 1 or not all(grids):
+        return otherwise()
+    cells = [[Sum(map(change, c.terms), c.dtype) if isinstance(c, Sum) else None for c in blocks.cells[0]]]
+    height = next((c.shape[0] for c in cells[0] if c is not None), None)
+    if height is None:
+        return otherwise()
+    return simplest(Blocks(cells, [height], blocks.widths, blocks.dtype))
+
+
+def take_grid(linear: LinearMap, shape: tuple[int, int], rows: Array, columns: Array) -> LinearMap:
+    """The differential of ``Y[rows][:, columns]``."""
+    positions = rows[:, None] * shape[1] + columns
+
+    def otherwise() -> LinearMap:
+        return take(linear, positions.reshape(-1))
+
+    return of_matrix(linear, shape, lambda term: term.take_grid(rows, columns), otherwise)
+
+
+def transpose_rows(linear: LinearMap, shape: tuple[int, int]) -> LinearMap:
+    """The differential of Yᵀ."""
+
+    def otherwise() -> LinearMap:
+        return take(linear, np.arange(shape[0] * shape[1]).reshape(shape).T.reshape(-1))
+
+    return of_matrix(linear, shape, Term.transpose_rows, otherwise)
+
+
+def sum_last(linear: LinearMap, shape: tuple[int, int]) -> LinearMap:
+    """The differential of the sums along the rows of Y."""
+    m, n = shape
+
+    def otherwise() -> LinearMap:
+        rows = sp.csr_array((np.ones(m * n), np.arange(m * n), np.arange(m + 1) * n), shape=(m, m * n))
+        return compose(explicit(rows), linear)
+
+    return of_matrix(linear, shape, Term.sum_last, otherwise)
+
+
+def is_structured(linear: LinearMap) -> bool:
+    """Whether a map is terms of small factors, with no stored product among them."""
+    cells = [cell for band in blocks_of(linear).cells for cell in band]
+    return not any(isinstance(c, Sum) and any(t.stored for t in c.terms) for c in cells)
+
+
+def column_major(linear: LinearMap, out_shape: Shape, in_shapes: Sequence[Shape]) -> LinearMap:
+    """The map where the output's and the variables' entries are counted column by column."""
+    blocks = blocks_of(linear)
+    cells = []
+    for band in blocks.cells:
+        cells.append(
+            [
+                None if cell is None else _columns_turned(cell, shape)
+                for cell, shape in zip(band, in_shapes, strict=True)
+            ]
+        )
+    turned = simplest(Blocks(cells, blocks.heights, blocks.widths, blocks.dtype))
+    if len(out_shape) < 2:
+        return turned
+    if len(out_shape) == 2:
+        return transpose_rows(turned, (out_shape[0], out_shape[1]))
+    return take(turned, np.arange(np.prod(out_shape)).reshape(out_shape).reshape(-1, order="F"))
+
+
+def _columns_turned(cell: LinearMap, shape: Any) -> LinearMap:
+    assert isinstance(cell, Sum)
+    if len(shape) < 2:
+        return cell
+    if len(shape) == 2 and all((t.u.shape[1], t.w.shape[1]) == shape for t in cell.terms):
+        return Sum((t.transpose_columns() for t in cell.terms), cell.dtype)
+    matrix = tocsr(cell)
+    order = np.arange(np.prod(shape)).reshape(shape).reshape(-1, order="F")
+    return explicit(canonical(matrix[:, order]))

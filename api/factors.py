@@ -25,6 +25,8 @@ class Factor(Cached, ABC):
     shape: tuple[int, int]
     dtype: np.dtype[Any]
 
+    #: What it is, in a word
+    kind: str
     #: True where all rows have the same indices, stored once
     shared: bool = False
 
@@ -91,6 +93,15 @@ class Factor(Cached, ABC):
     def abs2(self) -> "Factor":
         """The squared absolute value of each entry."""
 
+    def ones(self) -> "Factor":
+        """Ones in the same places."""
+        if isinstance(self, Dense):
+            return Dense(np.broadcast_to(np.ones(1), self.shape))
+        ones = np.ones(self.nnz)
+        return (
+            self if isinstance(self, Select) else Sparse(canonical_csr(ones, self.indices, self.pointers, self.shape))
+        )
+
     def column_sums(self) -> Array:
         """The sum of each column."""
         return self.T.left(np.ones((self.shape[0], 1), dtype=self.dtype))[:, 0]
@@ -135,6 +146,7 @@ class Dense(Factor):
     """A dense matrix, which no one else changes: identities take a `snapshot` of their arguments."""
 
     shared = True
+    kind = "dense"
 
     def __init__(self, array: Array) -> None:
         self.array = array
@@ -193,6 +205,8 @@ class Dense(Factor):
 
 class Sparse(Factor):
     """A sparse matrix with a sorted, duplicate-free pattern."""
+
+    kind = "sparse"
 
     def __init__(self, array: Any) -> None:
         self.array = array
@@ -268,6 +282,10 @@ class Select(Factor):
     def __init__(self, n: int, index: Array | None = None) -> None:
         self.index = index
         self.shape = (n if index is None else index.size, n)
+
+    @property
+    def kind(self) -> str:  # type: ignore[override]
+        return "identity" if self.index is None else "selection"
 
     @property
     def identity(self) -> bool:

@@ -40,6 +40,11 @@ class Filler(ABC):
         """Whether `nnz` is at hand without looking at every row."""
         return True
 
+    @property
+    def ranged(self) -> bool:
+        """Whether a range of rows costs in proportion to its length: else ask for all at once."""
+        return True
+
     @cached_property
     def per_row(self) -> int | None:
         """Entries in every row, or None where rows differ or nothing is known without counting."""
@@ -165,7 +170,12 @@ class CaseSplitFill(Filler):
         if isinstance(rows, Grid):
             i, j = divmod(row, max(rows.n, 1))
             return i + (j > i)
-        return int(np.count_nonzero(np.equal(*rows.pairs(0, row))))
+        return int(self._listed_diagonals[row])
+
+    @cached_property
+    def _listed_diagonals(self) -> Array:
+        rows = self.plain.rows
+        return cumulative(np.equal(*rows.pairs(0, rows.count)).astype(np.int64))
 
     def offset(self, row: int) -> int:
         return (2 * row - self._diagonals(row)) * self.size

@@ -239,6 +239,8 @@ class Jacobian(Cached, LinearOperator):  # type: ignore[misc]
         for name, shape in (("out_shape", self.out_shape), ("in_shape", self.in_shape)):
             if several(shape):
                 raise ValueError(f"tensor: got {name} {shape}, expected one shape")
+        if self.out_shape == self.in_shape == ():
+            raise ValueError("tensor: got a scalar function of a scalar, expected at least one dimension")
         numerator = self if self.layout == "numerator" else self.T
         matrix = numerator.tocoo()
         coordinates = *self._unravel(matrix.row, self.out_shape), *self._unravel(matrix.col, self.in_shape)
@@ -327,7 +329,8 @@ class Jacobian(Cached, LinearOperator):  # type: ignore[misc]
         for name in ("order", "layout"):
             mine, its = getattr(self, name), getattr(other, name)
             if mine != its:
-                raise ValueError(f"{name}: got Jacobians with {name} {mine!r} and {its!r}, expected the same")
+                hint = "; J.T @ J is J.normal()" if name == "layout" else ""
+                raise ValueError(f"{name}: got Jacobians with {name} {mine!r} and {its!r}, expected the same{hint}")
 
     def _with(self, forward: LinearMap) -> "Jacobian":
         """The Jacobian of another map between the same shapes."""
@@ -343,6 +346,10 @@ class Jacobian(Cached, LinearOperator):  # type: ignore[misc]
                 f"{other.in_shape}, expected the same shapes"
             )
         return self._with(compose.add(self._forward, other._forward))
+
+    def __radd__(self, other: Any) -> Any:
+        # so that sum() of Jacobians works
+        return self if _is_number(other) and other == 0 else super().__radd__(other)
 
     def __neg__(self) -> "Jacobian":
         return self._times(-1)
@@ -396,9 +403,9 @@ class Jacobian(Cached, LinearOperator):  # type: ignore[misc]
             raise ValueError(f"rows: got shape {index.shape}, expected a 1-D array of row numbers")
         if index.dtype.kind not in "iu" and index.size:
             raise TypeError(f"rows: got dtype {index.dtype}, expected integers or booleans")
-        index = index.astype(np.int64)
-        if index.size and not -total <= index.min() <= index.max() < total:
+        if index.size and not -total <= int(index.min()) <= int(index.max()) < total:
             raise IndexError(f"rows: got numbers from {index.min()} to {index.max()}, expected less than {total}")
+        index = index.astype(np.int64)
         forward = compose.take(self._forward, np.where(index < 0, index + total, index))
         return Jacobian(forward, (index.size,), self.in_shape, self.order, self.layout)
 
@@ -502,7 +509,8 @@ class Jacobian(Cached, LinearOperator):  # type: ignore[misc]
     def normal(self) -> "Jacobian":
         """The normal matrix ``J.H @ J`` (JᵀJ for real J), again as a `Jacobian` with all its faces.
 
-        Its factors are products of J's factors: ``(L ⊗ Rᵀ)ᵀ(L ⊗ Rᵀ) = LᵀL ⊗ RRᵀ``.
+        Its factors are products of J's factors: ``(L ⊗ Rᵀ)ᵀ(L ⊗ Rᵀ) = LᵀL ⊗ RRᵀ``. Where rows were taken or
+        scaled it is a stored sparse product.
         """
         shape = self.in_shape if self.layout == "numerator" else self.out_shape
         return Jacobian(compose.normal(self._entries), shape, shape, self.order)
@@ -512,8 +520,14 @@ class Jacobian(Cached, LinearOperator):  # type: ignore[misc]
         squares = self._entries.squared_norms()
         if squares is None:
             total = np.zeros(self.shape[1], dtype=np.zeros(0, self.dtype).real.dtype)
-            for start, stop in chunks(self._filler, self.shape[0]):
-                total += (abs(self.rows(start, stop)) ** 2).sum(axis=0)
+            # along the rows of the forward map, which a range of is always cheap to make
+            numerator = self if self.layout == "numerator" else self.T
+            for start, stop in chunks(numerator._filler, numerator.shape[0]):
+                part = abs(numerator.rows(start, stop)) ** 2
+                if numerator is self:
+                    total += part.sum(axis=0)
+                else:
+                    total[start:stop] = part.sum(axis=1)
             return total
         return squares
 

@@ -113,9 +113,13 @@ class Sum(LinearMap):
     def conj(self) -> "Sum":
         return self if self.dtype.kind != "c" else self._map(lambda term: term.conj())
 
-    def take(self, index: Array) -> "Sum":
+    def take(self, index: Array, memo: dict[Any, Any] | None = None) -> "Sum":
         """Those rows alone, in that order."""
-        return self._map(lambda term: term.take(index))
+        return self._map(lambda term: term.take(index, memo))
+
+    def ones(self) -> "Sum":
+        """The same places, with ones for values: what it makes of positive numbers shows what it reaches."""
+        return Sum((replace(t, u=t.u.ones(), w=t.w.ones(), scale=None) for t in self.terms), np.dtype(np.float64))
 
     def scale_rows(self, factors: Array) -> "Sum":
         """Each row times its number."""
@@ -158,7 +162,13 @@ class Sum(LinearMap):
         )
 
     def _map(self, change: Callable[[Term], Term]) -> "Sum":
-        return Sum(map(change, self.terms), self.dtype)
+        # terms that share a scale go on sharing it: a case split is known by that
+        scales: dict[int, Any] = {}
+        terms = []
+        for term in self.terms:
+            changed = change(term)
+            terms.append(replace(changed, scale=scales.setdefault(id(term.scale), changed.scale)))
+        return Sum(terms, self.dtype)
 
 
 class Transposed(LinearMap):
@@ -265,6 +275,9 @@ def collect(terms: Iterable[Term]) -> list[Term]:
     result: list[Term] = []
     for term in terms:
         for at, other in enumerate(result):
+            if (gathered := _gathered(other, term)) is not None:
+                result[at] = gathered
+                break
             if term.closed and other.closed and term.rows.same(other.rows):
                 if term.u is other.u and term.w is other.w:
                     result[at] = other.times(2)
@@ -278,6 +291,25 @@ def collect(terms: Iterable[Term]) -> list[Term]:
         else:
             result.append(term)
     return result
+
+
+def _gathered(first: Term, second: Term) -> Term | None:
+    """The sum of two terms whose rows take the same row of one dense factor: then the others' rows add up.
+
+    ``s u_i ⊗ w_j + t u_i ⊗ z_k`` is ``u_i ⊗ (s w_j + t z_k)``: the two terms of a softmax become one.
+    """
+    if first.u is not second.u or not isinstance(first.u, Dense) or first.closed or second.closed:
+        return None
+    if not (isinstance(first.w, Dense) or isinstance(second.w, Dense)):
+        return None
+    pairs = [term.rows.pairs(0, term.rows.count) for term in (first, second)]
+    if not np.array_equal(pairs[0][0], pairs[1][0]):
+        return None
+    parts = []
+    for term, (_, rows) in zip((first, second), pairs, strict=True):
+        w = term.w.take(rows).toarray()
+        parts.append(w if term.scale is None else w * term.scale[:, None])
+    return Term(first.u, Dense(parts[0] + parts[1]), Listed(pairs[0][0], np.arange(first.rows.count)))
 
 
 def _identities(*factors: Factor) -> bool:

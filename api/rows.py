@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from matjac.caching import Cached
 from matjac.layout import NONE, Array
 
 Pairs: TypeAlias = tuple[Array, Array]
@@ -130,7 +131,7 @@ class Listed(Rows):
 
 
 @dataclass(frozen=True)
-class KronGrid(Rows):
+class KronGrid(Cached, Rows):
     """All entries of A ⊗ B, A of m × n and B of r × s: P has a row an entry of A, a column an entry of B."""
 
     m: int

@@ -48,6 +48,16 @@ class Term:
         parts = [f.dtype for f in (self.u, self.w) if not isinstance(f, Select)]
         return parts if self.scale is None else [*parts, self.scale.dtype]
 
+    def describe(self) -> str:
+        """Its factors, in a few words."""
+        kinds = [f"{name} {f.shape[0]} × {f.shape[1]} {f.kind}" for name, f in (("U", self.u), ("W", self.w))]
+        return ", ".join(kinds) + (", scaled" if self.scale is not None else "")
+
+    @property
+    def stored(self) -> bool:
+        """Whether it is a stored sparse matrix of the whole variable: the way out of the family."""
+        return isinstance(self.u, Sparse) and self.w.shape == (1, 1)
+
     @property
     def turns(self) -> bool:
         """Whether the transpose is a term too: of a closed one, and of a scaled permutation of all entries."""
@@ -87,10 +97,54 @@ class Term:
         """Each row times its number."""
         return replace(self, scale=factors if self.scale is None else self.scale * factors)
 
-    def take(self, index: Array) -> "Term":
-        """Those rows alone, in that order."""
+    def take(self, index: Array, memo: dict[Any, Any] | None = None) -> "Term":
+        """Those rows alone, in that order; `memo` keeps the row maps of grids for the same index's next use."""
         scale = None if self.scale is None else self.scale[index]
-        return replace(self, rows=self.rows.take(index), scale=scale)
+        if isinstance(self.rows, Grid) and self.rows.n == 1 and not self.rows.swap:
+            # rows of one factor alone: still a grid
+            return Term(self.u.take(index), self.w, Grid(index.size, 1), scale)
+        if memo is None or not isinstance(self.rows, Grid):
+            return replace(self, rows=self.rows.take(index), scale=scale)
+        if self.rows not in memo:
+            memo[self.rows] = self.rows.take(index)
+        return replace(self, rows=memo[self.rows], scale=scale)
+
+    def take_grid(self, rows: Array, columns: Array) -> "Term":
+        """Those rows and columns of a grid's matrix: of the factors, that is, and a grid again."""
+        assert isinstance(self.rows, Grid)
+        of_u, of_w = (columns, rows) if self.rows.swap else (rows, columns)
+        scale = self.scale
+        if scale is not None:
+            scale = scale.reshape(self.rows.m, self.rows.n)[np.ix_(rows, columns)].reshape(-1)
+        return Term(self.u.take(of_u), self.w.take(of_w), Grid(rows.size, columns.size, self.rows.swap), scale)
+
+    def transpose_columns(self) -> "Term":
+        """The same rows, of the variable's vector in the order of the transposed matrix."""
+        return replace(self, u=self.w, w=self.u, rows=self.rows.mirror())
+
+    def transpose_rows(self) -> "Term":
+        """The rows of a grid in the order of its transposed matrix."""
+        assert isinstance(self.rows, Grid)
+        m, n = self.rows.m, self.rows.n
+        scale = None if self.scale is None else np.ascontiguousarray(self.scale.reshape(m, n).T).reshape(-1)
+        return replace(self, rows=Grid(n, m, not self.rows.swap), scale=scale)
+
+    def sum_last(self) -> "Term":
+        """The sums along the rows of a grid's matrix: the rows of one factor are summed, weighted by the scale.
+
+        Row i of ``Σ_j scale_ij u_i ⊗ w_j`` is ``u_i ⊗ (scale · W)_i``.
+        """
+        assert isinstance(self.rows, Grid)
+        m, n, swap = self.rows.m, self.rows.n, self.rows.swap
+        summed = self.u if swap else self.w
+        if self.scale is None:
+            total = Dense(np.ones((1, n), dtype=summed.dtype)) @ summed
+            rows: Rows = Grid(m, 1, swap)
+        else:
+            total = Dense(self.scale.reshape(m, n)) @ summed
+            every = np.arange(m, dtype=np.int64)
+            rows = Listed(every, every)
+        return Term(total, self.w, rows) if swap else Term(self.u, total, rows)
 
     def after(self, first: "Term") -> "Term":
         """This term of a closed one's output: its factors multiply, rows and scale stay."""

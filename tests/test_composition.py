@@ -1,6 +1,7 @@
 """Sums, products, stacks and samples of Jacobians against the same of their dense matrices."""
 
 import operator
+import pickle
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from oracles import complex_step, lay_out
 from strategies import LAYOUTS, ORDERS
 
 import matjac as mj
-from matjac.assembly import tocsr
+from matjac.assembly import TransposedFill, tocsr
+from matjac.compose import blocks_of
 from matjac.factors import Sparse
 from matjac.maps import Blocks, Sum
 
@@ -60,8 +62,14 @@ def check(J, expected, exact=True):
     assert_allclose(J.T @ u, expected.T @ u, atol=1e-9)
     assert_allclose(J.T.toarray(), expected.T, atol=1e-10)
     assert_allclose(J.tocsc().toarray(), expected, atol=1e-10)
-    assert_allclose(J.diagonal_normal(), (expected**2).sum(axis=0), atol=1e-9)
-    assert_allclose(J.normal().toarray(), expected.T @ expected, atol=1e-9)
+    assert_allclose(J.diagonal_normal(), (np.abs(expected) ** 2).sum(axis=0), atol=1e-9)
+    assert_allclose(J.T.column_norms(), np.linalg.norm(expected, axis=1), atol=1e-9)
+    assert_allclose(J.normal().toarray(), expected.conj().T @ expected, atol=1e-9)
+    assert J.normal().nnz == J.normal().tocsr().nnz
+    assert_allclose(J.H @ u, expected.conj().T @ u, atol=1e-9)
+    assert_array_equal(pickle.loads(pickle.dumps(J)).toarray(), A.toarray())
+    again = J.T.tocsr()
+    assert J.T.tocsr(out=sp.csr_array((again.data, again.indices.copy(), again.indptr), shape=again.shape)).nnz == J.nnz
     start = J.shape[0] // 3
     assert_array_equal(J.rows(start, J.shape[0]).toarray(), A.toarray()[start:])
 
@@ -79,6 +87,8 @@ def test_chain(data, out, mid, into, order, layout):
     rng = np.random.default_rng(data.draw(st.integers(0, 99)))
     outer = data.draw(st.sampled_from(maps_between(rng, out, mid, order=order, layout=layout)))
     inner = data.draw(st.sampled_from(maps_between(rng, mid, into, order=order, layout=layout)))
+    if data.draw(st.booleans()):
+        outer = (1 - 2j) * outer
     first, second = (outer, inner) if layout == "numerator" else (inner, outer)
     J = first @ second
     assert isinstance(J, mj.Jacobian)
@@ -97,6 +107,7 @@ def test_sums_and_multiples(data, out, into, order, layout):
     a, b = first.toarray(), second.toarray()
     check(first + second, a + b)
     check(2 * first - second * 0.5, 2 * a - 0.5 * b)
+    check(1j * first + second, 1j * a + b, exact=False)
     check(-first / 4, -a / 4)
     check(first + first, 2 * a)
 
@@ -167,28 +178,42 @@ def structured(J):
     )
 
 
-def test_what_stays_structured():
+@both_orders
+@both_layouts
+def test_what_stays_structured(order, layout):
     rng = np.random.default_rng(0)
+    kw = {"order": order, "layout": layout}
     X, A, B = rng.standard_normal((4, 3)), rng.standard_normal((5, 4)), rng.standard_normal((3, 2))
-    gram = mj.d_gram_dR(X)
+    gram = mj.d_gram_dR(X, **kw)
+
+    def chain(outer, inner):
+        return outer @ inner if layout == "numerator" else inner @ outer
+
     for J in (
-        mj.d_sandwich_dX(A, B) @ mj.d_matmul_dB(rng.standard_normal((4, 4)), 3),
-        mj.d_sandwich_dX(rng.standard_normal((2, 3)), B) @ gram,
-        mj.d_elementwise_dX(rng.standard_normal((5, 2))) @ mj.d_sandwich_dX(A, B),
+        chain(mj.d_sandwich_dX(A, B, **kw), mj.d_matmul_dB(rng.standard_normal((4, 4)), 3, **kw)),
+        chain(mj.d_sandwich_dX(rng.standard_normal((2, 3)), B, **kw), gram),
+        chain(mj.d_elementwise_dX(rng.standard_normal((5, 2)), **kw), mj.d_sandwich_dX(A, B, **kw)),
+        chain(mj.d_matvec_dx(A, **kw), mj.d_matvec_dA(B[:, 0], 4, **kw)),
         gram.take([0, 4]),
         gram.take(np.eye(3, dtype=bool)),
-        mj.d_transpose_dX((3, 3)) @ gram,
+        chain(mj.d_transpose_dX((3, 3), **kw), gram),
         gram + gram,
-        gram + mj.d_congruence_dX(X, np.eye(4)),
+        gram + mj.d_congruence_dX(X, np.eye(4), **kw),
         3 * gram,
         mj.scale_rows(gram, np.arange(9.0)),
-        mj.d_halfsq_dw(np.ones((9, 9)), np.ones(9), np.ones(9)) @ gram,
-        mj.hstack([gram, mj.d_matmul_dA(rng.standard_normal((2, 3)), 3)]),
+        chain(mj.d_halfsq_dw(np.ones((9, 9)), np.ones(9), np.ones(9), **kw), gram),
+        chain(mj.d_inner_dA(rng.standard_normal((3, 3)), **kw), mj.scale_rows(gram, np.arange(9.0))),
+        chain(mj.d_bilinear_dX(np.ones(3), np.ones(3), **kw), mj.scale_rows(gram, np.arange(9.0))),
+        mj.hstack([gram, mj.d_matmul_dA(rng.standard_normal((2, 3)), 3, **kw)]),
+        mj.hstack([gram, mj.d_matmul_dA(rng.standard_normal((2, 3)), 3, **kw)]).normal(),
         gram.normal(),
     ):
         assert structured(J), J
+        # no factor is larger than the largest matrix that went in, or than a gradient
+        cells = [c for row in blocks_of(J._forward).cells for c in row if c]
+        assert all(f.nnz <= 9 * 3 for c in cells for t in c.terms for f in (t.u, t.w)), J
     assert len((gram + gram)._forward.terms) == 2
-    assert not structured(mj.d_sandwich_dX(A, B) @ mj.d_hadamard_dA(X))
+    assert not structured(chain(mj.d_sandwich_dX(A, B, **kw), mj.d_hadamard_dA(X, **kw)))
 
 
 def test_factorisation_on_a_mask():
@@ -232,14 +257,31 @@ def test_the_chain_rule_on_a_composed_function(order, layout):
 
 def test_products_keep_zeros_by_chance_and_drop_none():
     """The pattern of a general product doesn't depend on its values."""
-    a = mj.d_matvec_dx(sp.csr_array([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]))
     b = mj.d_hadamard_dA(np.array([[1.0], [-1.0], [2.0]])) @ mj.d_matmul_dB(np.ones((3, 1)), 1)
     J = mj.d_matvec_dx(sp.csr_array([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])) @ mj.d_identity_dx(3)
     assert J.nnz == 3
-    assert isinstance(a, mj.Jacobian)
     J = mj.d_matmul_dB(sp.csr_array([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]), 1) @ b
     assert_array_equal(J.toarray(), [[0.0], [2.0]])
     assert J.nnz == 2
+
+
+def test_a_transposed_map_is_passed_once(monkeypatch):
+    """Norms and comparisons of a transpose that has no terms of its own cost one pass, not one a chunk."""
+    J = mj.d_gram_dR(np.random.default_rng(0).standard_normal((10, 80)), triangle="upper", layout="denominator")
+    assert isinstance(J._filler, TransposedFill)
+    passes = []
+    plain = TransposedFill._passes
+    monkeypatch.setattr(TransposedFill, "_passes", lambda self: passes.append(1) or plain(self))
+    out = J.tocsr().copy()
+    built = len(passes)
+    J.tocsr(out=out)
+    J.column_norms()
+    assert len(passes) - built <= 4
+
+
+def test_sum_of_jacobians():
+    J = mj.d_transpose_dX((2, 3))
+    assert_array_equal(sum([J, J]).toarray(), 2 * J.toarray())
 
 
 def test_refill_of_a_composed_jacobian():
@@ -354,6 +396,8 @@ BAD = [
     ("take floats", lambda: J22.take([0.5]), TypeError, r"^rows: got dtype float64, expected integers or booleans"),
     ("take matrix", lambda: J22.take([[1]]), ValueError, r"^rows: got shape \(1, 1\), expected a 1-D array"),
     ("mask", lambda: J22.take(np.ones((3, 2), bool)), ValueError, r"^rows: got a mask of shape \(3, 2\), expected"),
+    ("take far beyond", lambda: J22.take(np.array([2**64 - 1], np.uint64)), IndexError, r"^rows: got numbers from 184"),
+    ("tensor of scalars", lambda: mj.d_elementwise_dX(2.0).tensor(), ValueError, r"^tensor: got a scalar function"),
     ("scale", lambda: mj.scale_rows(J22, np.ones(3)), ValueError, r"^s: got shape \(3,\), expected \(2, 2\) or \(4,\)"),
     ("scale of", lambda: mj.scale_rows(np.eye(2), [1, 1]), TypeError, r"^jacobians\[0\]: got ndarray"),
     ("tensor", lambda: mj.hstack([J22, J22]).tensor(), ValueError, r"^tensor: got in_shape .*expected one shape"),

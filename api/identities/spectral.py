@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matjac import inputs
+from matjac.adjugate import adjugate
 from matjac.factors import Dense, Factor, Select, factor
 from matjac.jacobian import Jacobian, assemble
 from matjac.layout import Array, Layout, Order, size
@@ -88,7 +89,7 @@ def d_det_dA(A: npt.ArrayLike, *, order: Order = "C", layout: Layout = "numerato
     array([[0., 0.],
            [0., 1.]])
     """
-    return _gradient(Dense(_adjugate(inputs.square("A", A)).T), order, layout)
+    return _gradient(Dense(adjugate(inputs.square("A", A)).T), order, layout)
 
 
 def d_logdet_dA(A: npt.ArrayLike, *, order: Order = "C", layout: Layout = "numerator") -> Jacobian:
@@ -185,14 +186,3 @@ def _inverse(A: npt.ArrayLike) -> Array:
         raise np.linalg.LinAlgError(
             f"A: got a singular matrix of shape {matrix.shape}, expected a regular one"
         ) from None
-
-
-def _adjugate(A: Array) -> Array:
-    """adj(A) from the singular value decomposition: adj(U Σ Vᴴ) = det(U) det(Vᴴ) · V adj(Σ) Uᴴ."""
-    u, sigma, vh = np.linalg.svd(A)
-    # the product of all singular values but one: of those before it, times of those after it
-    before = np.cumprod(np.concatenate([np.ones(1, sigma.dtype), sigma]))[: sigma.size]
-    after = np.cumprod(np.concatenate([np.ones(1, sigma.dtype), sigma[::-1]]))[: sigma.size][::-1]
-    sign = np.linalg.det(u) * np.linalg.det(vh)
-    adjugate: Array = sign * (vh.conj().T * (before * after)) @ u.conj().T
-    return adjugate.astype(A.dtype, copy=False)

@@ -1,0 +1,149 @@
+"""`check`: a Jacobian beside an independent derivative, and where they part."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from matjac import compose
+from matjac.compiled import Compiled
+from matjac.layout import Array, size
+from matjac.maps import Sum
+
+
+class CheckError(AssertionError):
+    """A Jacobian that differs from the derivative; the message says where."""
+
+
+def check(
+    F: Compiled, *args: Any, fun: Callable[..., Any] | None = None, directions: int = 5, tol: float = 1e-6
+) -> float:
+    """Compare a compiled function's Jacobian with an independent derivative along random directions.
+
+    The derivative is the complex step ``Im f(x + i h v) / h`` where the function is analytic (both ways of
+    evaluating it agree), else central differences.
+
+    Parameters
+    ----------
+    F : Compiled
+        The function.
+    *args : array_like
+        The point, real.
+    fun : callable, optional
+        The function to differentiate numerically; what F recorded, unless given.
+    directions : int, optional
+        Number of random directions.
+    tol : float, optional
+        Largest difference allowed, relative to the largest entry of the derivative (at least 1).
+
+    Returns
+    -------
+    float
+        The largest difference found.
+
+    Raises
+    ------
+    CheckError
+        Where they differ by more: names the row, the column, both values, and the terms the entry is from.
+
+    Examples
+    --------
+    >>> import numpy as np, matjac as mj
+    >>> F = mj.compile(lambda X: X.T @ X, (2, 3))
+    >>> bool(mj.check(F, np.arange(6.0).reshape(2, 3)) < 1e-12)
+    True
+    >>> mj.check(F, np.arange(6.0).reshape(2, 3), fun=lambda X: 2 * X.T @ X)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    matjac.check.CheckError: ∂F[2, 2] / ∂X[1, 2]: matjac 10, complex step 20, from ...
+    """
+    J = F.jacobian(*args)
+    x = F.pack(*args)
+    function = fun or F
+
+    def flat(vector: Array) -> Array:
+        return np.asarray(function(*F.unpack(vector))).reshape(-1, order=F.order)
+
+    derivative, name = _derivative(flat, x)
+    rng = np.random.default_rng(0)
+    worst = 0.0
+    for _ in range(directions):
+        v = rng.standard_normal(x.size)
+        ours, theirs = J @ v, derivative(v)
+        allowed = tol * max(1.0, float(np.abs(theirs).max(initial=0)))
+        difference = np.abs(ours - theirs)
+        worst = max(worst, float(difference.max(initial=0)))
+        if not np.all(difference <= allowed):
+            row = int(np.argmax(np.where(np.isnan(difference), np.inf, difference)))
+            raise CheckError(_where(F, J, derivative, name, row))
+    return worst
+
+
+def _derivative(flat: Callable[[Array], Array], x: Array) -> tuple[Callable[[Array], Array], str]:
+    """The directional derivative: by complex step where that agrees with central differences."""
+    step = 6e-6 * max(1.0, float(np.abs(x).max(initial=0)))
+
+    def central(v: Array) -> Array:
+        return (flat(x + step * v) - flat(x - step * v)) / (2 * step)
+
+    def complex_step(v: Array) -> Array:
+        return flat(x + 1e-30j * v).imag / 1e-30
+
+    v = np.random.default_rng(1).standard_normal(x.size)
+    reference = central(v)
+    try:
+        found = complex_step(v)
+    except (TypeError, ValueError):
+        return central, "central differences"
+    scale = max(1.0, float(np.abs(reference).max(initial=0)))
+    analytic = np.all(np.abs(found - reference) <= 1e-4 * scale)
+    return (complex_step, "complex step") if analytic else (central, "central differences")
+
+
+def _where(F: Compiled, J: Any, derivative: Callable[[Array], Array], name: str, row: int) -> str:
+    """The entry of that row that differs most, found by halving the columns."""
+    columns = np.arange(J.shape[1])
+    ours = J.rows(row, row + 1).toarray()[0]
+    rng = np.random.default_rng(2)
+    weights = rng.uniform(1, 2, columns.size) * rng.choice([-1, 1], columns.size)
+
+    def gap(part: Array) -> float:
+        v = np.zeros(J.shape[1])
+        v[part] = weights[part]
+        return abs(float(ours @ v) - float(derivative(v)[row]))
+
+    while columns.size > 1:
+        halves = np.array_split(columns, 2)
+        columns = max(halves, key=gap)
+    column = int(columns[0])
+    unit = np.zeros(J.shape[1])
+    unit[column] = 1
+    theirs = float(derivative(unit)[row])
+    return (
+        f"∂F{_entry(row, F.out_shape, F.order)} / ∂{_variable(F, column)}: "
+        f"matjac {ours[column]:.6g}, {name} {theirs:.6g}, from {_terms(J, row, column)}"
+    )
+
+
+def _entry(position: int, shape: Any, order: Any) -> str:
+    index = np.unravel_index(position, shape, order) if shape else ()
+    return "[" + ", ".join(str(int(k)) for k in index) + "]"
+
+
+def _variable(F: Compiled, column: int) -> str:
+    for name, shape in zip(F.names, F.in_shapes, strict=True):
+        if column < size(shape):
+            return name + _entry(column, shape, F.order)
+        column -= size(shape)
+    raise AssertionError
+
+
+def _terms(J: Any, row: int, column: int) -> str:
+    """The terms of that entry's block."""
+    blocks = compose.blocks_of(J._forward)
+    band = int(np.searchsorted(np.cumsum(blocks.heights), row, side="right"))
+    at = int(np.searchsorted(np.cumsum(blocks.widths), column, side="right"))
+    cell = blocks.cells[band][at]
+    if not isinstance(cell, Sum):
+        return "no term"
+    return ", ".join(f"term {number} ({term.describe()})" for number, term in enumerate(cell.terms))

@@ -1,0 +1,320 @@
+"""`compile`: a function written in NumPy, its value and its Jacobian."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from matjac import compose, inputs
+from matjac.assembly import filler
+from matjac.factors import canonical_csr
+from matjac.jacobian import Jacobian
+from matjac.layout import ORDERS, Array, Order, Shape, size
+from matjac.maps import LinearMap, Sum
+from matjac.refill import remember
+from matjac.tracing import einsum, functions  # noqa: F401  (they register what they handle)
+from matjac.tracing.operations import Custom
+from matjac.tracing.program import Program
+from matjac.tracing.traced import Traced, TracingError, record
+
+
+class Compiled:
+    """A recorded function, as `matjac.compile` makes it: its value, and its Jacobian.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Names of the arguments.
+    in_shapes, out_shape : tuple
+        Shapes of the arguments, and of the value.
+    order : {"C", "F"}
+        The order of flat vectors, and so of the Jacobian's rows and columns.
+
+    Examples
+    --------
+    >>> import numpy as np, matjac as mj
+    >>> F = mj.compile(lambda U, V: U @ V.T, (2, 1), (3, 1))
+    >>> U, V = np.ones((2, 1)), np.full((3, 1), 2.0)
+    >>> F(U, V)
+    array([[2., 2., 2.],
+           [2., 2., 2.]])
+    >>> F.jacobian(U, V, wrt="U").toarray()[0]
+    array([2., 0.])
+    >>> F.jac_csr(np.array([1.0, 1, 2, 2, 2])).shape
+    (6, 5)
+    """
+
+    def __init__(self, program: Program, output: int, names: Sequence[str], shape: Shape, order: Order) -> None:
+        self._program, self._output = program, output
+        self.names, self.in_shapes, self.out_shape = tuple(names), tuple(program.variables), shape
+        self.order = order
+        #: the pattern of all variables' Jacobian, once it was made: row pointers, columns, and whose they are
+        self._pattern: tuple[Array, Array, LinearMap] | None = None
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{n}: {s}" for n, s in zip(self.names, self.in_shapes, strict=True))
+        return f"<Compiled ({arguments}) → {self.out_shape}, {len(self._program.steps)} steps>"
+
+    def __call__(self, *args: Any) -> Array:
+        """The function's value."""
+        return np.array(self._values(args)[self._output])
+
+    def jacobian(self, *args: Any, wrt: Any = None) -> Jacobian:
+        """The Jacobian at a point.
+
+        Parameters
+        ----------
+        *args : array_like
+            The arguments, of the shapes that were compiled.
+        wrt : str or sequence of str, optional
+            Names of the arguments to differentiate by; all, side by side, unless given.
+
+        Returns
+        -------
+        Jacobian
+            In numerator layout; `in_shape` is a tuple of shapes where there are several arguments.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where an argument has another shape or is not numeric, or `wrt` names none.
+        """
+        chosen = self._chosen(wrt)
+        linear = self._program.differential(self._values(args), self._output, chosen)
+        shapes = [self.in_shapes[k] for k in chosen]
+        if self.order == "F":
+            linear = compose.column_major(linear, self.out_shape, shapes)
+        return Jacobian(linear, self.out_shape, shapes[0] if len(shapes) == 1 else tuple(shapes), self.order)
+
+    def fun(self, x: Array) -> Array:
+        """The function of one flat vector, as one: what SciPy's solvers call."""
+        return self(*self.unpack(x)).reshape(-1, order=self.order)
+
+    def jac(self, x: Array) -> Jacobian:
+        """The Jacobian at a flat vector."""
+        return self.jacobian(*self.unpack(x))
+
+    def jac_csr(self, x: Array, out: Any = None) -> Any:
+        """The Jacobian at a flat vector as a csr_array: fresh values on a pattern that is found once.
+
+        Parameters
+        ----------
+        x : array_like
+            The variables' entries, one variable after another, each in `order`.
+        out : scipy.sparse.csr_array, optional
+            An earlier result, to be overwritten. Without it every result has values of its own and shares
+            its index arrays with the others.
+        """
+        J = self.jac(x)
+        if out is not None:
+            return J.tocsr(out=out)
+        if self._pattern is None or not self._pattern[2].same_pattern(J._forward):
+            matrix = J.tocsr()
+            self._pattern = matrix.indptr, matrix.indices, J._forward
+            return matrix
+        indptr, indices, _ = self._pattern
+        data = np.empty(indices.size, J.dtype)
+        J._fill_values(data, indptr.__getitem__)
+        matrix = canonical_csr(data, indices, indptr, J.shape)
+        remember(matrix, J._forward, filler(J._forward))
+        return matrix
+
+    def pack(self, *args: Any) -> Array:
+        """The flat vector of the variables: one after another, each in `order`."""
+        arrays = self._arrays(args)
+        return np.concatenate([a.reshape(-1, order=self.order) for a in arrays])
+
+    def unpack(self, x: Array) -> tuple[Array, ...]:
+        """The variables that a flat vector holds."""
+        vector = inputs.shaped("x", x, (sum(map(size, self.in_shapes)),))
+        ends = np.cumsum([size(shape) for shape in self.in_shapes])
+        return tuple(
+            part.reshape(shape, order=self.order)
+            for part, shape in zip(np.split(vector, ends[:-1]), self.in_shapes, strict=True)
+        )
+
+    def explain(self) -> str:
+        """What each step makes of the differential: structured terms, or a general sparse product.
+
+        Examples
+        --------
+        >>> import numpy as np, matjac as mj
+        >>> print(mj.compile(lambda X: np.tanh(X.T @ X), (2, 3)).explain())
+        0 X (2, 3)
+        1 transpose(0) → (3, 2): 1 term
+        2 matmul(1, 0) → (3, 3): 2 terms
+        3 tanh(2) → (3, 3): 2 terms
+        every step is structured
+        """
+        rng = np.random.default_rng(0)
+        values = self._program.values([rng.uniform(0.5, 1.5, shape) for shape in self.in_shapes])
+        trail: dict[int, LinearMap] = {}
+        self._program.differential(values, self._output, range(len(self.names)), trail)
+        lines = [f"{k} {name} {shape}" for k, (name, shape) in enumerate(zip(self.names, self.in_shapes, strict=True))]
+        general = 0
+        for number, step in enumerate(self._program.steps, len(self.names)):
+            if number not in trail:
+                continue
+            terms = [len(c.terms) for row in compose.blocks_of(trail[number]).cells for c in row if isinstance(c, Sum)]
+            inside = compose.is_structured(trail[number])
+            general += not inside
+            what = f"{sum(terms)} term{'s' * (sum(terms) != 1)}" if inside else "general sparse product"
+            given = ", ".join(str(k) if t else "constant" for k, t in zip(step.inputs, step.traced, strict=True))
+            lines.append(f"{number} {step.operation.name}({given}) → {np.shape(values[number])}: {what}")
+        fallen = f"{general} steps fell back to a general sparse product"
+        lines.append(fallen if general else "every step is structured")
+        return "\n".join(lines)
+
+    def _arrays(self, args: Sequence[Any]) -> list[Array]:
+        if len(args) != len(self.in_shapes):
+            raise TypeError(f"arguments: got {len(args)}, expected {len(self.in_shapes)}: {', '.join(self.names)}")
+        return [inputs.shaped(*part) for part in zip(self.names, args, self.in_shapes, strict=True)]
+
+    def _values(self, args: Sequence[Any]) -> list[Any]:
+        return self._program.values(self._arrays(args))
+
+    def _chosen(self, wrt: Any) -> list[int]:
+        if wrt is None:
+            return list(range(len(self.names)))
+        names = [wrt] if isinstance(wrt, str) else list(wrt)
+        return [self.names.index(inputs.one_of("wrt", name, self.names)) for name in names]
+
+
+def compile(fun: Callable[..., Any], *examples: Any, order: Order = "C") -> Compiled:
+    """Compile a function written in NumPy: record what it does, once, and differentiate the record.
+
+    By the product rule the differential of most matrix functions is a sum of terms ``scale ∘ (L · dX · R)``;
+    an evaluation is NumPy for the values and compiled fills for the entries. What falls outside that family
+    goes through a general sparse product on its exact pattern: `Compiled.explain` says what did.
+
+    Parameters
+    ----------
+    fun : callable
+        Of one or more arrays, written with NumPy's functions; constants in it (dense or ``scipy.sparse``) are
+        recorded as they are at the time. It may not branch on its arguments' values.
+    *examples : array_like or tuple of int
+        One for each argument: an array, or a shape. Shapes are fixed from then on, dtypes are not.
+    order : {"C", "F"}, optional
+        The order of flat vectors, of the Jacobian's rows and columns.
+
+    Returns
+    -------
+    Compiled
+        Callable like `fun`, with ``jacobian``, and ``fun``, ``jac``, ``jac_csr`` of one flat vector.
+
+    Raises
+    ------
+    TracingError
+        Where `fun` does what can't be recorded; the message says what to write instead.
+    TypeError, ValueError
+        Where an example is neither an array nor a shape.
+
+    Notes
+    -----
+    Source: d(A∘B) = dA∘B + A∘dB, the product rule of the second text, and the chain rule of *Mathematics for
+    Machine Learning*, §5.2.2.
+
+    Examples
+    --------
+    >>> import numpy as np, matjac as mj
+    >>> rows, cols, ratings = [0, 1], [2, 0], [3.0, 4.0]
+    >>> F = mj.compile(lambda U, V: (U @ V.T)[rows, cols] - ratings, (2, 1), (3, 1))
+    >>> F.jacobian(np.ones((2, 1)), np.ones((3, 1))).toarray()
+    array([[1., 0., 0., 0., 1.],
+           [0., 1., 1., 0., 0.]])
+    """
+    inputs.one_of("order", order, ORDERS)
+    if not callable(fun) or not examples:
+        came = f"{inputs.describe(fun)} and {len(examples)} examples"
+        raise TypeError(f"compile: got {came}, expected a function and an example for each argument")
+    rng = np.random.default_rng(0)
+    points = [_example(f"examples[{at}]", example, rng) for at, example in enumerate(examples)]
+    program = Program([point.shape for point in points])
+    result = fun(*(Traced(program, number, point) for number, point in enumerate(points)))
+    if not isinstance(result, Traced):
+        came = inputs.describe(result)
+        raise TracingError(f"fun: got {came} as its value, expected one array that depends on its arguments")
+    program.close()
+    return Compiled(program, result.number, _names(fun, len(points)), result.shape, order)
+
+
+def jacobian(fun: Callable[..., Any]) -> Callable[..., Jacobian]:
+    """The Jacobian of a function written in NumPy, as a function of the same arguments.
+
+    It compiles `fun` at each call: `compile` it once where it is to be called often.
+
+    Parameters
+    ----------
+    fun : callable
+        See `compile`.
+
+    Returns
+    -------
+    callable
+        Takes the arguments, returns the `Jacobian` with respect to all of them.
+
+    Examples
+    --------
+    >>> import numpy as np, matjac as mj
+    >>> mj.jacobian(lambda x: x**2)(np.array([1.0, 2.0])).toarray()
+    array([[2., 0.],
+           [0., 4.]])
+    """
+
+    def of(*args: Any) -> Jacobian:
+        return compile(fun, *(np.asarray(arg) for arg in args)).jacobian(*args)
+
+    return of
+
+
+def rule(fun: Callable[..., Any], *jacobians: Callable[..., Any] | None) -> Callable[..., Any]:
+    """Let a function of your own be recorded, with its differential.
+
+    Parameters
+    ----------
+    fun : callable
+        Of arrays, returning an array.
+    *jacobians : callable or None
+        One for each argument: from the same arguments, the Jacobian of `fun` with respect to that one, as a
+        `Jacobian` (an identity of matjac, say), a sparse or a dense matrix, in numerator layout and
+        row-major order. None for an argument that is always constant.
+
+    Returns
+    -------
+    callable
+        To be called in place of `fun`, on arrays or inside a function that is compiled.
+
+    Examples
+    --------
+    >>> import numpy as np, matjac as mj
+    >>> from scipy.special import expit
+    >>> logistic = mj.rule(expit, lambda x: mj.d_elementwise_dX(expit(x) * (1 - expit(x))))
+    >>> mj.compile(lambda x: logistic(2 * x), (2,)).jacobian([0.0, 0.0]).toarray()
+    array([[0.5, 0. ],
+           [0. , 0.5]])
+    """
+    operation = Custom(fun, jacobians)
+
+    def recorded(*args: Any) -> Any:
+        return record(operation, *args) if any(isinstance(a, Traced) for a in args) else fun(*args)
+
+    return recorded
+
+
+def _example(name: str, example: Any, rng: np.random.Generator) -> Array:
+    if isinstance(example, tuple):
+        # where only a shape is given, a point inside the domain of log, sqrt and inv
+        shape = inputs.shape(name, example)
+        point = rng.uniform(0.5, 1.5, shape)
+        return point + 2 * np.eye(shape[0]) if len(shape) == 2 and shape[0] == shape[1] else point
+    return inputs.numeric(name, example)
+
+
+def _names(fun: Callable[..., Any], count: int) -> list[str]:
+    try:
+        parameters = inspect.signature(fun).parameters.values()
+        names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    except ValueError:
+        names = []
+    return names[:count] if len(names) >= count else [f"x{number}" for number in range(count)]

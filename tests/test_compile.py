@@ -1,0 +1,427 @@
+"""`compile`: written functions and random expressions against the complex step, and its other promises."""
+
+import gc
+import operator
+import pickle
+import threading
+import weakref
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from functions import FUNCTIONS, REAL
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from oracles import complex_step, lay_out
+from scipy.optimize import least_squares
+
+import matjac as mj
+from matjac.fill import CaseSplitFill, KronFill
+
+
+def central(fun, x, step=1e-6):
+    columns = []
+    for at in np.ndindex(x.shape):
+        direction = np.zeros(x.shape)
+        direction[at] = step
+        columns.append((np.asarray(fun(x + direction)) - np.asarray(fun(x - direction))) / (2 * step))
+    return np.stack(columns, axis=-1).reshape(*np.shape(columns[0]), *x.shape)
+
+
+def expected(fun, points, order, derivative):
+    """The Jacobian matrix by all variables side by side."""
+    blocks = []
+    for k, point in enumerate(points):
+        tensor = derivative(lambda x, k=k: fun(*points[:k], x, *points[k + 1 :]), point)
+        blocks.append(lay_out(tensor, point.ndim, order, "numerator"))
+    return np.hstack(blocks)
+
+
+def check_faces(J, dense, tolerance=1e-8):
+    A = J.tocsr()
+    fresh = sp.csr_array((A.data, A.indices, A.indptr), shape=A.shape)
+    fresh.check_format(full_check=True)
+    assert fresh.has_canonical_format
+    assert A.nnz == J.nnz
+    scale = max(1.0, float(np.abs(dense).max(initial=0)))
+    assert_allclose(A.toarray(), dense, atol=tolerance * scale)
+    v = np.random.default_rng(0).standard_normal(J.shape[1])
+    assert_allclose(J @ v, dense @ v, atol=20 * tolerance * scale)
+    assert_allclose(J.T @ (dense @ v), dense.T @ (dense @ v), atol=200 * tolerance * scale**2)
+    return A
+
+
+def points_for(shapes, dtype, seed=1):
+    rng = np.random.default_rng(seed)
+    points = [rng.standard_normal(s) for s in shapes]
+    if np.dtype(dtype).kind == "c":
+        points = [p + 0.3j * rng.standard_normal(p.shape) for p in points]
+    return [np.asarray(p, dtype) for p in points]
+
+
+#: Where a dense constant or value has zeros (np.eye, np.diag of a variable), or entries cancel (X[i] - X[i]).
+ZEROS_BY_VALUE = {"new axis", "block residual", "iterate", "diag of a vector", "cholesky-like", "where"}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_written_functions(name, order, dtype):
+    fun, shapes = FUNCTIONS[name]
+    points = points_for(shapes, dtype)
+    F = mj.compile(fun, *shapes, order=order)
+    assert_allclose(F(*points), fun(*points), rtol=1e-12)
+    J = F.jacobian(*points)
+    assert J.dtype == dtype
+    dense = expected(fun, points, order, complex_step)
+    A = check_faces(J, dense)
+    if name not in ZEROS_BY_VALUE:
+        # no entry is stored where the derivative is zero by structure
+        assert A.nnz == np.count_nonzero(np.abs(dense) > 1e-13), name
+    x = F.pack(*points)
+    assert_allclose(F.fun(x), np.ravel(fun(*points), order=order), rtol=1e-12)
+    # the same but for rounding: BLAS sums in another order where an array is laid out in another
+    assert_allclose(F.jac_csr(x).toarray(), A.toarray(), rtol=1e-9, atol=1e-13)
+    assert_allclose(F.jac(x).toarray(), A.toarray(), rtol=1e-9, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_functions_of_real_points(name):
+    fun, shapes = REAL[name]
+    points = points_for(shapes, float)
+    F = mj.compile(fun, *shapes)
+    assert_allclose(F(*points), fun(*points), rtol=1e-12)
+    check_faces(F.jacobian(*points), expected(fun, points, "C", central), tolerance=1e-6)
+    mj.check(F, *points)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64"])
+@pytest.mark.parametrize("name", ["gram", "outer gram", "transpose", "softmax32", "masked"])
+def test_narrow_dtypes_stay(name, dtype):
+    narrow = np.asarray(FUNCTIONS["hadamard"][0](np.ones((3, 4))), dtype)
+    fun = {
+        "gram": lambda X: X.T @ X,
+        "outer gram": lambda X: X @ X.T,
+        "transpose": lambda X: X.T * 2,
+        "softmax32": lambda X: np.exp(X @ narrow.T) / np.exp(X @ narrow.T).sum(axis=1, keepdims=True),
+        "masked": lambda X: (X @ X.T)[[0, 2], [1, 1]],
+    }[name]
+    points = points_for([(3, 4)], dtype)
+    J = mj.compile(fun, (3, 4)).jacobian(*points)
+    assert J.dtype == dtype
+    assert J.tocsr().dtype == dtype
+    dense = expected(fun, [p.astype(np.result_type(dtype, np.float64)) for p in points], "C", complex_step)
+    assert_allclose(J.toarray(), dense, atol=2e-4 * np.abs(dense).max())
+
+
+def leaf(draw, size, count):
+    k = draw(st.integers(0, count + 1))
+    constant = np.random.default_rng(k).standard_normal((size, size))
+    return lambda *x: x[k] if k < count else constant
+
+
+@st.composite
+def expressions(draw):
+    """A function of one to three n × n matrices, from the list of what can be written."""
+    size, count = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    depth = draw(st.integers(1, 4))
+    C = np.random.default_rng(draw(st.integers(0, 99))).standard_normal((size, size))
+    unary = [
+        np.tanh,
+        np.sin,
+        np.transpose,
+        np.negative,
+        np.square,
+        lambda x: np.exp(x / 4),
+        lambda x: x[::-1],
+        lambda x: x[:, [0] * size],
+        lambda x: np.tril(x),
+        lambda x: x.sum(axis=0) + C,
+        lambda x: x - x.mean(axis=1, keepdims=True),
+        lambda x: sp.csr_array(np.tril(C)) @ x,
+        lambda x: C @ x,
+        lambda x: x @ C,
+        lambda x: x.reshape(-1).reshape(size, size, order="F"),
+        lambda x: np.diag(np.diagonal(x)),
+        lambda x: np.concatenate([x, C])[-size - 1 : -1],
+        lambda x: np.einsum("ij,kj->ki", x, C),
+        lambda x: np.where(C > 0, x, 0.5 * x),
+        lambda x: x / (4 + np.sum(x * x)),
+    ]
+    binary = [operator.add, operator.sub, operator.mul, operator.matmul, lambda x, y: x @ y.T, lambda x, y: x * y[0]]
+    pool = [leaf(draw, size, count) for _ in range(2)] + [lambda *x, k=k: x[k] for k in range(count)]
+    for _ in range(depth):
+        if draw(st.booleans()):
+            f, a = draw(st.sampled_from(unary)), draw(st.sampled_from(pool))
+            pool.append(lambda *x, f=f, a=a: f(a(*x)))
+        else:
+            f, a, b = draw(st.sampled_from(binary)), draw(st.sampled_from(pool)), draw(st.sampled_from(pool))
+            pool.append(lambda *x, f=f, a=a, b=b: f(a(*x), b(*x)))
+    # every variable is used, so that the value surely depends on one
+    return (lambda *x: pool[-1](*x) + sum(x)), [(size, size)] * count
+
+
+@given(expressions(), st.sampled_from(["C", "F"]), st.sampled_from(["float64", "complex128"]))
+def test_random_expressions(drawn, order, dtype):
+    fun, shapes = drawn
+    points = points_for(shapes, dtype)
+    F = mj.compile(fun, *shapes, order=order)
+    assert_allclose(F(*points), fun(*points), atol=1e-12)
+    dense = expected(fun, points, order, complex_step)
+    check_faces(F.jacobian(*points), dense)
+
+
+def test_the_closed_forms_bit_for_bit():
+    rng = np.random.default_rng(0)
+    X, A, B = rng.standard_normal((5, 7)), rng.standard_normal((5, 5)), rng.standard_normal((7, 3))
+    for fun, point, closed in (
+        (lambda R: R.T @ R, X, mj.d_gram_dR(X)),
+        (lambda R: R @ R.T, X, mj.d_outer_gram_dR(X)),
+        (lambda M: M @ B, X, mj.d_matmul_dA(B, 5)),
+        (lambda M: A @ M, X, mj.d_matmul_dB(A, 7)),
+        (lambda M: A @ M @ B, X, mj.d_sandwich_dX(A, B)),
+        (lambda M: X * M, X, mj.d_hadamard_dA(X)),
+        (lambda M: M.T, X, mj.d_transpose_dX((5, 7))),
+        (lambda M: M @ B[:, 0], X, mj.d_matvec_dA(B[:, 0], 5)),
+        (lambda M: np.linalg.inv(M), A, mj.d_inv_dA(A)),
+        (lambda M: np.kron(M, B), A, mj.d_kron_dA(B, (5, 5))),
+        (lambda R: (R.T @ R)[np.triu_indices(7)], X, mj.d_gram_dR(X, triangle="upper")),
+    ):
+        J = mj.compile(fun, point.shape).jacobian(point)
+        ours, theirs = J.tocsr(), closed.tocsr()
+        assert_array_equal(ours.indptr, theirs.indptr)
+        assert_array_equal(ours.indices, theirs.indices)
+        assert_array_equal(ours.data, theirs.data)
+        if not isinstance(closed._filler, KronFill):
+            assert type(J._filler) is type(closed._filler)
+    X = rng.standard_normal((3, 4))
+    assert isinstance(mj.compile(lambda X: X.T @ np.eye(3) @ X, (3, 4)).jacobian(X)._filler, CaseSplitFill)
+
+
+def test_what_is_structured():
+    for name in (
+        "gram",
+        "congruence",
+        "sandwich",
+        "tanh with bias",
+        "softmax",
+        "masked factorisation",
+        "boolean mask",
+        "triangle",
+        "hadamard",
+        "kron by a constant",
+        "ridge",
+        "three factors",
+        "half squares",
+    ):
+        fun, shapes = FUNCTIONS[name]
+        assert mj.compile(fun, *shapes).explain().endswith("every step is structured"), name
+    text = mj.compile(lambda X: np.tanh(X) @ np.ones((4, 2)), (3, 4)).explain()
+    assert "matmul(1, constant) → (3, 2): general sparse product" in text
+    assert text.endswith("1 steps fell back to a general sparse product")
+
+
+def test_named_arguments():
+    F = mj.compile(lambda U, V: U @ V.T, (2, 1), (3, 1))
+    U, V = np.ones((2, 1)), np.arange(3.0)[:, None]
+    whole = F.jacobian(U, V).toarray()
+    assert_array_equal(F.jacobian(U, V, wrt="V").toarray(), whole[:, 2:])
+    assert_array_equal(F.jacobian(U, V, wrt=["V", "U"]).toarray(), np.hstack([whole[:, 2:], whole[:, :2]]))
+    assert F.jacobian(U, V, wrt="U").in_shape == (2, 1)
+    assert F.names == ("U", "V")
+    x = F.pack(U, V)
+    assert all(map(np.array_equal, F.unpack(x), (U, V)))
+
+
+def test_constants_are_taken_as_they_are():
+    weights = np.ones((2, 2))
+    F = mj.compile(lambda X: weights * X, (2, 2))
+    weights[:] = 5
+    assert_array_equal(F(np.ones((2, 2))), np.ones((2, 2)))
+
+
+def test_a_function_that_is_constant_in_one_variable():
+    F = mj.compile(lambda U, V: 2 * U, (2,), (3,))
+    J = F.jacobian(np.ones(2), np.ones(3))
+    assert J.shape == (2, 5)
+    assert J.nnz == 2
+    assert F.jacobian(np.ones(2), np.ones(3), wrt="V").nnz == 0
+
+
+def test_in_least_squares_as_a_dense_exact_jacobian():
+    rng = np.random.default_rng(0)
+    K = np.cov(rng.standard_normal((6, 40)))
+    F = mj.compile(lambda R: R.T @ R - K, (2, 6))
+    x0 = rng.standard_normal(12)
+    for jac in (F.jac, F.jac_csr):
+        ours, theirs = (
+            least_squares(F.fun, x0, jac=j, tr_solver="lsmr", max_nfev=8) for j in (jac, lambda x: F.jac(x).toarray())
+        )
+        assert ours.nfev == theirs.nfev
+        assert_allclose(ours.x, theirs.x, atol=1e-6)
+
+
+def test_fresh_values_on_one_pattern():
+    F = mj.compile(lambda R: R.T @ R, (2, 3))
+    x, y = np.arange(6.0), np.ones(6)
+    first = F.jac_csr(x)
+    kept = first.toarray()
+    second = F.jac_csr(y)
+    assert_array_equal(first.toarray(), kept)
+    assert np.shares_memory(second.indices, first.indices)
+    assert F.jac_csr(x, out=second) is second
+    assert_array_equal(second.toarray(), kept)
+
+
+def test_pickle():
+    F = mj.compile(lambda U, V: np.tanh((U @ V.T)[[0, 1], [2, 0]]), (2, 1), (3, 1))
+    args = np.ones((2, 1)), np.arange(3.0)[:, None]
+    again = pickle.loads(pickle.dumps(F))
+    assert_array_equal(again(*args), F(*args))
+    assert_array_equal(again.jacobian(*args).toarray(), F.jacobian(*args).toarray())
+
+
+def test_no_cycle_keeps_old_buffers():
+    F = mj.compile(lambda R: R.T @ R, (2, 3))
+    gc.disable()
+    try:
+        J = F.jacobian(np.ones((2, 3)))
+        A = J.tocsr()
+        gone = [weakref.ref(J), weakref.ref(A.data)]
+        del J, A
+        assert [ref() for ref in gone] == [None, None]
+    finally:
+        gc.enable()
+
+
+def test_several_threads_at_once():
+    F = mj.compile(lambda U, V: np.tanh(U @ V.T)[[0, 1, 1], [0, 2, 1]] ** 2, (2, 2), (3, 2))
+    rng = np.random.default_rng(0)
+    points = [(rng.standard_normal((2, 2)), rng.standard_normal((3, 2))) for _ in range(20)]
+    wanted = [F.jacobian(*p).toarray() for p in points]
+    found = {}
+
+    def work(start):
+        for k in range(start, 20, 4):
+            found[k] = F.jac_csr(F.pack(*points[k])).toarray()
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    for k, dense in enumerate(wanted):
+        assert_array_equal(found[k], dense)
+
+
+def test_rule():
+    def softplus(x):
+        return np.log1p(np.exp(x))
+
+    named = mj.rule(softplus, lambda x: mj.d_elementwise_dX(1 / (1 + np.exp(-x))))
+    X = np.random.default_rng(0).standard_normal((2, 3))
+    F = mj.compile(lambda X: named(X.T @ X), (2, 3))
+    plain = mj.compile(lambda X: softplus(X.T @ X), (2, 3))
+    assert_allclose(F.jacobian(X).toarray(), plain.jacobian(X).toarray())
+    assert F.explain().endswith("every step is structured")
+    assert_array_equal(named(X), softplus(X))
+    two = mj.rule(lambda a, b: a * b, lambda a, b: np.diag(b), lambda a, b: sp.diags_array(a))
+    assert_array_equal(
+        mj.compile(two, (2,), (2,)).jacobian([1.0, 2.0], [3.0, 4.0]).toarray(), [[3, 0, 1, 0], [0, 4, 0, 2]]
+    )
+    wrong = mj.compile(mj.rule(np.sin, lambda x: np.eye(2)), (3,))
+    with pytest.raises(
+        ValueError, match=r"^mj.rule: got a Jacobian of shape \(2, 2\) for argument 0, expected \(3, 3\)"
+    ):
+        wrong.jacobian(np.ones(3))
+    missing = mj.compile(mj.rule(np.sin), (3,))
+    with pytest.raises(TypeError, match=r"^mj.rule: argument 0 of .* has no Jacobian"):
+        missing.jacobian(np.ones(3))
+
+
+def test_check_names_the_entry():
+    X = np.arange(6.0).reshape(2, 3) + 1
+    wrong = mj.rule(lambda x: x**2, lambda x: mj.d_elementwise_dX(np.where(np.arange(3) == 1, 3 * x, 2 * x)))
+    F = mj.compile(lambda X: wrong(X), (2, 3))
+    with pytest.raises(mj.CheckError, match=r"^∂F\[1, 1\] / ∂X\[1, 1\]: matjac 15, complex step 10, from term 0 \(U 2"):
+        mj.check(F, X)
+    assert mj.check(mj.compile(lambda X: X**2, (2, 3)), X) < 1e-12
+    G = mj.compile(lambda U, V: np.abs(U @ V.T), (2, 2), (3, 2))
+    assert mj.check(G, X[:, :2], X.T) < 1e-6
+    with pytest.raises(mj.CheckError, match=r"∂F\[\d, \d\] / ∂V\[\d, \d\]: matjac .* central differences"):
+        mj.check(G, X[:, :2], X.T, fun=lambda U, V: np.abs(U @ V.T) + np.abs(V[0, 0]))
+
+
+def test_jacobian_in_one_go():
+    X = np.arange(6.0).reshape(2, 3)
+    assert_array_equal(mj.jacobian(lambda X: X.T @ X)(X).toarray(), mj.d_gram_dR(X).toarray())
+
+
+def branch(X):
+    if X.sum() > 0:
+        return X
+    return -X
+
+
+BAD = [
+    ("branch", lambda: mj.compile(branch, (2,)), mj.TracingError, r"^np.greater, or a branch on a value that depends"),
+    ("truth", lambda: mj.compile(lambda X: X if X[0] else -X, (2,)), mj.TracingError, r"^a branch on a value"),
+    ("float", lambda: mj.compile(lambda X: X * float(X[0]), (2,)), mj.TracingError, r"^a plain number"),
+    (
+        "math",
+        lambda: mj.compile(lambda X: X * __import__("math").exp(X[0]), (2,)),
+        mj.TracingError,
+        r"np.exp, not math",
+    ),
+    (
+        "unknown function",
+        lambda: mj.compile(lambda X: np.linalg.qr(X)[0], (2, 2)),
+        mj.TracingError,
+        r"^np.linalg.qr can",
+    ),
+    ("unknown ufunc", lambda: mj.compile(lambda X: np.arcsin(X), (2,)), mj.TracingError, r"^np.arcsin has no deriv"),
+    ("unknown method", lambda: mj.compile(lambda X: X.cumsum(), (2,)), mj.TracingError, r"^the array method .cumsum"),
+    ("assignment", lambda: mj.compile(lambda X: X.__setitem__(0, 1), (2,)), mj.TracingError, r"^assignment into"),
+    (
+        "traced condition",
+        lambda: mj.compile(lambda X: np.where(X, X, 0), (2,)),
+        mj.TracingError,
+        r"^np.where on a cond",
+    ),
+    ("traced index", lambda: mj.compile(lambda X: X[X], (2,)), mj.TracingError, r"^an index that depends on"),
+    ("out=", lambda: mj.compile(lambda X: np.exp(X, out=np.ones(2)), (2,)), mj.TracingError, r"^np.exp with out"),
+    ("reduce", lambda: mj.compile(lambda X: np.add.reduce(X), (2,)), mj.TracingError, r"^np.add with reduce"),
+    (
+        "einsum of three",
+        lambda: mj.compile(lambda X: np.einsum("i,i,i", X, X, X), (2,)),
+        mj.TracingError,
+        r"^np.einsum",
+    ),
+    ("spectral norm", lambda: mj.compile(lambda X: np.linalg.norm(X, 2), (2, 2)), mj.TracingError, r"^np.linalg.norm"),
+    ("constant value", lambda: mj.compile(lambda X: np.ones(2), (2,)), mj.TracingError, r"^fun: got ndarray"),
+    ("tuple value", lambda: mj.compile(lambda X: (X, X), (2,)), mj.TracingError, r"^fun: got tuple"),
+    ("no example", lambda: mj.compile(lambda X: X), TypeError, r"^compile: got .*0 examples"),
+    ("example", lambda: mj.compile(lambda X: X, "a"), TypeError, r"^examples\[0\]: got dtype <U1"),
+    ("order", lambda: mj.compile(lambda X: X, (2,), order="K"), ValueError, r"^order: got 'K'"),
+    (
+        "too few",
+        lambda: mj.compile(lambda U, V: U + V, (2,), (2,))(1.0),
+        TypeError,
+        r"^arguments: got 1, expected 2: U, V",
+    ),
+    (
+        "shape",
+        lambda: mj.compile(lambda U: 2 * U, (2,))(np.ones(3)),
+        ValueError,
+        r"^U: got shape \(3,\), expected \(2,\)",
+    ),
+    ("wrt", lambda: mj.compile(lambda U: 2 * U, (2,)).jacobian(np.ones(2), wrt="V"), ValueError, r"^wrt: got 'V', exp"),
+    ("flat", lambda: mj.compile(lambda U: 2 * U, (2,)).fun(np.ones(3)), ValueError, r"^x: got shape \(3,\), expected"),
+]
+
+
+@pytest.mark.parametrize(("act", "error", "message"), [b[1:] for b in BAD], ids=[b[0] for b in BAD])
+def test_bad_input(act, error, message):
+    with pytest.raises(error, match=message):
+        act()
