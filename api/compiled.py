@@ -80,8 +80,16 @@ class Compiled:
         TypeError, ValueError
             Where an argument has another shape or is not numeric, or `wrt` names none.
         """
+        return self._jacobian(self._values(args), wrt)
+
+    def value_and_jacobian(self, *args: Any, wrt: Any = None) -> tuple[Array, Jacobian]:
+        """The function's value and its Jacobian, from one evaluation."""
+        values = self._values(args)
+        return np.array(values[self._output]), self._jacobian(values, wrt)
+
+    def _jacobian(self, values: Sequence[Any], wrt: Any) -> Jacobian:
         chosen = self._chosen(wrt)
-        linear = self._program.differential(self._values(args), self._output, chosen)
+        linear = self._program.differential(values, self._output, chosen)
         shapes = [self.in_shapes[k] for k in chosen]
         if self.order == "F":
             linear = compose.column_major(linear, self.out_shape, shapes)

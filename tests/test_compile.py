@@ -230,6 +230,9 @@ def test_named_arguments():
     assert_array_equal(F.jacobian(U, V, wrt=["V", "U"]).toarray(), np.hstack([whole[:, 2:], whole[:, :2]]))
     assert F.jacobian(U, V, wrt="U").in_shape == (2, 1)
     assert F.names == ("U", "V")
+    value, J = F.value_and_jacobian(U, V, wrt="U")
+    assert_array_equal(value, F(U, V))
+    assert_array_equal(J.toarray(), whole[:, :2])
     x = F.pack(U, V)
     assert all(map(np.array_equal, F.unpack(x), (U, V)))
 
