@@ -16,6 +16,8 @@ from matjac.threads import split
 
 #: Entries that a pass in bounded memory holds at a time.
 CHUNK = 1 << 14
+#: Entries of several blocks side by side that are filled together: 1 MiB of values, half of a core's cache here.
+TILE = 1 << 17
 
 
 def filler(linear: LinearMap) -> Filler:
@@ -150,9 +152,19 @@ class BlockFill(Filler):
     def _fill(self, what: str, out: Array, start: int, stop: int) -> None:
         at = 0
         for band, first, last in self._parts(start, stop):
-            for fill, skip, place in _places(band, first, last):
-                getattr(fill, what)(out[at + skip :], first, last, place)
-            at += sum(fill.offset(last) - fill.offset(first) for fill, _ in band)
+            for begin, end in _tiles(band, first, last):
+                for fill, skip, place in _places(band, begin, end):
+                    getattr(fill, what)(out[at + skip :], begin, end, place)
+                at += sum(fill.offset(end) - fill.offset(begin) for fill, _ in band)
+
+
+def _tiles(band: list[tuple[Filler, int]], start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Ranges of rows whose entries stay in the cache while one block after the other writes its part of them."""
+    if len(band) < 2 or not all(fill.ranged for fill, _ in band):
+        return iter([(start, stop)])
+    entries = sum(fill.offset(stop) - fill.offset(start) for fill, _ in band)
+    step = max(1, TILE * (stop - start) // max(entries, 1))
+    return ((row, min(row + step, stop)) for row in range(start, stop, step))
 
 
 def _places(band: list[tuple[Filler, int]], start: int, stop: int) -> Iterator[tuple[Filler, int, Place]]:

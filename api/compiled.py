@@ -58,7 +58,12 @@ class Compiled:
 
     def __call__(self, *args: Any) -> Array:
         """The function's value."""
-        return np.array(self._values(args)[self._output])
+        return self._value(self._values(args))
+
+    def _value(self, values: Sequence[Any]) -> Array:
+        value = np.asarray(values[self._output])
+        # a function that only moves entries may hand out a view of an argument or a constant
+        return value if value.base is None and self._output >= len(self.names) else value.copy()
 
     def jacobian(self, *args: Any, wrt: Any = None) -> Jacobian:
         """The Jacobian at a point.
@@ -85,7 +90,7 @@ class Compiled:
     def value_and_jacobian(self, *args: Any, wrt: Any = None) -> tuple[Array, Jacobian]:
         """The function's value and its Jacobian, from one evaluation."""
         values = self._values(args)
-        return np.array(values[self._output]), self._jacobian(values, wrt)
+        return self._value(values), self._jacobian(values, wrt)
 
     def _jacobian(self, values: Sequence[Any], wrt: Any) -> Jacobian:
         chosen = self._chosen(wrt)

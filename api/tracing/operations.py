@@ -129,7 +129,7 @@ class Take(Operation):
     memo: dict[Any, Any] = field(default_factory=dict, compare=False)
 
     def value(self, *inputs: Any) -> Array:
-        return np.asarray(inputs[0]).reshape(-1)[self.positions]
+        return np.take(np.asarray(inputs[0]).reshape(-1), self.positions)
 
     def push(self, linear: LinearMap, at: int, inputs: Values, output: Array) -> LinearMap:
         return compose.take(linear, self.positions.reshape(-1), self.memo)
