@@ -12,6 +12,7 @@ from matjac.factors import canonical_csr
 from matjac.jacobian import Jacobian
 from matjac.layout import ORDERS, Array, Order, Shape, size
 from matjac.maps import LinearMap, Sum
+from matjac.patterns import Found, replaying
 from matjac.refill import remember
 from matjac.tracing import einsum, functions  # noqa: F401  (they register what they handle)
 from matjac.tracing.operations import Custom
@@ -51,6 +52,8 @@ class Compiled:
         self.order = order
         #: the pattern of all variables' Jacobian, once it was made: row pointers, columns, and whose they are
         self._pattern: tuple[Array, Array, LinearMap] | None = None
+        #: the patterns of general products on the way there, by the variables chosen
+        self._products: dict[tuple[int, ...], list[Found]] = {}
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{n}: {s}" for n, s in zip(self.names, self.in_shapes, strict=True))
@@ -94,7 +97,11 @@ class Compiled:
 
     def _jacobian(self, values: Sequence[Any], wrt: Any) -> Jacobian:
         chosen = self._chosen(wrt)
-        linear = self._program.differential(values, self._output, chosen)
+        known = self._products.get(tuple(chosen))
+        with replaying(known) as replay:
+            linear = self._program.differential(values, self._output, chosen)
+        if known is None:
+            self._products[tuple(chosen)] = replay.found
         shapes = [self.in_shapes[k] for k in chosen]
         if self.order == "F":
             linear = compose.column_major(linear, self.out_shape, shapes)

@@ -15,6 +15,7 @@ import scipy.sparse as sp
 from matjac import kernels
 from matjac.caching import Cached
 from matjac.layout import NONE, Array, index_dtype, size
+from matjac.patterns import Pattern, pattern_of
 
 Matrix: TypeAlias = Any  # what scipy and numpy multiply: an ndarray or a csr_array
 
@@ -374,19 +375,23 @@ def canonical_csr(data: Array, indices: Array, indptr: Array, shape: tuple[int, 
 def product(first: Any, second: Any) -> Any:
     """The product of two canonical csr_arrays, on its structural pattern: what is zero by chance stays."""
     dtype = np.result_type(first.dtype, second.dtype)
-    # SciPy drops sums that are zero; counts of ones can't be
-    pattern = _ones(first) @ _ones(second)
-    pattern.sort_indices()
-    index = index_dtype(*pattern.shape, pattern.nnz)
-    indptr, indices = pattern.indptr.astype(index), pattern.indices.astype(index)
-    data = np.empty(pattern.nnz, dtype=dtype)
+
+    def find() -> Pattern:
+        # SciPy drops sums that are zero; counts of ones can't be
+        places = _ones(first) @ _ones(second)
+        places.sort_indices()
+        index = index_dtype(*places.shape, places.nnz)
+        return places.indptr.astype(index), places.indices.astype(index)
+
+    indptr, indices = pattern_of((first.shape, first.nnz, second.shape, second.nnz), find)
+    data = np.empty(indices.size, dtype=dtype)
     parts = [
         *(first.data.astype(dtype), first.indices, first.indptr),
         *(second.data.astype(dtype), second.indices, second.indptr),
     ]
     sums = np.zeros(second.shape[1], dtype=dtype)
     kernels.product_values(*parts, indices, indptr, sums, data, 0, first.shape[0])
-    return canonical_csr(data, indices, indptr, pattern.shape)
+    return canonical_csr(data, indices, indptr, (first.shape[0], second.shape[1]))
 
 
 def _ones(matrix: Any) -> Any:

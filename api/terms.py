@@ -56,7 +56,7 @@ class Term:
     @property
     def stored(self) -> bool:
         """Whether it is a stored sparse matrix of the whole variable: the way out of the family."""
-        return isinstance(self.u, Sparse) and self.w.shape == (1, 1)
+        return isinstance(self.u, Sparse) and self.w.shape == (1, 1) and self.u.per_row != 1
 
     @property
     def turns(self) -> bool:

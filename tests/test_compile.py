@@ -9,7 +9,7 @@ import weakref
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from functions import FUNCTIONS, REAL
+from functions import FUNCTIONS, REAL, B
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -17,6 +17,7 @@ from oracles import complex_step, lay_out
 from scipy.optimize import least_squares
 
 import matjac as mj
+from matjac import factors
 from matjac.fill import CaseSplitFill, KronFill
 
 
@@ -275,6 +276,23 @@ def test_fresh_values_on_one_pattern():
     assert np.shares_memory(second.indices, first.indices)
     assert F.jac_csr(x, out=second) is second
     assert_array_equal(second.toarray(), kept)
+
+
+def test_general_products_find_their_pattern_once(monkeypatch):
+    found = []
+    plain = factors._ones
+    monkeypatch.setattr(factors, "_ones", lambda matrix: found.append(1) or plain(matrix))
+    F = mj.compile(lambda X: np.tanh(np.tanh(X) @ B), (3, 4))
+    rng = np.random.default_rng(0)
+    B_first = F.jacobian(rng.standard_normal((3, 4))).tocsr()
+    assert found
+    found.clear()
+    X = rng.standard_normal((3, 4))
+    second = F.jacobian(X)
+    assert not found
+    dense = expected(lambda X: np.tanh(np.tanh(X) @ B), [X], "C", complex_step)
+    assert_allclose(second.toarray(), dense, atol=1e-12)
+    assert_array_equal(second.tocsr().indices, B_first.indices)
 
 
 def test_pickle():

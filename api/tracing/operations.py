@@ -62,7 +62,8 @@ class Elementwise(Operation):
         if slope is None:
             return linear
         if np.ndim(slope) == 0:
-            return linear if slope == 1 else compose.times(linear, slope)
+            # whatever its value: what a step makes of the terms must not depend on values
+            return compose.times(linear, slope)
         return compose.scale_rows(linear, np.broadcast_to(slope, output.shape).reshape(-1))
 
     def _broadcast(self, linear: LinearMap, shape: Shape, wider: Shape) -> LinearMap:
