@@ -9,7 +9,6 @@ from scipy.sparse.linalg import LinearOperator
 
 from matjac import compose, inputs, refill
 from matjac.assembly import chunks, filler, run, tocsr
-from matjac.caching import Cached
 from matjac.factors import canonical_csr
 from matjac.fill import Filler
 from matjac.layout import Array, Layout, Order, Shape, Shapes, flip, index_dtype, parts, several, size, unvec, vec
@@ -17,7 +16,7 @@ from matjac.maps import LinearMap, Sum
 from matjac.terms import Term
 
 
-class Jacobian(Cached, LinearOperator):  # type: ignore[misc]
+class Jacobian(LinearOperator):  # type: ignore[misc]
     """The Jacobian of a matrix function, held as the few small matrices it is made of.
 
     Row ``r`` counts the entries of the output in `order`, column ``c`` those of the variable in the same
@@ -70,6 +69,9 @@ class Jacobian(Cached, LinearOperator):  # type: ignore[misc]
         self.out_shape, self.in_shape = out_shape, in_shape
         self.order, self.layout = order, layout
         self._forward = forward
+
+    def __reduce__(self) -> Any:
+        return Jacobian, (self._forward, self.out_shape, self.in_shape, self.order, self.layout)
 
     def __repr__(self) -> str:
         return (
@@ -252,21 +254,25 @@ class Jacobian(Cached, LinearOperator):  # type: ignore[misc]
 
     # The operator ------------------------------------------------------------------------------------
 
+    # SciPy's own checks differ between its releases, so none of them is leant on
+
     def matvec(self, x: Array) -> Array:
         """``J @ x`` for a vector, of shape (columns,) or (columns, 1)."""
-        return super().matvec(self._vector("x", x, self.shape[1]))  # type: ignore[no-any-return]
+        x = self._vector("x", x, self.shape[1])
+        return self._matvec(x).reshape(self.shape[0], *x.shape[1:])
 
     def rmatvec(self, x: Array) -> Array:
         """``J.H @ x`` for a vector, of shape (rows,) or (rows, 1)."""
-        return super().rmatvec(self._vector("x", x, self.shape[0]))  # type: ignore[no-any-return]
+        x = self._vector("x", x, self.shape[0])
+        return self._rmatvec(x).reshape(self.shape[1], *x.shape[1:])
 
     def matmat(self, X: Array) -> Array:
         """``J @ X`` for a matrix of columns."""
-        return super().matmat(inputs.vectors("X", X, self.shape[1], (2,)))  # type: ignore[no-any-return]
+        return self._matmat(inputs.vectors("X", X, self.shape[1], (2,)))
 
     def rmatmat(self, X: Array) -> Array:
         """``J.H @ X`` for a matrix of columns."""
-        return super().rmatmat(inputs.vectors("X", X, self.shape[0], (2,)))  # type: ignore[no-any-return]
+        return self._rmatmat(inputs.vectors("X", X, self.shape[0], (2,)))
 
     def dot(self, x: Any) -> Any:
         """``J @ x`` for a vector, a matrix of columns, a number, or another Jacobian or operator.
@@ -280,7 +286,23 @@ class Jacobian(Cached, LinearOperator):  # type: ignore[misc]
             return self._times(x)
         if isinstance(x, LinearOperator):
             return super().dot(x)
-        return super().dot(inputs.vectors("x", x, self.shape[1], (1, 2)))
+        x = inputs.vectors("x", x, self.shape[1], (1, 2))
+        return self._matvec(x) if x.ndim == 1 else self._matmat(x)
+
+    def __matmul__(self, other: Any) -> Any:
+        if _is_number(other):
+            raise ValueError("J @ a: got a number, expected a vector, a matrix or a Jacobian: use J * a")
+        return super().__matmul__(other) if isinstance(other, LinearOperator) else self.dot(other)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        """``X @ J`` for a vector, or a matrix of rows."""
+        return super().__rmatmul__(other) if isinstance(other, LinearOperator) else self._from_left(other)
+
+    def _from_left(self, other: Any) -> Any:
+        x = inputs.numeric("x", other)
+        if x.ndim not in (1, 2) or x.shape[-1] != self.shape[0]:
+            raise ValueError(f"x: got shape {x.shape}, expected ({self.shape[0]},) or (k, {self.shape[0]})")
+        return self.T.dot(x.T).T
 
     @staticmethod
     def _vector(name: str, x: Any, length: int) -> Array:
@@ -358,7 +380,9 @@ class Jacobian(Cached, LinearOperator):  # type: ignore[misc]
         return self + (-other)
 
     def __rmul__(self, other: Any) -> Any:
-        return self._times(other) if _is_number(other) else super().__rmul__(other)
+        if isinstance(other, LinearOperator):
+            return super().__rmul__(other)
+        return self._times(other) if _is_number(other) else self._from_left(other)
 
     def __truediv__(self, other: Any) -> Any:
         if not _is_number(other):

@@ -384,6 +384,7 @@ BAD = [
     ("chain order", lambda: J22 @ mj.d_transpose_dX((2, 2), order="F"), ValueError, r"^order: got .*'C' and 'F'"),
     ("chain layout", lambda: J22 @ J22.T, ValueError, r"^layout: got .*'numerator' and 'denominator'"),
     ("sum", lambda: J22 + J23, ValueError, r"^J1 \+ J2: got .*expected the same shapes"),
+    ("product with a number", lambda: J22 @ 2.0, ValueError, r"^J @ a: got a number"),
     ("times text", lambda: J22 * "a", TypeError, r"^number: got dtype <U1"),
     ("division", lambda: J22 / J22, TypeError, r"^J / a: got"),
     ("sparse from the left", lambda: sp.eye_array(4) @ J22, TypeError, r"not made dense unasked: .*J.tocsr\(\)"),
