@@ -30,7 +30,8 @@ def check(
     *args : array_like
         The point, real.
     fun : callable, optional
-        The function to differentiate numerically; what F recorded, unless given.
+        The function to differentiate numerically; the one that was compiled, unless given. A function that
+        was unpickled has what it recorded alone.
     directions : int, optional
         Number of random directions.
     tol : float, optional
@@ -52,14 +53,20 @@ def check(
     >>> F = mj.compile(lambda X: X.T @ X, (2, 3))
     >>> bool(mj.check(F, np.arange(6.0).reshape(2, 3)) < 1e-12)
     True
-    >>> mj.check(F, np.arange(6.0).reshape(2, 3), fun=lambda X: 2 * X.T @ X)  # doctest: +ELLIPSIS
+    >>> wrong = mj.rule(np.square, lambda x: mj.d_elementwise_dX(3 * x))
+    >>> mj.check(mj.compile(lambda x: wrong(x), (2,)), [1.0, 2.0])  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    matjac.check.CheckError: ∂F[2, 2] / ∂X[1, 2]: matjac 10, complex step 20, from ...
+    matjac.check.CheckError: ∂F[1] / ∂x[1]: matjac 6, complex step 4, from term 0 (U 2 × 2 identity, ...
     """
     J = F.jacobian(*args)
     x = F.pack(*args)
-    function = fun or F
+    function = fun or F.original or F
+    value, wanted = F(*args), np.asarray(function(*args))
+    if wanted.shape != value.shape or not np.allclose(value, wanted, rtol=1e-6, atol=tol, equal_nan=True):
+        raise CheckError(
+            f"the value: compiled to shape {value.shape}, the function's has {wanted.shape} or other entries"
+        )
 
     def flat(vector: Array) -> Array:
         return np.asarray(function(*F.unpack(vector))).reshape(-1, order=F.order)

@@ -46,6 +46,9 @@ class Compiled:
     (6, 5)
     """
 
+    #: the function that was recorded, for `check`; a pickled Compiled does without
+    original: Callable[..., Any] | None = None
+
     def __init__(self, program: Program, output: int, names: Sequence[str], shape: Shape, order: Order) -> None:
         self._program, self._output = program, output
         self.names, self.in_shapes, self.out_shape = tuple(names), tuple(program.variables), shape
@@ -54,6 +57,9 @@ class Compiled:
         self._pattern: tuple[Array, Array, LinearMap] | None = None
         #: the patterns of general products on the way there, by the variables chosen
         self._products: dict[tuple[int, ...], list[Found]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "original"}
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{n}: {s}" for n, s in zip(self.names, self.in_shapes, strict=True))
@@ -64,9 +70,8 @@ class Compiled:
         return self._value(self._values(args))
 
     def _value(self, values: Sequence[Any]) -> Array:
-        value = np.asarray(values[self._output])
-        # a function that only moves entries may hand out a view of an argument or a constant
-        return value if value.base is None and self._output >= len(self.names) else value.copy()
+        # a copy: the Jacobian may be made of the program's own array (the slope of exp is its value)
+        return np.array(values[self._output])
 
     def jacobian(self, *args: Any, wrt: Any = None) -> Jacobian:
         """The Jacobian at a point.
@@ -100,6 +105,7 @@ class Compiled:
         known = self._products.get(tuple(chosen))
         with replaying(known) as replay:
             linear = self._program.differential(values, self._output, chosen)
+        linear = compose.cast(linear, np.asarray(values[self._output]).dtype)
         if known is None:
             self._products[tuple(chosen)] = replay.found
         shapes = [self.in_shapes[k] for k in chosen]
@@ -189,7 +195,8 @@ class Compiled:
     def _arrays(self, args: Sequence[Any]) -> list[Array]:
         if len(args) != len(self.in_shapes):
             raise TypeError(f"arguments: got {len(args)}, expected {len(self.in_shapes)}: {', '.join(self.names)}")
-        return [inputs.shaped(*part) for part in zip(self.names, args, self.in_shapes, strict=True)]
+        # copies, small beside the Jacobian that keeps them: it must not change with the caller's arrays
+        return [np.array(inputs.shaped(*part)) for part in zip(self.names, args, self.in_shapes, strict=True)]
 
     def _values(self, args: Sequence[Any]) -> list[Any]:
         return self._program.values(self._arrays(args))
@@ -198,7 +205,10 @@ class Compiled:
         if wrt is None:
             return list(range(len(self.names)))
         names = [wrt] if isinstance(wrt, str) else list(wrt)
-        return [self.names.index(inputs.one_of("wrt", name, self.names)) for name in names]
+        chosen = [self.names.index(inputs.one_of("wrt", name, self.names)) for name in names]
+        if not chosen or len(set(chosen)) < len(chosen):
+            raise ValueError(f"wrt: got {wrt!r}, expected one or more different names of {', '.join(self.names)}")
+        return chosen
 
 
 def compile(fun: Callable[..., Any], *examples: Any, order: Order = "C") -> Compiled:
@@ -251,12 +261,22 @@ def compile(fun: Callable[..., Any], *examples: Any, order: Order = "C") -> Comp
     rng = np.random.default_rng(0)
     points = [_example(f"examples[{at}]", example, rng) for at, example in enumerate(examples)]
     program = Program([point.shape for point in points])
-    result = fun(*(Traced(program, number, point) for number, point in enumerate(points)))
+    try:
+        result = fun(*(Traced(program, number, point) for number, point in enumerate(points)))
+    except TracingError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise TracingError(
+            f"fun can't be recorded, it raised {type(error).__name__}: {error}. (Entries can't be assigned into an "
+            "array: use np.where, np.concatenate or np.stack.)"
+        ) from error
     if not isinstance(result, Traced):
         came = inputs.describe(result)
         raise TracingError(f"fun: got {came} as its value, expected one array that depends on its arguments")
     program.close()
-    return Compiled(program, result.number, _names(fun, len(points)), result.shape, order)
+    compiled = Compiled(program, result.number, _names(fun, len(points)), result.shape, order)
+    compiled.original = fun
+    return compiled
 
 
 def jacobian(fun: Callable[..., Any]) -> Callable[..., Jacobian]:

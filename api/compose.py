@@ -268,6 +268,15 @@ def is_structured(linear: LinearMap) -> bool:
 def column_major(linear: LinearMap, out_shape: Shape, in_shapes: Sequence[Shape]) -> LinearMap:
     """The map where the output's and the variables' entries are counted column by column."""
     blocks = blocks_of(linear)
+    if len(blocks.widths) != len(in_shapes):
+        # one general matrix of all variables
+        starts = np.cumsum([0, *[np.prod(shape, dtype=int) for shape in in_shapes]])
+        parts = [
+            start + np.arange(np.prod(shape, dtype=int)).reshape(shape).reshape(-1, order="F")
+            for start, shape in zip(starts, in_shapes, strict=False)
+        ]
+        blocks = blocks_of(explicit(canonical(tocsr(linear)[:, np.concatenate(parts)])))
+        in_shapes = [(blocks.shape[1],)]
     cells = []
     for band in blocks.cells:
         cells.append(
@@ -293,3 +302,11 @@ def _columns_turned(cell: LinearMap, shape: Any) -> LinearMap:
     matrix = tocsr(cell)
     order = np.arange(np.prod(shape)).reshape(shape).reshape(-1, order="F")
     return explicit(canonical(matrix[:, order]))
+
+
+def cast(linear: LinearMap, dtype: np.dtype[Any]) -> LinearMap:
+    """The map with values of the function's own dtype; a real one stays real."""
+    if linear.dtype == dtype or (linear.dtype.kind == "c") != (dtype.kind == "c"):
+        return linear
+    blocks = blocks_of(linear).map(lambda cell: Sum(cell.terms, dtype))
+    return simplest(Blocks(blocks.cells, blocks.heights, blocks.widths, dtype))

@@ -336,6 +336,50 @@ def test_several_threads_at_once():
         assert_array_equal(found[k], dense)
 
 
+def test_what_is_handed_out_is_ones_own():
+    F = mj.compile(lambda x: np.exp(x), (3,))
+    x = np.arange(3.0)
+    value, J = F.value_and_jacobian(x)
+    before = J.toarray()
+    value -= 100
+    x += 10
+    assert_array_equal(J.toarray(), before)
+    flat = np.arange(6.0)
+    G = mj.compile(lambda X: X.T @ X, (2, 3))
+    J = G.jac(flat)
+    before = J.toarray()
+    flat += 1
+    assert_array_equal(J.toarray(), before)
+
+
+def test_the_sign_of_a_determinant():
+    F = mj.compile(lambda X: np.linalg.slogdet(X)[0] * np.exp(np.linalg.slogdet(X)[1]), (2, 2))
+    for X in (np.array([[0, 1.0], [1, 0.5]]), np.array([[1.0, 0.3], [0, 2]])):
+        assert_allclose(F(X), np.linalg.det(X))
+        assert_allclose(F.jacobian(X).toarray(), mj.d_det_dA(X).toarray(), atol=1e-12)
+
+
+def test_powers_at_zero():
+    F = mj.compile(lambda x: x[:, None] ** np.arange(4), (2,))
+    dense = F.jacobian([0.0, 2.0]).toarray()
+    assert_array_equal(dense[:4, 0], [0, 1, 0, 0])
+    assert_array_equal(dense[4:, 1], [0, 1, 4, 12])
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_general_matrix_of_several_variables(order):
+    fun, shapes = lambda x, Y: np.stack([x, Y[0]], axis=-1), ((3,), (2, 3))
+    points = points_for(shapes, float)
+    check_faces(mj.compile(fun, *shapes, order=order).jacobian(*points), expected(fun, points, order, complex_step))
+
+
+def test_dtype_is_the_values():
+    for fun in (lambda X: X**2, lambda X: X.sum(), lambda X: X[[0, 0]] @ X.T, lambda X: np.mean(X, axis=0)):
+        F = mj.compile(fun, (2, 3))
+        X = np.ones((2, 3), np.float32)
+        assert F(X).dtype == F.jacobian(X).dtype == F.jacobian(X).tocsr().dtype == np.float32
+
+
 def test_rule():
     def softplus(x):
         return np.log1p(np.exp(x))
@@ -370,8 +414,11 @@ def test_check_names_the_entry():
     assert mj.check(mj.compile(lambda X: X**2, (2, 3)), X) < 1e-12
     G = mj.compile(lambda U, V: np.abs(U @ V.T), (2, 2), (3, 2))
     assert mj.check(G, X[:, :2], X.T) < 1e-6
-    with pytest.raises(mj.CheckError, match=r"∂F\[\d, \d\] / ∂V\[\d, \d\]: matjac .* central differences"):
+    with pytest.raises(mj.CheckError, match=r"^the value: compiled to shape"):
         mj.check(G, X[:, :2], X.T, fun=lambda U, V: np.abs(U @ V.T) + np.abs(V[0, 0]))
+    bent = mj.rule(lambda x: np.abs(x), lambda x: mj.d_elementwise_dX(2 * np.sign(x)))
+    with pytest.raises(mj.CheckError, match=r"∂F\[\d, \d\] / ∂V\[\d, \d\]: matjac .* central differences"):
+        mj.check(mj.compile(lambda U, V: U @ bent(V).T, (2, 2), (3, 2)), X[:, :2], X.T)
 
 
 def test_jacobian_in_one_go():
@@ -437,6 +484,17 @@ BAD = [
         ValueError,
         r"^U: got shape \(3,\), expected \(2,\)",
     ),
+    ("wrt twice", lambda: mj.compile(lambda U: 2 * U, (2,)).jacobian([1, 2], wrt=["U", "U"]), ValueError, r"^wrt: got"),
+    (
+        "into an array",
+        lambda: mj.compile(lambda x: np.zeros(2).__setitem__(0, x[0] ** 2), (2,)),
+        mj.TracingError,
+        "assig",
+    ),
+    ("sparse entries", lambda: mj.compile(lambda X: X * sp.eye_array(2), (2, 2)), mj.TracingError, r"^a scipy.sparse"),
+    ("stacked inverse", lambda: mj.compile(np.linalg.inv, (2, 2, 2)), mj.TracingError, r"^np.linalg functions of a st"),
+    ("dot of stacks", lambda: mj.compile(lambda X: np.dot(X, X), (2, 2, 2)), mj.TracingError, r"^np.dot of arrays"),
+    ("axis", lambda: mj.compile(lambda X: X.sum(axis=2), (2, 3)), mj.TracingError, r"axis 2 is out of bounds"),
     ("wrt", lambda: mj.compile(lambda U: 2 * U, (2,)).jacobian(np.ones(2), wrt="V"), ValueError, r"^wrt: got 'V', exp"),
     ("flat", lambda: mj.compile(lambda U: 2 * U, (2,)).fun(np.ones(3)), ValueError, r"^x: got shape \(3,\), expected"),
 ]

@@ -52,7 +52,10 @@ def _contract(x: Any, a: str, y: Any, b: str, out: str) -> Any:
     batch = [c for c in a if c in b and c in out]
     inside = [c for c in a if c in b and c not in out]
     left, right = [c for c in a if c not in b], [c for c in b if c not in a]
-    sizes = dict(zip(a + b, np.shape(plain(x)) + np.shape(plain(y)), strict=True))
+    pairs = list(zip(a + b, np.shape(plain(x)) + np.shape(plain(y)), strict=True))
+    sizes = dict(pairs)
+    if any(sizes[label] != length for label, length in pairs):
+        raise TracingError("np.einsum of operands whose sizes differ can't be recorded: np.broadcast_to one of them")
 
     def count(names: list[str]) -> int:
         return size(tuple(sizes[c] for c in names))

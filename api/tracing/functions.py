@@ -69,7 +69,7 @@ def vstack(tup: Sequence[Any]) -> Any:
 
 @handles(np.trace)
 def trace(a: Traced, offset: int = 0) -> Any:
-    return total(a.diagonal(offset))
+    return total(a.diagonal(offset), -1)
 
 
 @handles(np.diag)
@@ -118,6 +118,11 @@ def vdot(a: Any, b: Any) -> Any:
 
 @handles(np.inner)
 def inner(a: Any, b: Any) -> Any:
+    dims = {np.ndim(plain(a)), np.ndim(plain(b))}
+    if 0 in dims:
+        return a * b
+    if max(dims) > 2:
+        raise TracingError("np.inner of arrays with more than two dimensions can't be recorded: use np.einsum")
     return matmul(a, np.transpose(b)) if np.ndim(plain(b)) == 2 else matmul(a, b)
 
 
@@ -128,6 +133,10 @@ def outer(a: Any, b: Any) -> Any:
 
 @handles(np.kron)
 def kron(a: Any, b: Any) -> Any:
+    if np.ndim(plain(a)) == np.ndim(plain(b)) == 1:
+        return np.ravel(outer(a, b))
+    if np.ndim(plain(a)) != 2 or np.ndim(plain(b)) != 2:
+        raise TracingError("np.kron can be recorded of two vectors or two matrices: reshape them")
     (m, n), (r, s) = plain(a).shape, plain(b).shape
     rows, columns = np.arange(m * r), np.arange(n * s)
     wide = _grid(a, rows // max(r, 1), columns // max(s, 1))
@@ -138,30 +147,40 @@ def _grid(x: Any, rows: Array, columns: Array) -> Any:
     return x[rows[:, None], columns]
 
 
+def _square(a: Any) -> Any:
+    if np.ndim(plain(a)) != 2:
+        raise TracingError("np.linalg functions of a stack of matrices can't be recorded: take each, and np.stack them")
+    return a
+
+
 @handles(np.linalg.inv)
 def inv(a: Traced) -> Any:
-    return record(op.Inverse(), a)
+    return record(op.Inverse(), _square(a))
 
 
 @handles(np.linalg.det)
 def det(a: Traced) -> Any:
-    return record(op.Det(), a)
+    return record(op.Det(), _square(a))
 
 
 @handles(np.linalg.slogdet)
 def slogdet(a: Traced) -> Any:
-    return np.linalg.slogdet(a.value)[0], record(op.LogDet(), a)
+    return record(op.SignDet(), _square(a)), record(op.LogDet(), _square(a))
 
 
 @handles(np.linalg.solve)
 def solve(a: Any, b: Any) -> Any:
+    _square(a)
+    if np.ndim(plain(b)) > 2:
+        raise TracingError("np.linalg.solve of a stack can't be recorded: solve each, and np.stack them")
     if np.ndim(plain(b)) == 1:
         return reshape(record(op.Solve(), a, reshape_any(lift(b, a), (-1, 1))), (-1,))
     return record(op.Solve(), a, b)
 
 
 @handles(np.linalg.norm)
-def norm(x: Traced, ord: Any = None, axis: Any = None) -> Any:
-    if ord not in (None, 2, "fro") or (ord == 2 and x.ndim == 2 and axis is None):
+def norm(x: Traced, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    axes = x.ndim if axis is None else len(axis) if isinstance(axis, tuple) else 1
+    if ord not in (None, 2, "fro") or (ord == 2 and axes > 1):
         raise TracingError(f"np.linalg.norm with ord={ord!r} can't be recorded: only the Euclidean and Frobenius norms")
-    return np.sqrt(total(x * x, axis))
+    return np.sqrt(total(x * x, axis, keepdims))

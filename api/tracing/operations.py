@@ -16,6 +16,7 @@ from matjac import compose
 from matjac.adjugate import adjugate
 from matjac.assembly import explicit
 from matjac.factors import Dense, Factor, Select, factor
+from matjac.jacobian import Jacobian
 from matjac.layout import Array, Shape, size
 from matjac.maps import LinearMap, Sum
 from matjac.terms import grid
@@ -25,6 +26,9 @@ Values = Sequence[Any]
 
 class Operation(ABC):
     """One step of a program."""
+
+    #: whether the derivative is zero wherever there is one
+    flat: bool = False
 
     @property
     def name(self) -> str:
@@ -83,9 +87,17 @@ def unary(slope: Callable[[Array, Array], Any]) -> Slope:
 
 
 def _power(at: int, x: Values, y: Array) -> Any:
+    base, exponent = x[0], np.asarray(x[1])
     if at == 0:
-        return x[1] * x[0] ** (np.asarray(x[1]) - 1)
-    return y * np.log(x[0])
+        # x⁰ is 1 also at 0, where the rule says 0 · 0⁻¹
+        return exponent * base ** np.where(exponent == 0, 1, exponent - 1)
+    return np.where(base == 0, 0, y * np.log(np.where(base == 0, 1, base)))
+
+
+def _absolute(x: Array, y: Array) -> Array:
+    if np.iscomplexobj(x):
+        raise TypeError("np.absolute has no complex derivative: compile a function of the real and imaginary parts")
+    return np.sign(x)
 
 
 SLOPES: dict[np.ufunc, Slope] = {
@@ -113,7 +125,7 @@ SLOPES: dict[np.ufunc, Slope] = {
     np.sinh: unary(lambda x, y: np.cosh(x)),
     np.cosh: unary(lambda x, y: np.sinh(x)),
     np.tanh: unary(lambda x, y: 1 - y**2),
-    np.absolute: unary(lambda x, y: np.sign(x)),
+    np.absolute: unary(_absolute),
 }
 
 
@@ -264,6 +276,19 @@ class Solve(Operation):
 
 
 @dataclass(frozen=True)
+class SignDet(Operation):
+    """The sign of det A."""
+
+    flat = True
+
+    def value(self, *inputs: Any) -> Array:
+        return np.asarray(np.linalg.slogdet(inputs[0])[0])
+
+    def push(self, linear: LinearMap, at: int, inputs: Values, output: Array) -> LinearMap:
+        raise NotImplementedError  # a flat operation pushes nothing
+
+
+@dataclass(frozen=True)
 class LogDet(Operation):
     """log|det A|: dy = tr(A⁻¹ dA)."""
 
@@ -310,7 +335,14 @@ class Custom(Operation):
         if jacobian is None:
             raise TypeError(f"mj.rule: argument {at} of {self.function} depends on a variable, but has no Jacobian")
         J = jacobian(*inputs)
-        local = J._forward if hasattr(J, "_forward") else explicit(sp.csr_array(J))
+        if isinstance(J, Jacobian):
+            if (J.order, J.layout) != ("C", "numerator"):
+                raise ValueError(
+                    f"mj.rule: got a Jacobian of order {J.order!r} in {J.layout} layout, expected 'C', numerator"
+                )
+            local = J._forward
+        else:
+            local = explicit(sp.csr_array(J))
         expected = (output.size, np.size(inputs[at]))
         if local.shape != expected:
             raise ValueError(f"mj.rule: got a Jacobian of shape {local.shape} for argument {at}, expected {expected}")

@@ -63,7 +63,7 @@ class Program:
         for at, k in enumerate(wrt):
             maps[k] = self._seed(k, at, widths, np.asarray(values[k]).dtype)
         for number, step in enumerate(self.steps, len(self.variables)):
-            if number not in needed:
+            if number not in needed or step.operation.flat:
                 continue
             inputs = self._inputs(step, values)
             output = np.asarray(values[number])

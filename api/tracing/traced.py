@@ -98,7 +98,7 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
 
     def trace(self) -> Any:
         """As of an array."""
-        return total(taken(self, np.diagonal(np.arange(self.size).reshape(self.shape))), None, False)
+        return total(self.diagonal(), -1)
 
     def diagonal(self, offset: int = 0) -> Any:
         """As of an array."""
@@ -168,6 +168,8 @@ ALIASES: dict[np.ufunc, Callable[..., Any]] = {
 
 def record(operation: op.Operation, *inputs: Any) -> Traced:
     """Record an operation on traced values and constants."""
+    if any(map(sp.issparse, inputs)) and not isinstance(operation, op.MatMul):
+        raise TracingError("a scipy.sparse constant can be recorded in matrix products alone: else use its .toarray()")
     program = next(x.program for x in inputs if isinstance(x, Traced))
     plain = [x.value if isinstance(x, Traced) else _constant(x) for x in inputs]
     numbers = [x.number if isinstance(x, Traced) else _constant(x) for x in inputs]
@@ -261,8 +263,7 @@ def ravel(a: Traced, order: Any = "C") -> Any:
 
 @handles(np.sum)
 def total(a: Traced, axis: Any = None, keepdims: bool = False) -> Any:
-    axes = tuple(range(a.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    axes = tuple(k % a.ndim for k in axes)
+    axes = tuple(range(a.ndim)) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, a.ndim)
     kept = tuple(k for k in range(a.ndim) if k not in axes)
     ordered = transpose(a, (*kept, *axes)) if axes and axes != tuple(range(len(kept), a.ndim)) else a
     shape = tuple(a.shape[k] for k in kept)
@@ -286,6 +287,8 @@ def matmul(a: Any, b: Any) -> Any:
         raise TracingError("np.matmul of a scalar: use *")
     left = reshape_any(x, (1, *x.shape)) if x.ndim == 1 else x
     right = reshape_any(y, (*y.shape, 1)) if y.ndim == 1 else y
+    if (left.ndim > 2 or right.ndim > 2) and (sp.issparse(left) or sp.issparse(right)):
+        raise TracingError("a product of a scipy.sparse matrix and a stack can't be recorded: reshape it to a matrix")
     if left.ndim > 2 or right.ndim > 2:
         batch = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
         left = np.broadcast_to(left, (*batch, *left.shape[-2:]))
@@ -308,4 +311,6 @@ def reshape_any(x: Any, shape: Shape) -> Any:
 def dot(a: Any, b: Any) -> Any:
     if np.ndim(plain(a)) == 0 or np.ndim(plain(b)) == 0:
         return a * b
+    if np.ndim(plain(a)) > 2 or np.ndim(plain(b)) > 2:
+        raise TracingError("np.dot of arrays with more than two dimensions can't be recorded: use @ or np.einsum")
     return matmul(a, b)
