@@ -222,11 +222,8 @@ class Blocks(LinearMap):
         return np.concatenate(bands, axis=-1)
 
     def apply_transposed(self, y: Array) -> Array:
-        return self.transpose_view().apply(y)
-
-    def transpose_view(self) -> "Blocks":
-        """The transposed map for products alone, which needs no transposed factors."""
-        return self._turn(Transposed)
+        # no cell needs transposed factors for it
+        return self._turn(Transposed).apply(y)
 
     def transpose(self) -> "Blocks":
         return self._turn(lambda cell: cell.transpose())

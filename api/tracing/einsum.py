@@ -10,6 +10,7 @@ from matjac.tracing.traced import TracingError, handles, plain, total
 
 @handles(np.einsum)
 def einsum(subscripts: str, *operands: Any) -> Any:
+    """``np.einsum``, recorded."""
     if not isinstance(subscripts, str) or "." in subscripts or len(operands) > 2:
         raise TracingError("np.einsum can be recorded with a subscript string without '...', of one or two operands")
     inputs, _, given = subscripts.replace(" ", "").partition("->")

@@ -311,7 +311,7 @@ class Det(Operation):
 
 
 def constant(matrix: Any) -> Factor:
-    """A value or a constant as a factor; both terms of RᵀR get the one that was made first."""
+    """A value or a constant, dense or sparse, as a factor."""
     return factor(matrix) if sp.issparse(matrix) else Dense(matrix)
 
 

@@ -215,41 +215,43 @@ def taken(x: Traced, positions: Any) -> Any:
 
 
 def plain(x: Any) -> Any:
+    """The value of a traced array, or a constant as an array."""
     return x.value if isinstance(x, Traced) else np.asarray(x)
-
-
-def lift(x: Any, like: Traced) -> Any:
-    """A constant as an array."""
-    return x if isinstance(x, Traced) else np.asarray(x)
 
 
 @handles(np.iscomplexobj)
 def iscomplexobj(x: Traced) -> bool:
+    """``np.iscomplexobj``: as it is at the example."""
     return bool(np.iscomplexobj(x.value))
 
 
 @handles(np.shape)
 def shape_of(a: Traced) -> Shape:
+    """``np.shape``: known, and so not recorded."""
     return a.shape
 
 
 @handles(np.ndim)
 def ndim_of(a: Traced) -> int:
+    """``np.ndim``: known, and so not recorded."""
     return a.ndim
 
 
 @handles(np.transpose)
 def transpose(a: Traced, axes: Any = None) -> Any:
+    """``np.transpose``, recorded."""
     return taken(a, np.transpose(np.arange(a.size).reshape(a.shape), axes or None))
 
 
 @handles(np.swapaxes)
 def swapaxes(a: Traced, axis1: int, axis2: int) -> Any:
+    """``np.swapaxes``, recorded."""
     return taken(a, np.swapaxes(np.arange(a.size).reshape(a.shape), axis1, axis2))
 
 
 @handles(np.reshape)
 def reshape(a: Traced, shape: Any, order: Any = "C") -> Any:
+    """``np.reshape``, recorded."""
     positions = np.arange(a.size).reshape(a.shape).reshape(shape, order=order)
     if order == "C":
         return a if positions.shape == a.shape else record(op.Reshape(positions.shape), a)
@@ -258,11 +260,13 @@ def reshape(a: Traced, shape: Any, order: Any = "C") -> Any:
 
 @handles(np.ravel)
 def ravel(a: Traced, order: Any = "C") -> Any:
+    """``np.ravel``, recorded."""
     return reshape(a, (-1,), order)
 
 
 @handles(np.sum)
 def total(a: Traced, axis: Any = None, keepdims: bool = False) -> Any:
+    """``np.sum``: the axes are moved last, and summed as one."""
     axes = tuple(range(a.ndim)) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, a.ndim)
     kept = tuple(k for k in range(a.ndim) if k not in axes)
     ordered = transpose(a, (*kept, *axes)) if axes and axes != tuple(range(len(kept), a.ndim)) else a
@@ -276,6 +280,7 @@ def total(a: Traced, axis: Any = None, keepdims: bool = False) -> Any:
 
 @handles(np.mean)
 def mean(a: Traced, axis: Any = None, keepdims: bool = False) -> Any:
+    """``np.mean``: a sum, scaled."""
     summed = total(a, axis, keepdims)
     return summed * (summed.size / max(a.size, 1))
 
@@ -304,11 +309,12 @@ def matmul(a: Any, b: Any) -> Any:
 
 def reshape_any(x: Any, shape: Shape) -> Any:
     """The reshaped array, traced or constant."""
-    return reshape(x, shape) if isinstance(x, Traced) else x.reshape(shape)
+    return reshape(x, shape) if isinstance(x, Traced) else np.reshape(x, shape)
 
 
 @handles(np.dot)
 def dot(a: Any, b: Any) -> Any:
+    """``np.dot``, recorded."""
     if np.ndim(plain(a)) == 0 or np.ndim(plain(b)) == 0:
         return a * b
     if np.ndim(plain(a)) > 2 or np.ndim(plain(b)) > 2:
