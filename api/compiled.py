@@ -273,7 +273,7 @@ def compile(fun: Callable[..., Any], *examples: Any, order: Order = "C") -> Comp
     if not isinstance(result, Traced):
         came = inputs.describe(result)
         raise TracingError(f"fun: got {came} as its value, expected one array that depends on its arguments")
-    program.close()
+    program.close(result.number)
     compiled = Compiled(program, result.number, _names(fun, len(points)), result.shape, order)
     compiled.original = fun
     return compiled

@@ -25,8 +25,8 @@ class LinearMap(Cached, ABC):
     dtype: np.dtype[Any]
 
     @abstractmethod
-    def apply(self, x: Array) -> Array:
-        """J x for x of shape (..., columns); the result may be a view of x."""
+    def apply(self, x: Array, onto: Array | None = None) -> Array:
+        """J x for x of shape (..., columns), which may be a view of x; or `onto` with that added."""
 
     @abstractmethod
     def apply_transposed(self, y: Array) -> Array:
@@ -75,20 +75,26 @@ class Sum(LinearMap):
             groups.setdefault((id(term.u), id(term.w)), []).append(term)
         return list(groups.values())
 
-    def apply(self, x: Array) -> Array:
-        parts = []
+    def apply(self, x: Array, onto: Array | None = None) -> Array:
+        total = onto
         for group in self.sandwiches:
             u, w = group[0].u, group[0].w
             matrix = x.reshape(*x.shape[:-1], u.shape[1], w.shape[1])
             product = sandwich(u, matrix, w) if any(term.rows.whole for term in group) else None
             for term in group:
+                if isinstance(term.rows, Listed) and term.scale is None:
+                    total = sampled(u, matrix, w, term.rows, _own(total, x, self.dtype))
+                    continue
                 if isinstance(term.rows, Listed):
                     part = sampled(u, matrix, w, term.rows)
                 else:
                     assert product is not None
                     part = term.rows.gather(product)
-                parts.append(part if term.scale is None else part * term.scale)
-        return reduce(np.add, parts)
+                if term.scale is not None:
+                    part = part * term.scale
+                total = part if total is None else _plus(total, part, x, self.dtype)
+        assert total is not None
+        return total
 
     def apply_transposed(self, y: Array) -> Array:
         parts = []
@@ -179,8 +185,9 @@ class Transposed(LinearMap):
         self.shape = base.shape[1], base.shape[0]
         self.dtype = base.dtype
 
-    def apply(self, x: Array) -> Array:
-        return self.base.apply_transposed(x)
+    def apply(self, x: Array, onto: Array | None = None) -> Array:
+        y = self.base.apply_transposed(x)
+        return y if onto is None else _plus(onto, y, x, self.dtype)
 
     def apply_transposed(self, y: Array) -> Array:
         return self.base.apply(y)
@@ -212,14 +219,19 @@ class Blocks(LinearMap):
         self.shape = sum(heights), sum(widths)
         self.dtype = dtype
 
-    def apply(self, x: Array) -> Array:
+    def apply(self, x: Array, onto: Array | None = None) -> Array:
         parts = np.split(x, np.cumsum(self.widths)[:-1], axis=-1)
         bands = []
         for band, height in zip(self.cells, self.heights, strict=True):
-            products = [cell.apply(part) for cell, part in zip(band, parts, strict=True) if cell is not None]
-            zero = np.zeros((*x.shape[:-1], height), dtype=np.result_type(self.dtype, x))
-            bands.append(reduce(np.add, products) if products else zero)
-        return np.concatenate(bands, axis=-1)
+            total: Array | None = None
+            for cell, part in zip(band, parts, strict=True):
+                if cell is not None:
+                    total = cell.apply(part, _own(total, x, self.dtype))
+            if total is None:
+                total = np.zeros((*x.shape[:-1], height), dtype=np.result_type(self.dtype, x))
+            bands.append(total)
+        y = bands[0] if len(bands) == 1 else np.concatenate(bands, axis=-1)
+        return y if onto is None else _plus(onto, y, x, self.dtype)
 
     def apply_transposed(self, y: Array) -> Array:
         # no cell needs transposed factors for it
@@ -307,6 +319,21 @@ def _gathered(first: Term, second: Term) -> Term | None:
         w = term.w.take(rows).toarray()
         parts.append(w if term.scale is None else w * term.scale[:, None])
     return Term(first.u, Dense(parts[0] + parts[1]), Listed(pairs[0][0], np.arange(first.rows.count)))
+
+
+def _own(total: Array | None, x: Array, dtype: np.dtype[Any]) -> Array | None:
+    """A sum so far that can be added to in place: no view of x, and of the dtype of the whole."""
+    if total is None:
+        return None
+    return np.array(total, dtype=np.result_type(dtype, x), copy=np.may_share_memory(total, x) or None)
+
+
+def _plus(total: Array, part: Array, x: Array, dtype: np.dtype[Any]) -> Array:
+    """The sum, in the place of the first where that is owned."""
+    mine = _own(total, x, dtype)
+    assert mine is not None
+    mine += part
+    return mine
 
 
 def _identities(*factors: Factor) -> bool:

@@ -7,10 +7,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from matjac import kernels
 from matjac.caching import Cached
 from matjac.layout import NONE, Array
 
 Pairs: TypeAlias = tuple[Array, Array]
+Groups: TypeAlias = tuple[Array, Array, Array]
 
 
 class Rows(ABC):
@@ -100,12 +102,22 @@ class Grid(Rows):
 
 
 @dataclass(frozen=True, eq=False)
-class Listed(Rows):
+class Listed(Cached, Rows):
     """The pairs ``(f[r], g[r])``: any entries, in any order."""
 
     f: Array
     g: Array
     whole = False
+
+    @cached_property
+    def by_first(self) -> Groups:
+        """The rows in groups of the same i: an order of them, where each group begins in it, and j in it."""
+        return _grouped(self.f, self.g)
+
+    @cached_property
+    def by_second(self) -> Groups:
+        """The same the other way round."""
+        return _grouped(self.g, self.f)
 
     @property
     def count(self) -> int:
@@ -176,3 +188,10 @@ class KronGrid(Cached, Rows):
         blocks = np.swapaxes(y.reshape(*y.shape[:-1], self.m, self.r, self.n, self.s), -2, -3)
         p = blocks.reshape(*y.shape[:-1], self.m * self.n, self.r * self.s)
         return np.swapaxes(p, -1, -2) if self.swap else p
+
+
+def _grouped(keys: Array, others: Array) -> Groups:
+    group = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.bincount(keys), dtype=np.int64)])
+    order = np.empty(keys.size, np.int64)
+    kernels.scatter_entries(keys, np.arange(keys.size), group[:-1].copy(), 0, group.size - 1, 0, order)
+    return order, group, others[order]

@@ -179,20 +179,20 @@ def swapped(u: Factor, w: Factor) -> Term:
     return Term(u, w, Grid(w.shape[0], u.shape[0], swap=True))
 
 
-def sampled(u: Factor, x: Array, w: Factor, rows: Listed) -> Array:
-    """The listed entries of ``u @ x @ w.T`` alone, for x of shape (..., p, q)."""
+def sampled(u: Factor, x: Array, w: Factor, rows: Listed, onto: Array | None = None) -> Array:
+    """The listed entries of ``u @ x @ w.T`` alone, for x of shape (..., p, q); added to `onto` where it is given."""
     first, second, left, right, turned = _sides(u, w, rows)
     h = first.left(np.swapaxes(x, -1, -2) if turned else x)
     dtype = np.result_type(h, *([] if isinstance(second, Select) else [second.dtype]))
     h = np.ascontiguousarray(h, dtype=dtype)
-    y = np.empty((*x.shape[:-2], rows.count), dtype=dtype)
+    y = np.empty((*x.shape[:-2], rows.count), dtype=dtype) if onto is None else onto
     arguments = _second(second, dtype)
     for at in np.ndindex(x.shape[:-2]):
         # a view: h and y are contiguous
         part, out = h[at], y[at]
 
         def task(start: int, stop: int, part: Array = part, out: Array = out) -> None:
-            kernels.sampled_dot(part, left, *arguments, right, out[start:stop], start, stop)
+            kernels.sampled_dot(part, left, *arguments, right, onto is not None, out[start:stop], start, stop)
 
         split(task, 0, rows.count, rows.count * (second.per_row or 1))
     return y
@@ -200,13 +200,21 @@ def sampled(u: Factor, x: Array, w: Factor, rows: Listed) -> Array:
 
 def spread(u: Factor, y: Array, w: Factor, rows: Listed) -> Array:
     """The adjoint of `sampled`: ``Σ_r y[r] u_iᵀ w_j``, of shape (..., p, q)."""
-    first, second, left, right, turned = _sides(u, w, rows)
+    first, second, _, _, turned = _sides(u, w, rows)
     dtype = np.result_type(y, *([] if isinstance(second, Select) else [second.dtype]))
     y = np.ascontiguousarray(y, dtype=dtype)
     h = np.zeros((*y.shape[:-1], first.shape[0], second.shape[1]), dtype=dtype)
     arguments = _second(second, dtype)
+    order, group, right = rows.by_second if turned else rows.by_first
     for at in np.ndindex(y.shape[:-1]):
-        kernels.sampled_outer(y[at], left, *arguments, right, h[at], 0, rows.count)
+        part, out = y[at], h[at]
+
+        def task(start: int, stop: int, part: Array = part, out: Array = out) -> None:
+            # cut among the listed rows, so that parts have equal work: each takes the groups that begin in it
+            first_group, last_group = np.searchsorted(group[:-1], (start, stop))
+            kernels.sampled_outer(part, order, group, *arguments, right, out, first_group, last_group)
+
+        split(task, 0, rows.count, rows.count * (second.per_row or 1))
     x = first.T.left(h)
     return np.swapaxes(x, -1, -2) if turned else x
 

@@ -11,6 +11,7 @@ A, B, W, v = (rng.standard_normal(s) for s in ((3, 3), (4, 2), (3, 4), (4,)))
 S = sp.random_array((5, 3), density=0.4, rng=rng, format="csr")
 mask = rng.random((3, 4)) < 0.5
 rows, cols, ratings = rng.integers(0, 3, 7), rng.integers(0, 4, 7), rng.standard_normal(7)
+few = np.array([5, 0, 2, 0]), np.array([6, 1, 1, 1])
 data, labels = rng.standard_normal((6, 3)), rng.standard_normal((6, 4))
 T = rng.standard_normal((2, 3, 4))
 
@@ -39,6 +40,9 @@ FUNCTIONS = {
     "tanh with bias": (lambda X, b: np.tanh(X @ B + b), ((3, 4), (2,))),
     "softmax": (lambda M: softmax(data @ M), X),
     "masked factorisation": (lambda U, V: (U @ V.T)[rows, cols] - ratings, ((3, 2), (4, 2))),
+    "few entries of a product": (lambda U, V: (U @ V.T)[few] ** 2, ((6, 2), (7, 2))),
+    "few entries of a Gram matrix": (lambda X: (X.T @ X)[[[0, 3]], [[1, 3]]], ((2, 7),)),
+    "few entries, and all": (lambda U, V: (U @ V.T)[few] * (U @ V.T).sum(), ((6, 2), (7, 2))),
     "boolean mask": (lambda U, V: (U @ V.T)[mask], ((3, 2), (4, 2))),
     "triangle": (lambda X: (X.T @ X)[np.triu_indices(4)], X),
     "residual": (lambda M: labels - data @ M, X),
@@ -99,6 +103,9 @@ FUNCTIONS = {
     # einsum
     "einsum matmul": (lambda X: np.einsum("ij,jk->ik", A, X), X),
     "einsum rows": (lambda X: np.einsum("ij,ij->i", X, W), X),
+    "einsum pairs of rows": (lambda U, V: np.einsum("ij,ij->i", U[rows], V[cols]), ((3, 2), (4, 2))),
+    "einsum pairs of blocks": (lambda X: np.einsum("bij,bij->b", T, np.stack([X, X * X])), X),
+    "einsum two batches": (lambda X: np.einsum("bij,bij->jb", T, np.stack([X, X * X])), X),
     "einsum three indices": (lambda X: np.einsum("ij,kj->ikj", X, X), X),
     "einsum sum": (lambda X: np.einsum("ij->j", X), X),
     "einsum transpose": (lambda X: np.einsum("ij->ji", X), X),

@@ -213,6 +213,8 @@ def test_what_is_structured():
         "tanh with bias",
         "softmax",
         "masked factorisation",
+        "few entries of a Gram matrix",
+        "einsum pairs of rows",
         "boolean mask",
         "triangle",
         "hadamard",
@@ -226,6 +228,17 @@ def test_what_is_structured():
     text = mj.compile(lambda X: np.tanh(X) @ np.ones((4, 2)), (3, 4)).explain()
     assert "matmul(1, constant) → (3, 2): general sparse product" in text
     assert text.endswith("1 steps fell back to a general sparse product")
+
+
+def test_few_entries_of_a_product_are_made_alone():
+    def explained(name):
+        fun, shapes = FUNCTIONS[name]
+        return mj.compile(fun, *shapes).explain()
+
+    assert "matmul, taken(0, 2) → (4,): 2 terms" in explained("few entries of a product")
+    # a BLAS makes many faster, and all are there where they have another use
+    assert "matmul, taken" not in explained("triangle")
+    assert "matmul, taken" not in explained("few entries, and all")
 
 
 def test_named_arguments():

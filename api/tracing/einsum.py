@@ -67,6 +67,11 @@ def _contract(x: Any, a: str, y: Any, b: str, out: str) -> Any:
     y = np.reshape(
         np.transpose(y, tuple(b.index(c) for c in batch + inside + right)), (count(batch), count(inside), count(right))
     )
+    if batch and not left and not right:
+        # scalar products of pairs of rows
+        products = np.reshape(x, (count(batch), count(inside))) * np.reshape(y, (count(batch), count(inside)))
+        sums = np.reshape(np.sum(products, axis=1), tuple(sizes[c] for c in batch))
+        return np.transpose(sums, tuple(batch.index(c) for c in out)) if batch != list(out) else sums
     if not batch:
         x, y = np.reshape(x, x.shape[1:]), np.reshape(y, y.shape[1:])
     product = np.reshape(x @ y, tuple(sizes[c] for c in batch + left + right))

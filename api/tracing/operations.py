@@ -7,7 +7,7 @@ of one input, the values of all, and the output's value; what it returns is that
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,7 +19,8 @@ from matjac.factors import Dense, Factor, Select, factor
 from matjac.jacobian import Jacobian
 from matjac.layout import Array, Shape, size
 from matjac.maps import LinearMap, Sum
-from matjac.terms import grid
+from matjac.rows import Listed
+from matjac.terms import Term, grid, sampled
 
 Values = Sequence[Any]
 
@@ -246,6 +247,35 @@ class MatMul(Operation):
             left, right = (sp.eye_array(x.shape[0]), y.T) if at == 0 else (x, sp.eye_array(y.shape[1]))
             blocks.append(sp.kron(left, right, format="csr"))
         return compose.compose(explicit(sp.csr_array(sp.block_diag(blocks, format="csr"))), linear)
+
+
+@dataclass(frozen=True, eq=False)
+class SampledMatMul(Operation):
+    """Entries of the product of two matrices at flat positions, which alone are made."""
+
+    positions: Array
+    whole: Shape
+    memo: dict[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def name(self) -> str:
+        return "matmul, taken"
+
+    @property
+    def rows(self) -> Listed:
+        """Row and column of each entry; one object, that maps made of it go on sharing."""
+        if "rows" not in self.memo:
+            self.memo["rows"] = Listed(*np.divmod(self.positions.reshape(-1), max(self.whole[1], 1)))
+        return cast("Listed", self.memo["rows"])
+
+    def value(self, *inputs: Any) -> Array:
+        a, b = map(np.asarray, inputs)
+        return sampled(Select(self.whole[0]), a, Dense(b.T), self.rows).reshape(self.positions.shape)
+
+    def push(self, linear: LinearMap, at: int, inputs: Values, output: Array) -> LinearMap:
+        a, b = map(np.asarray, inputs)
+        u, w = (Select(self.whole[0]), Dense(b.T)) if at == 0 else (Dense(a), Select(self.whole[1]))
+        return compose.compose(Sum([Term(u, w, self.rows)]), linear)
 
 
 @dataclass(frozen=True)

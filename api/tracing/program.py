@@ -1,7 +1,7 @@
 """A recorded function: steps that are replayed for the value, and for the differential of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from matjac.factors import Select
 from matjac.layout import Array, Shape, size
 from matjac.maps import Blocks, LinearMap, Sum
 from matjac.terms import grid
-from matjac.tracing.operations import Concatenate, Operation
+from matjac.tracing.operations import Concatenate, MatMul, Operation, SampledMatMul, Take
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class Step:
     inputs: tuple[Any, ...]
     #: which inputs are numbers of values
     traced: tuple[bool, ...]
+    #: shape of the value
+    shape: Shape
 
 
 @dataclass
@@ -32,25 +34,41 @@ class Program:
     variables: list[Shape]
     steps: list[Step] = field(default_factory=list)
     _known: dict[Any, int] = field(default_factory=dict)
+    _live: set[int] = field(default_factory=set)
 
-    def add(self, operation: Operation, inputs: Sequence[Any], traced: Sequence[bool]) -> int:
+    def add(self, operation: Operation, inputs: Sequence[Any], traced: Sequence[bool], shape: Shape) -> int:
         """Record a step, unless the same was recorded before; returns the number of its value."""
         parts = [vars(operation)[f.name] for f in fields(operation) if f.compare]  # type: ignore[arg-type]
         key = (type(operation), *map(_key, parts), *map(_key, inputs), *traced)
         if key not in self._known:
-            self.steps.append(Step(operation, tuple(inputs), tuple(traced)))
+            self.steps.append(Step(operation, tuple(inputs), tuple(traced), shape))
             self._known[key] = len(self.variables) + len(self.steps) - 1
         return self._known[key]
 
-    def close(self) -> None:
-        """Forget what only recording needs."""
+    def close(self, wanted: int) -> None:
+        """Forget what only recording needs; of a matrix product of which a few entries are taken, make those alone."""
         self._known.clear()
+        first = len(self.variables)
+        live = self._needed(wanted, range(first))
+        users: dict[int, list[int]] = {}
+        for number in sorted(live - set(range(first))):
+            step = self.steps[number - first]
+            for k in (k for k, traced in zip(step.inputs, step.traced, strict=True) if traced):
+                users.setdefault(k, []).append(number)
+        for number, product in enumerate(self.steps, first):
+            takes = users.get(number, [])
+            if takes and all(_takes_few(self.steps[k - first], product) for k in takes):
+                for k in takes:
+                    take = self.steps[k - first]
+                    entries = SampledMatMul(take.operation.positions, product.shape)  # type: ignore[attr-defined]
+                    self.steps[k - first] = replace(product, operation=entries, shape=take.shape)
+        self._live = self._needed(wanted, range(first))
 
     def values(self, variables: Sequence[Array]) -> list[Any]:
-        """Every value, at those variables."""
+        """Every value that is of use, at those variables."""
         values: list[Any] = list(variables)
-        for step in self.steps:
-            values.append(step.operation.value(*self._inputs(step, values)))
+        for number, step in enumerate(self.steps, len(variables)):
+            values.append(step.operation.value(*self._inputs(step, values)) if number in self._live else None)
         return values
 
     def differential(
@@ -103,6 +121,14 @@ class Program:
             if any(traced and k in forwards for k, traced in zip(step.inputs, step.traced, strict=True)):
                 forwards.add(number)
         return backwards & forwards
+
+
+def _takes_few(step: Step, product: Step) -> bool:
+    """Whether it takes so few entries of a product of dense matrices that they cost less than the product."""
+    # entry by entry, a product is some 8 times slower than in a BLAS
+    few = isinstance(step.operation, Take) and 8 * size(step.shape) <= size(product.shape)
+    matrices = isinstance(product.operation, MatMul) and len(product.shape) == 2
+    return few and matrices and not any(map(sp.issparse, product.inputs))
 
 
 def _key(part: Any) -> Any:

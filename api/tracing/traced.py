@@ -173,8 +173,9 @@ def record(operation: op.Operation, *inputs: Any) -> Traced:
     program = next(x.program for x in inputs if isinstance(x, Traced))
     plain = [x.value if isinstance(x, Traced) else _constant(x) for x in inputs]
     numbers = [x.number if isinstance(x, Traced) else _constant(x) for x in inputs]
-    number = program.add(operation, numbers, [isinstance(x, Traced) for x in inputs])
-    return Traced(program, number, operation.value(*plain))
+    value = operation.value(*plain)
+    number = program.add(operation, numbers, [isinstance(x, Traced) for x in inputs], value.shape)
+    return Traced(program, number, value)
 
 
 def _constant(x: Any) -> Any:
