@@ -6,6 +6,7 @@ a compiled kernel, a ``LinearOperator`` that never forms the matrix, and the nor
 
 from matjac.check import CheckError, check
 from matjac.compiled import Compiled, compile, jacobian, rule
+from matjac.flat import Function, Variables
 from matjac.identities.linear import (
     d_constant_dX,
     d_identity_dx,
@@ -38,8 +39,10 @@ from matjac.tracing.traced import TracingError
 __all__ = [
     "CheckError",
     "Compiled",
+    "Function",
     "Jacobian",
     "TracingError",
+    "Variables",
     "check",
     "compile",
     "d_bilinear_dX",

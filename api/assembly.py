@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from matjac import kernels
-from matjac.factors import Select, Sparse, canonical_csr
+from matjac.factors import Select, Sparse, canonical_csr, product
 from matjac.fill import PLAIN, Filler, Place, cumulative, fill_of_sum
 from matjac.layout import Array, index_dtype
-from matjac.maps import Blocks, LinearMap, Sum, Transposed
+from matjac.maps import Blocks, LinearMap, Normal, Sum, Transposed
 from matjac.terms import grid
 from matjac.threads import split
 
@@ -26,6 +26,8 @@ def filler(linear: LinearMap) -> Filler:
         return fill_of_sum(linear)
     if isinstance(linear, Transposed):
         return TransposedFill(linear)
+    if isinstance(linear, Normal):
+        return fill_of_sum(explicit(normal_matrix(linear)))
     assert isinstance(linear, Blocks)
     return BlockFill(linear)
 
@@ -197,6 +199,16 @@ def tocsr(linear: LinearMap, fill: Filler | None = None) -> Any:
     for task, out in ((fill.columns, indices), (fill.values, data)):
         run(task, out, linear.shape[0], indptr.__getitem__)
     return canonical_csr(data, indices, indptr, linear.shape)
+
+
+def normal_matrix(linear: Normal) -> Any:
+    """The entries of ``Jᴴ W J``: a sparse product."""
+    matrix = tocsr(linear.base)
+    turned = matrix.conj().T.tocsr()
+    turned.has_canonical_format = True
+    if linear.weights is not None:
+        turned.data = turned.data * linear.weights[turned.indices]
+    return product(turned, matrix)
 
 
 def run(task: Callable[[Array, int, int], None], out: Array, rows: int, offset: Callable[[int], int]) -> None:

@@ -7,20 +7,18 @@ from typing import Any
 import numpy as np
 
 from matjac import compose, inputs
-from matjac.assembly import filler
-from matjac.factors import canonical_csr
+from matjac.flat import Flat, Variables
 from matjac.jacobian import Jacobian
-from matjac.layout import ORDERS, Array, Order, Shape, size
+from matjac.layout import ORDERS, Array, Order, Shape
 from matjac.maps import LinearMap, Sum
 from matjac.patterns import Found, replaying
-from matjac.refill import remember
 from matjac.tracing import einsum, functions  # noqa: F401  (they register what they handle)
 from matjac.tracing.operations import Custom
 from matjac.tracing.program import Program
 from matjac.tracing.traced import Traced, TracingError, record
 
 
-class Compiled:
+class Compiled(Flat):
     """A recorded function, as `matjac.compile` makes it: its value, and its Jacobian.
 
     Attributes
@@ -51,10 +49,7 @@ class Compiled:
 
     def __init__(self, program: Program, output: int, names: Sequence[str], shape: Shape, order: Order) -> None:
         self._program, self._output = program, output
-        self.names, self.in_shapes, self.out_shape = tuple(names), tuple(program.variables), shape
-        self.order = order
-        #: the pattern of all variables' Jacobian, once it was made: row pointers, columns, and whose they are
-        self._pattern: tuple[Array, Array, LinearMap] | None = None
+        self.variables, self.out_shape = Variables(*program.variables, order=order, names=names), shape
         #: the patterns of general products on the way there, by the variables chosen
         self._products: dict[tuple[int, ...], list[Found]] = {}
 
@@ -64,6 +59,16 @@ class Compiled:
     def __repr__(self) -> str:
         arguments = ", ".join(f"{n}: {s}" for n, s in zip(self.names, self.in_shapes, strict=True))
         return f"<Compiled ({arguments}) → {self.out_shape}, {len(self._program.steps)} steps>"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the arguments."""
+        return self.variables.names
+
+    @property
+    def in_shapes(self) -> tuple[Shape, ...]:
+        """Shapes of the arguments."""
+        return self.variables.shapes
 
     def __call__(self, *args: Any) -> Array:
         """The function's value."""
@@ -113,53 +118,6 @@ class Compiled:
             linear = compose.column_major(linear, self.out_shape, shapes)
         return Jacobian(linear, self.out_shape, shapes[0] if len(shapes) == 1 else tuple(shapes), self.order)
 
-    def fun(self, x: Array) -> Array:
-        """The function of one flat vector, as one: what SciPy's solvers call."""
-        return self(*self.unpack(x)).reshape(-1, order=self.order)
-
-    def jac(self, x: Array) -> Jacobian:
-        """The Jacobian at a flat vector."""
-        return self.jacobian(*self.unpack(x))
-
-    def jac_csr(self, x: Array, out: Any = None) -> Any:
-        """The Jacobian at a flat vector as a csr_array: fresh values on a pattern that is found once.
-
-        Parameters
-        ----------
-        x : array_like
-            The variables' entries, one variable after another, each in `order`.
-        out : scipy.sparse.csr_array, optional
-            An earlier result, to be overwritten. Without it every result has values of its own and shares
-            its index arrays with the others.
-        """
-        J = self.jac(x)
-        if out is not None:
-            return J.tocsr(out=out)
-        if self._pattern is None or not self._pattern[2].same_pattern(J._forward):
-            matrix = J.tocsr()
-            self._pattern = matrix.indptr, matrix.indices, J._forward
-            return matrix
-        indptr, indices, _ = self._pattern
-        data = np.empty(indices.size, J.dtype)
-        J._fill_values(data, indptr.__getitem__)
-        matrix = canonical_csr(data, indices, indptr, J.shape)
-        remember(matrix, J._forward, filler(J._forward))
-        return matrix
-
-    def pack(self, *args: Any) -> Array:
-        """The flat vector of the variables: one after another, each in `order`."""
-        arrays = self._arrays(args)
-        return np.concatenate([a.reshape(-1, order=self.order) for a in arrays])
-
-    def unpack(self, x: Array) -> tuple[Array, ...]:
-        """The variables that a flat vector holds."""
-        vector = inputs.shaped("x", x, (sum(map(size, self.in_shapes)),))
-        ends = np.cumsum([size(shape) for shape in self.in_shapes])
-        return tuple(
-            part.reshape(shape, order=self.order)
-            for part, shape in zip(np.split(vector, ends[:-1]), self.in_shapes, strict=True)
-        )
-
     def explain(self) -> str:
         """What each step makes of the differential: structured terms, or a general sparse product.
 
@@ -192,14 +150,8 @@ class Compiled:
         lines.append(fallen if general else "every step is structured")
         return "\n".join(lines)
 
-    def _arrays(self, args: Sequence[Any]) -> list[Array]:
-        if len(args) != len(self.in_shapes):
-            raise TypeError(f"arguments: got {len(args)}, expected {len(self.in_shapes)}: {', '.join(self.names)}")
-        # copies, small beside the Jacobian that keeps them: it must not change with the caller's arrays
-        return [np.array(inputs.shaped(*part)) for part in zip(self.names, args, self.in_shapes, strict=True)]
-
     def _values(self, args: Sequence[Any]) -> list[Any]:
-        return self._program.values(self._arrays(args))
+        return self._program.values(self.variables.arrays(args))
 
     def _chosen(self, wrt: Any) -> list[int]:
         if wrt is None:

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from matjac.assembly import explicit, tocsr
 from matjac.factors import Dense, Select, canonical, canonical_csr, product
 from matjac.layout import Array, Shape, index_dtype
-from matjac.maps import Blocks, Cell, LinearMap, Sum, collect
+from matjac.maps import Blocks, Cell, LinearMap, Normal, Sum, collect
 from matjac.rows import Grid
 from matjac.terms import Term, grid
 
@@ -19,6 +19,8 @@ def blocks_of(linear: LinearMap) -> Blocks:
     """The map as blocks, of one where it is a sum."""
     if isinstance(linear, Blocks):
         return linear
+    if isinstance(linear, Normal):
+        linear = explicit(tocsr(linear))
     return Blocks([[linear]], [linear.shape[0]], [linear.shape[1]], linear.dtype)
 
 
@@ -180,13 +182,13 @@ def times(linear: LinearMap, number: Any) -> LinearMap:
     return simplest(blocks)
 
 
-def normal(linear: LinearMap) -> LinearMap:
-    """``Jᴴ J``: of closed terms their products, else a stored matrix."""
+def normal(linear: LinearMap, weights: Array | None = None) -> LinearMap:
+    """``Jᴴ W J``: of closed terms without weights their products, else a map that multiplies by one after the other."""
     turned = linear.transpose().conj()
     cells = [cell for blocks in map(blocks_of, (linear, turned)) for band in blocks.cells for cell in band]
-    if all(cell is None or isinstance(cell, Sum) for cell in cells):
+    if weights is None and all(cell is None or isinstance(cell, Sum) for cell in cells):
         return compose(turned, linear)
-    return explicit(product(tocsr(turned), tocsr(linear)))
+    return Normal(linear, weights)
 
 
 def beside(maps: list[LinearMap]) -> LinearMap:
@@ -265,27 +267,32 @@ def is_structured(linear: LinearMap) -> bool:
     return not any(isinstance(c, Sum) and any(t.stored for t in c.terms) for c in cells)
 
 
-def column_major(linear: LinearMap, out_shape: Shape, in_shapes: Sequence[Shape]) -> LinearMap:
-    """The map where the output's and the variables' entries are counted column by column."""
+def turn_columns(linear: LinearMap, in_shapes: Sequence[Shape], turned: Sequence[bool]) -> LinearMap:
+    """The map where the entries of those variables are counted column by column."""
+    if not any(turned):
+        return linear
     blocks = blocks_of(linear)
     if len(blocks.widths) != len(in_shapes):
         # one general matrix of all variables
         starts = np.cumsum([0, *[np.prod(shape, dtype=int) for shape in in_shapes]])
         parts = [
-            start + np.arange(np.prod(shape, dtype=int)).reshape(shape).reshape(-1, order="F")
-            for start, shape in zip(starts, in_shapes, strict=False)
+            start + np.arange(np.prod(shape, dtype=int)).reshape(shape).reshape(-1, order="F" if turn else "C")
+            for start, shape, turn in zip(starts, in_shapes, turned, strict=False)
         ]
-        blocks = blocks_of(explicit(canonical(tocsr(linear)[:, np.concatenate(parts)])))
-        in_shapes = [(blocks.shape[1],)]
-    cells = []
-    for band in blocks.cells:
-        cells.append(
-            [
-                None if cell is None else _columns_turned(cell, shape)
-                for cell, shape in zip(band, in_shapes, strict=True)
-            ]
-        )
-    turned = simplest(Blocks(cells, blocks.heights, blocks.widths, blocks.dtype))
+        return explicit(canonical(tocsr(linear)[:, np.concatenate(parts)]))
+    cells = [
+        [
+            _columns_turned(cell, shape) if turn and cell is not None else cell
+            for cell, shape, turn in zip(band, in_shapes, turned, strict=True)
+        ]
+        for band in blocks.cells
+    ]
+    return simplest(Blocks(cells, blocks.heights, blocks.widths, blocks.dtype))
+
+
+def column_major(linear: LinearMap, out_shape: Shape, in_shapes: Sequence[Shape]) -> LinearMap:
+    """The map where the output's and the variables' entries are counted column by column."""
+    turned = turn_columns(linear, in_shapes, [True] * len(in_shapes))
     if len(out_shape) < 2:
         return turned
     if len(out_shape) == 2:
@@ -294,10 +301,9 @@ def column_major(linear: LinearMap, out_shape: Shape, in_shapes: Sequence[Shape]
 
 
 def _columns_turned(cell: LinearMap, shape: Any) -> LinearMap:
-    assert isinstance(cell, Sum)
     if len(shape) < 2:
         return cell
-    if len(shape) == 2 and all((t.u.shape[1], t.w.shape[1]) == shape for t in cell.terms):
+    if len(shape) == 2 and isinstance(cell, Sum) and all((t.u.shape[1], t.w.shape[1]) == shape for t in cell.terms):
         return Sum((t.transpose_columns() for t in cell.terms), cell.dtype)
     matrix = tocsr(cell)
     order = np.arange(np.prod(shape)).reshape(shape).reshape(-1, order="F")

@@ -9,6 +9,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from matjac import compose, inputs, refill
 from matjac.assembly import chunks, filler, run, tocsr
+from matjac.blocks import normal_blocks
 from matjac.factors import canonical_csr
 from matjac.fill import Filler
 from matjac.layout import Array, Layout, Order, Shape, Shapes, flip, index_dtype, parts, several, size, unvec, vec
@@ -530,14 +531,93 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
 
     # The normal matrix -------------------------------------------------------------------------------
 
-    def normal(self) -> "Jacobian":
-        """The normal matrix ``J.H @ J`` (JᵀJ for real J), again as a `Jacobian` with all its faces.
+    def normal(self, weights: Any = None) -> "Jacobian":
+        """The normal matrix ``J.H @ J`` (JᵀJ for real J), or JᴴWJ, again as a `Jacobian` with all its faces.
 
-        Its factors are products of J's factors: ``(L ⊗ Rᵀ)ᵀ(L ⊗ Rᵀ) = LᵀL ⊗ RRᵀ``. Where rows were taken or
-        scaled it is a stored sparse product.
+        Its factors are products of J's factors: ``(L ⊗ Rᵀ)ᵀ(L ⊗ Rᵀ) = LᵀL ⊗ RRᵀ``. Where rows were taken, scaled or
+        weighted its products are J's, one after the other; only its entries are a stored sparse product.
+
+        Parameters
+        ----------
+        weights : array_like, optional
+            Real, one for each row of J, or of shape `out_shape` in numerator layout.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where `weights` is complex or has another shape.
+
+        Examples
+        --------
+        >>> import matjac as mj
+        >>> mj.d_matvec_dA([1.0, 2.0], 2).normal(weights=[1.0, 3.0]).toarray()
+        array([[ 1.,  2.,  0.,  0.],
+               [ 2.,  4.,  0.,  0.],
+               [ 0.,  0.,  3.,  6.],
+               [ 0.,  0.,  6., 12.]])
         """
+        kept = None if weights is None else self._weights(weights)
         shape = self.in_shape if self.layout == "numerator" else self.out_shape
-        return Jacobian(compose.normal(self._entries), shape, shape, self.order)
+        return Jacobian(compose.normal(self._entries, kept), shape, shape, self.order)
+
+    def normal_blocks(self, axis: int | None = None, weights: Any = None) -> Any:
+        """The diagonal blocks of `normal`: one for each row, or each column, of a variable that is a matrix.
+
+        They precondition (`matjac.solvers.block_jacobi`). Of closed terms they are products of small factors, and J
+        is not formed; else a few rows of it at a time.
+
+        Parameters
+        ----------
+        axis : {0, 1}, optional
+            The axis along which a block goes: 1 for a block for each row, 0 for each column. The shorter one
+            unless given. A vector is a matrix of one column.
+        weights : array_like, optional
+            As in `normal`.
+
+        Returns
+        -------
+        numpy.ndarray
+            Of shape (p, q, q) for a variable of shape (p, q) and axis 1, or (q, p, p) for axis 0. A tuple of such
+            where there are several variables.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where `axis` or `weights` is none, or a variable has more than two dimensions.
+
+        Examples
+        --------
+        >>> import matjac as mj
+        >>> mj.d_matvec_dA([1.0, 2.0], 3).normal_blocks(axis=1).shape
+        (3, 2, 2)
+        """
+        if axis not in (None, 0, 1) or isinstance(axis, bool):
+            raise ValueError(f"axis: got {axis!r}, expected 0, 1 or None")
+        kept = None if weights is None else self._weights(weights)
+        of = self.in_shape if self.layout == "numerator" else self.out_shape
+        shapes, turned = [], []
+        for shape in parts(of):
+            if len(shape) > 2:
+                raise ValueError(f"normal_blocks: got a variable of shape {shape}, expected at most two dimensions")
+            p, q = (*shape, 1, 1)[:2]
+            along = (1 if q <= p else 0) if axis is None else axis
+            # blocks are consecutive where the variable is counted along them
+            turned.append((along == 0) == (self.order == "C") and min(p, q) > 1)
+            shapes.append((p, q) if along == 1 else (q, p))
+        given = [shape if self.order == "C" else shape[::-1] for shape in ((*s, 1, 1)[:2] for s in parts(of))]
+        linear = compose.turn_columns(self._entries, given, turned)
+        blocks = normal_blocks(linear, shapes, kept)
+        return tuple(blocks) if several(of) else blocks[0]
+
+    def _weights(self, weights: Any) -> Array:
+        array = inputs.numeric("weights", weights)
+        if array.dtype.kind == "c":
+            raise TypeError(f"weights: got dtype {array.dtype}, expected real numbers")
+        if self.layout == "numerator" and not several(self.out_shape) and array.shape == self.out_shape:
+            array = vec(array, self.order)
+        if array.shape != (self.shape[0],):
+            raise ValueError(f"weights: got shape {array.shape}, expected ({self.shape[0]},), one for each row")
+        return np.array(array)
 
     def diagonal_normal(self) -> Array:
         """The diagonal of `normal`: the squared norm of each column, without forming J or JᵀJ."""

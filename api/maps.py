@@ -1,6 +1,6 @@
-"""Linear maps made of terms: sums of them, sums beside and above one another, and their transposes.
+"""Linear maps made of terms: sums of them, sums beside and above one another, transposes and normal maps.
 
-All three answer the same questions; products act on the last axis of an array.
+All answer the same questions; products act on the last axis of an array.
 """
 
 from abc import ABC, abstractmethod
@@ -203,6 +203,36 @@ class Transposed(LinearMap):
 
     def same_pattern(self, other: LinearMap) -> bool:
         return isinstance(other, Transposed) and self.base.same_pattern(other.base)
+
+
+class Normal(LinearMap):
+    """``Jᴴ W J`` of a map, for weights W, one a row: products alone need neither J nor its own entries."""
+
+    def __init__(self, base: LinearMap, weights: Array | None = None) -> None:
+        self.base, self.weights = base, weights
+        self.shape = base.shape[1], base.shape[1]
+        self.dtype = base.dtype if weights is None else np.result_type(base.dtype, weights)
+
+    def apply(self, x: Array, onto: Array | None = None) -> Array:
+        y = self.base.apply(x)
+        y = self.base.conj().apply_transposed(y if self.weights is None else y * self.weights)
+        return y if onto is None else _plus(onto, y, x, self.dtype)
+
+    def apply_transposed(self, y: Array) -> Array:
+        return self.transpose().apply(y)
+
+    def transpose(self) -> "Normal":
+        # (Jᴴ W J)ᵀ is the conjugate of Jᴴ W J for real W
+        return self.conj()
+
+    def conj(self) -> "Normal":
+        return Normal(self.base.conj(), self.weights)
+
+    def squared_norms(self) -> None:
+        return None
+
+    def same_pattern(self, other: LinearMap) -> bool:
+        return isinstance(other, Normal) and self.base.same_pattern(other.base)
 
 
 Cell: TypeAlias = LinearMap | None

@@ -18,6 +18,7 @@ the number of entries between two rows, or ``ptr[r - start]`` says where row ``r
 column indices. An empty ``ptr`` and a ``gap`` and ``base`` of 0 are for a variable alone.
 """
 
+from matjac.kernels.blocks import add_row_blocks, block_products
 from matjac.kernels.casesplit import casesplit_columns, casesplit_values
 from matjac.kernels.kron import kron_columns, kron_values
 from matjac.kernels.merge import merge_rows
@@ -25,6 +26,8 @@ from matjac.kernels.product import product_values, scatter_entries
 from matjac.kernels.sampled import sampled_dot, sampled_outer
 
 __all__ = [
+    "add_row_blocks",
+    "block_products",
     "casesplit_columns",
     "casesplit_values",
     "kron_columns",

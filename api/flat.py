@@ -1,0 +1,226 @@
+"""Functions of several matrices as functions of one flat vector, which is what solvers call."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from matjac import inputs
+from matjac.assembly import filler
+from matjac.factors import canonical_csr
+from matjac.jacobian import Jacobian
+from matjac.layout import ORDERS, Array, Order, Shape, Shapes, parts, size
+from matjac.maps import LinearMap
+from matjac.refill import remember
+
+
+class Variables:
+    """Several matrices as one flat vector, and back.
+
+    Parameters
+    ----------
+    *shapes : tuple of int
+        One for each variable.
+    order : {"C", "F"}, optional
+        Whether each is laid out row by row or column by column.
+    names : sequence of str, optional
+        What messages call them; x0, x1, … unless given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where a shape is none, or there are more names than shapes.
+
+    Examples
+    --------
+    >>> import numpy as np, matjac as mj
+    >>> variables = mj.Variables((2, 1), (1, 3))
+    >>> x = variables.pack(np.ones((2, 1)), np.zeros((1, 3)))
+    >>> x
+    array([1., 1., 0., 0., 0.])
+    >>> variables.unpack(x)[1].shape
+    (1, 3)
+    """
+
+    def __init__(self, *shapes: Shape, order: Order = "C", names: Sequence[str] | None = None) -> None:
+        inputs.one_of("order", order, ORDERS)
+        self.shapes = tuple(inputs.shape(f"shapes[{at}]", shape) for at, shape in enumerate(shapes))
+        self.order = order
+        self.names = tuple(f"x{at}" for at in range(len(shapes))) if names is None else tuple(names)
+        if not shapes or len(self.names) != len(shapes):
+            raise ValueError(f"Variables: got {len(shapes)} shapes and {len(self.names)} names, expected as many")
+        self.size = sum(map(size, self.shapes))
+
+    def __repr__(self) -> str:
+        return f"<Variables {', '.join(f'{n}: {s}' for n, s in zip(self.names, self.shapes, strict=True))}>"
+
+    def pack(self, *arrays: Any) -> Array:
+        """The flat vector of the variables: one after another, each in `order`."""
+        return np.concatenate([a.reshape(-1, order=self.order) for a in self.arrays(arrays)])
+
+    def unpack(self, x: Array) -> tuple[Array, ...]:
+        """The variables that a flat vector holds; views of it where it can be viewed so."""
+        vector = inputs.shaped("x", x, (self.size,))
+        ends = np.cumsum([size(shape) for shape in self.shapes])
+        return tuple(
+            part.reshape(shape, order=self.order)
+            for part, shape in zip(np.split(vector, ends[:-1]), self.shapes, strict=True)
+        )
+
+    def spread(self, name: str, value: Any) -> Array:
+        """The flat vector of what is given for all entries (a number or a flat vector) or one for each variable."""
+        if isinstance(value, tuple | list):
+            if len(value) != len(self.shapes):
+                raise ValueError(f"{name}: got {len(value)} parts, expected one for each of {', '.join(self.names)}")
+            whole = [
+                _broadcast(f"{name}[{at}]", v, shape)
+                for at, (v, shape) in enumerate(zip(value, self.shapes, strict=True))
+            ]
+            return self.pack(*whole)
+        vector = inputs.numeric(name, value)
+        if vector.ndim > 1 and len(self.shapes) == 1:
+            return self.pack(_broadcast(name, vector, self.shapes[0]))
+        return _broadcast(name, vector, (self.size,))
+
+    def arrays(self, values: Sequence[Any]) -> list[Array]:
+        """One array for each variable, of its shape, as copies: what is made of them doesn't change with them."""
+        if len(values) != len(self.shapes):
+            raise TypeError(f"arguments: got {len(values)}, expected {len(self.shapes)}: {', '.join(self.names)}")
+        return [np.array(inputs.shaped(*part)) for part in zip(self.names, values, self.shapes, strict=True)]
+
+
+def _broadcast(name: str, value: Any, shape: Shape) -> Array:
+    array = inputs.numeric(name, value)
+    try:
+        return np.broadcast_to(array, shape)
+    except ValueError:
+        raise ValueError(f"{name}: got shape {array.shape}, expected {shape}, or a number for all") from None
+
+
+class Flat(ABC):
+    """A function of several matrices with its Jacobian, and both as functions of one flat vector."""
+
+    #: the matrices it takes
+    variables: Variables
+    #: the pattern of the whole Jacobian, once it was made: row pointers, columns, and whose they are
+    _pattern: tuple[Array, Array, LinearMap] | None = None
+
+    @abstractmethod
+    def __call__(self, *args: Any) -> Array:
+        """The function's value."""
+
+    @abstractmethod
+    def jacobian(self, *args: Any) -> Jacobian:
+        """The Jacobian at a point, by all variables side by side."""
+
+    @property
+    def order(self) -> Order:
+        """The order of flat vectors, and so of the Jacobian's rows and columns."""
+        return self.variables.order
+
+    def fun(self, x: Array) -> Array:
+        """The function of one flat vector, as one: what SciPy's solvers call."""
+        return self(*self.unpack(x)).reshape(-1, order=self.order)
+
+    def jac(self, x: Array) -> Jacobian:
+        """The Jacobian at a flat vector."""
+        return self.jacobian(*self.unpack(x))
+
+    def jac_csr(self, x: Array, out: Any = None) -> Any:
+        """The Jacobian at a flat vector as a csr_array: fresh values on a pattern that is found once.
+
+        Parameters
+        ----------
+        x : array_like
+            The variables' entries, one variable after another, each in `order`.
+        out : scipy.sparse.csr_array, optional
+            An earlier result, to be overwritten. Without it every result has values of its own and shares
+            its index arrays with the others.
+        """
+        J = self.jac(x)
+        if out is not None:
+            return J.tocsr(out=out)
+        if self._pattern is None or not self._pattern[2].same_pattern(J._forward):
+            matrix = J.tocsr()
+            self._pattern = matrix.indptr, matrix.indices, J._forward
+            return matrix
+        indptr, indices, _ = self._pattern
+        data = np.empty(indices.size, J.dtype)
+        J._fill_values(data, indptr.__getitem__)
+        matrix = canonical_csr(data, indices, indptr, J.shape)
+        remember(matrix, J._forward, filler(J._forward))
+        return matrix
+
+    def pack(self, *args: Any) -> Array:
+        """The flat vector of the variables: one after another, each in `order`."""
+        return self.variables.pack(*args)
+
+    def unpack(self, x: Array) -> tuple[Array, ...]:
+        """The variables that a flat vector holds."""
+        return self.variables.unpack(x)
+
+
+class Function(Flat):
+    """A function and its Jacobian as you write them, for the solvers: the closed-form sibling of `compile`.
+
+    Parameters
+    ----------
+    value, jacobian : callable
+        Of one array for each variable: the value, an array, and its `Jacobian` by all of them side by side
+        (`matjac.hstack` of one for each), in numerator layout.
+    *shapes : tuple of int
+        The variables' shapes.
+    order : {"C", "F"}, optional
+        The order of flat vectors; the Jacobian must have it too.
+    names : sequence of str, optional
+        The variables' names.
+
+    Examples
+    --------
+    >>> import numpy as np, matjac as mj
+    >>> K = np.array([[2.0, 1.0], [1.0, 2.0]])
+    >>> F = mj.Function(lambda R: R.T @ R - K, mj.d_gram_dR, (2, 2))
+    >>> F.fun(F.pack(np.eye(2)))
+    array([-1., -1., -1., -1.])
+    >>> F.jac(F.pack(np.eye(2))).nnz
+    12
+    """
+
+    def __init__(
+        self,
+        value: Callable[..., Any],
+        jacobian: Callable[..., Jacobian],
+        *shapes: Shape,
+        order: Order = "C",
+        names: Sequence[str] | None = None,
+    ) -> None:
+        for name, came in (("value", value), ("jacobian", jacobian)):
+            if not callable(came):
+                raise TypeError(f"{name}: got {inputs.describe(came)}, expected a function of the variables")
+        self.variables = Variables(*shapes, order=order, names=names)
+        self._value, self._derivative = value, jacobian
+
+    def __repr__(self) -> str:
+        return f"<Function of {self.variables!r}>"
+
+    def __call__(self, *args: Any) -> Array:
+        """The function's value."""
+        return inputs.numeric("value", self._value(*self.variables.arrays(args)))
+
+    def jacobian(self, *args: Any) -> Jacobian:
+        """The Jacobian at a point, by all variables side by side."""
+        J = self._derivative(*self.variables.arrays(args))
+        if not isinstance(J, Jacobian):
+            raise TypeError(f"jacobian: got {inputs.describe(J)}, expected a matjac.Jacobian")
+        expected = (self.order, "numerator", self.variables.shapes)
+        if (J.order, J.layout, _shapes(J.in_shape)) != expected:
+            raise ValueError(
+                f"jacobian: got one by {J.in_shape} of order {J.order!r} in {J.layout} layout, expected by "
+                f"{self.variables.shapes}, {self.order!r}, numerator"
+            )
+        return J
+
+
+def _shapes(in_shape: Shapes) -> tuple[Shape, ...]:
+    return tuple(parts(in_shape))
