@@ -4,6 +4,7 @@ Name an identity, get its exact Jacobian as one object with three faces: a ``sci
 a compiled kernel, a ``LinearOperator`` that never forms the matrix, and the normal matrix JᵀJ.
 """
 
+from matjac import solvers
 from matjac.check import CheckError, check
 from matjac.compiled import Compiled, compile, jacobian, rule
 from matjac.flat import Function, Variables
@@ -78,6 +79,7 @@ __all__ = [
     "jacobian",
     "rule",
     "scale_rows",
+    "solvers",
     "unvec",
     "vec",
     "vstack",

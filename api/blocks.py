@@ -5,9 +5,16 @@ import numpy as np
 from matjac import kernels
 from matjac.assembly import chunks, filler
 from matjac.compose import blocks_of
-from matjac.layout import NONE, Array
+from matjac.layout import NONE, Array, Shape
 from matjac.maps import LinearMap, Sum
 from matjac.terms import Term
+
+
+def block_axis(shape: Shape, axis: int | None) -> tuple[int, tuple[int, int]]:
+    """The axis along which that variable's blocks go, the shorter unless given; and how many of which size."""
+    p, q = (*shape, 1, 1)[:2]
+    along = (1 if q <= p else 0) if axis is None else axis
+    return along, ((p, q) if along == 1 else (q, p))
 
 
 def normal_blocks(linear: LinearMap, shapes: list[tuple[int, int]], weights: Array | None) -> list[Array]:

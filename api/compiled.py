@@ -214,7 +214,9 @@ def compile(fun: Callable[..., Any], *examples: Any, order: Order = "C") -> Comp
     points = [_example(f"examples[{at}]", example, rng) for at, example in enumerate(examples)]
     program = Program([point.shape for point in points])
     try:
-        result = fun(*(Traced(program, number, point) for number, point in enumerate(points)))
+        # values at the examples are of no use but for their shapes
+        with np.errstate(all="ignore"):
+            result = fun(*(Traced(program, number, point) for number, point in enumerate(points)))
     except TracingError:
         raise
     except (TypeError, ValueError) as error:

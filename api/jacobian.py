@@ -9,7 +9,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from matjac import compose, inputs, refill
 from matjac.assembly import chunks, filler, run, tocsr
-from matjac.blocks import normal_blocks
+from matjac.blocks import block_axis, normal_blocks
 from matjac.factors import canonical_csr
 from matjac.fill import Filler
 from matjac.layout import Array, Layout, Order, Shape, Shapes, flip, index_dtype, parts, several, size, unvec, vec
@@ -599,11 +599,10 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
         for shape in parts(of):
             if len(shape) > 2:
                 raise ValueError(f"normal_blocks: got a variable of shape {shape}, expected at most two dimensions")
-            p, q = (*shape, 1, 1)[:2]
-            along = (1 if q <= p else 0) if axis is None else axis
+            along, blocked = block_axis(shape, axis)
             # blocks are consecutive where the variable is counted along them
-            turned.append((along == 0) == (self.order == "C") and min(p, q) > 1)
-            shapes.append((p, q) if along == 1 else (q, p))
+            turned.append((along == 0) == (self.order == "C") and min(blocked) > 1)
+            shapes.append(blocked)
         given = [shape if self.order == "C" else shape[::-1] for shape in ((*s, 1, 1)[:2] for s in parts(of))]
         linear = compose.turn_columns(self._entries, given, turned)
         blocks = normal_blocks(linear, shapes, kept)

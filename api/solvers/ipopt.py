@@ -1,0 +1,300 @@
+"""Ipopt: problems whose variables are matrices, for `ipyopt` and for `cyipopt`."""
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.optimize import OptimizeResult
+
+from matjac import inputs
+from matjac.flat import Flat
+from matjac.layout import Array
+from matjac.solvers.extras import optional
+from matjac.solvers.watch import Callback, Stopped, Watch, checked, scalar
+
+#: What counts as no bound.
+INFINITY = 2e19
+BACKENDS = ("ipyopt", "cyipopt")
+MESSAGES = {
+    0: "Ipopt: solved",
+    1: "Ipopt: solved to an acceptable level",
+    2: "Ipopt: the problem may be infeasible",
+    3: "Ipopt: the search direction became too small",
+    4: "Ipopt: the iterates diverge",
+    5: "Ipopt: stopped by the user",
+    6: "Ipopt: a feasible point was found",
+    -1: "Ipopt: the maximum number of iterations was reached",
+    -2: "Ipopt: restoration failed",
+    -3: "Ipopt: a step could not be computed",
+    -4: "Ipopt: the maximum CPU time was reached",
+    -10: "Ipopt: there are fewer variables than equality constraints",
+    -12: "Ipopt: an option is not valid",
+    -13: "Ipopt: a value is not finite",
+}
+
+
+class IpoptProblem:
+    """min F subject to lower ≤ G ≤ upper and bounds, as Ipopt's two Python interfaces call it.
+
+    The pattern of G's Jacobian is fixed: `jacobianstructure` gives it once, and values are filled straight into
+    Ipopt's buffer. For ``cyipopt`` it has ``objective``, ``gradient``, ``constraints``, ``jacobianstructure``,
+    ``jacobian`` and ``intermediate``; for ``ipyopt``, ``eval_f``, ``eval_grad_f``, ``eval_g`` and ``eval_jac_g``.
+
+    Parameters
+    ----------
+    F : Compiled or Function
+        The objective, one number.
+    constraints : sequence of (G, lower, upper), optional
+        Functions of the same variables; bounds are numbers or arrays of the shape of G's value.
+    start : tuple of array_like
+        Where patterns are found.
+
+    Examples
+    --------
+    >>> import numpy as np, matjac as mj
+    >>> F = mj.compile(lambda R: np.sum(R), (3, 2))
+    >>> half = np.triu_indices(2)
+    >>> G = mj.compile(lambda R: (R.T @ R)[half], (3, 2))
+    >>> problem = mj.solvers.IpoptProblem(F, [(G, np.eye(2)[half], np.eye(2)[half])], (np.ones((3, 2)),))
+    >>> rows, columns = problem.jacobianstructure()
+    >>> out = np.empty(rows.size)
+    >>> problem.eval_jac_g(np.ones(6), out)
+    >>> out[rows == 0]
+    array([2., 2., 2.])
+    """
+
+    def __init__(
+        self,
+        F: Any,
+        constraints: Sequence[Any],
+        start: Sequence[Any],
+        progress: Callback | None = None,
+        seconds: float | None = None,
+    ) -> None:
+        self.F = scalar("F", F)
+        self.watch = Watch(self.F, progress, seconds)
+        self.x0 = self.F.pack(*start).astype(float)
+        #: what was raised in a callback, once: Ipopt's may not raise, so all are not a number from then on
+        self.error: Exception | None = None
+        self.parts: list[Flat] = []
+        lower, upper, rows, columns = [], [], [], []
+        top = 0
+        self._sizes: list[int] = []
+        for at, (G, low, high) in enumerate(checked(self.F, constraints)):
+            self.parts.append(G)
+            size = G.fun(self.x0).size
+            lower.append(_edge(f"constraints[{at}][1]", low, size, G))
+            upper.append(_edge(f"constraints[{at}][2]", high, size, G))
+            i, j = G.jac(self.x0).coo_structure()
+            rows.append(i.astype(np.int64) + top)
+            columns.append(j.astype(np.int64))
+            self._sizes.append(i.size)
+            top += size
+        self.lower, self.upper = _joined(lower, float), _joined(upper, float)
+        self._rows, self._columns = _joined(rows, np.int64), _joined(columns, np.int64)
+        self.iterate = np.array(self.x0)
+
+    # cyipopt ------------------------------------------------------------------------------------------
+
+    def objective(self, x: Array) -> float:
+        """F at x."""
+
+        def value() -> float:
+            y = float(self.F.fun(x)[0])
+            self.watch.evaluated("objective", x, np.asarray(y))
+            self.iterate = np.array(x)
+            return y
+
+        return float(self._safely(value))
+
+    def gradient(self, x: Array) -> Array:
+        """The gradient of F at x."""
+        out = np.empty(self.x0.size)
+        self.eval_grad_f(x, out)
+        return out
+
+    def constraints(self, x: Array) -> Array:
+        """G at x."""
+        out = np.empty(self.lower.size)
+        self.eval_g(x, out)
+        return out
+
+    def jacobianstructure(self) -> tuple[Array, Array]:
+        """Row and column of each entry of the constraints' Jacobian."""
+        return self._rows, self._columns
+
+    def jacobian(self, x: Array) -> Array:
+        """Their values, in that order."""
+        out = np.empty(self._rows.size)
+        self.eval_jac_g(x, out)
+        return out
+
+    def intermediate(self, *state: Any) -> bool:
+        """Called by Ipopt at each iteration; False stops it."""
+        if self.error is None:
+            self._safely(lambda: self.watch.went(self.iterate, float(state[2])))
+        return self.error is None
+
+    # ipyopt -------------------------------------------------------------------------------------------
+
+    def eval_f(self, x: Array) -> float:
+        """F at x."""
+        return self.objective(x)
+
+    def eval_grad_f(self, x: Array, out: Array) -> None:
+        """The gradient of F, into `out`."""
+
+        def value() -> Array:
+            slope = self.F.jac(x).T @ np.ones(1)
+            self.watch.derived("gradient", x, slope)
+            return slope
+
+        out[:] = self._safely(value)
+
+    def eval_g(self, x: Array, out: Array) -> None:
+        """G, into `out`."""
+
+        def value() -> Array:
+            y = _joined([G.fun(x) for G in self.parts], float)
+            self.watch.evaluated("constraints", x, y)
+            return y
+
+        out[:] = self._safely(value)
+
+    def eval_jac_g(self, x: Array, out: Array) -> None:
+        """The values of the constraints' Jacobian, filled into `out`."""
+
+        def fill() -> Array:
+            at = 0
+            for G, size in zip(self.parts, self._sizes, strict=True):
+                G.jac(x).fill(out[at : at + size])
+                at += size
+            self.watch.derived("constraints' Jacobian", x, out)
+            return out
+
+        if self._safely(fill) is not out:
+            out[:] = np.nan
+
+    def _safely(self, task: Callable[[], Any]) -> Any:
+        """The task's result; not a number where it raised, or another did before."""
+        if self.error is None:
+            try:
+                return task()
+            except Exception as error:
+                self.error = error
+        return np.nan
+
+
+def ipopt(
+    F: Any,
+    *start: Any,
+    constraints: Sequence[Any] = (),
+    bounds: Any = None,
+    backend: str | None = None,
+    progress: Callback | None = None,
+    seconds: float | None = None,
+    options: dict[str, Any] | None = None,
+) -> OptimizeResult:
+    """Minimise a scalar function of matrices subject to constraints, by Ipopt.
+
+    Parameters
+    ----------
+    F : Compiled or Function
+        The objective, one number.
+    *start : array_like
+        One for each variable.
+    constraints : sequence of (G, lower, upper), optional
+        See `IpoptProblem`.
+    bounds : tuple, optional
+        Lower and upper bounds, as in `least_squares`.
+    backend : {"ipyopt", "cyipopt"}, optional
+        The package: ``pip install matjac[ipopt]`` gets ipyopt, whose wheel bundles Ipopt. Whichever is installed,
+        unless given.
+    progress, seconds
+        As in `least_squares`.
+    options : dict, optional
+        Ipopt's own. Its Hessian is approximated ("limited-memory") unless said otherwise.
+
+    Returns
+    -------
+    scipy.optimize.OptimizeResult
+        ``x``, ``variables``, ``fun``, ``status`` (Ipopt's), ``message``, ``success``, ``seconds``; stopped as in
+        `least_squares`.
+
+    Raises
+    ------
+    ImportError
+        Where neither package is installed.
+    TypeError, ValueError
+        Where an argument is not as described.
+
+    Examples
+    --------
+    >>> import numpy as np, matjac as mj
+    >>> F = mj.compile(lambda x: np.sum((x - 3.0) ** 2), (2,))
+    >>> G = mj.compile(lambda x: x @ x, (2,))
+    >>> fit = mj.solvers.ipopt(F, np.ones(2), constraints=[(G, 0.0, 2.0)])
+    >>> np.allclose(fit.x, 1.0)
+    True
+    """
+    problem = IpoptProblem(F, constraints, start, progress, seconds)
+    variables, x0 = problem.F.variables, problem.x0
+    edges = (-INFINITY, INFINITY) if bounds is None else bounds
+    low, high = (np.clip(variables.spread(f"bounds[{at}]", b), -INFINITY, INFINITY) for at, b in enumerate(edges))
+    settings = {"hessian_approximation": "limited-memory", "print_level": 0, "sb": "yes", **(options or {})}
+    run = {"ipyopt": _ipyopt, "cyipopt": _cyipopt}[_backend(backend)]
+    problem.objective(x0)
+    if problem.error is None:
+        x, value, status = run(problem, low, high, settings)
+    if isinstance(problem.error, Stopped):
+        return problem.watch.stopped(problem.error, x0, fun=problem.watch.value)
+    if problem.error is not None:
+        raise problem.error
+    message = MESSAGES.get(status, f"Ipopt: status {status}")
+    nfev, good = problem.watch.evaluations, status in (0, 1)
+    result = OptimizeResult(x=x, fun=value, status=status, message=message, success=good, nfev=nfev)
+    return problem.watch.finish(result)
+
+
+def _backend(name: str | None) -> str:
+    if name is not None:
+        return inputs.one_of("backend", name, BACKENDS)
+    return next((found for found in BACKENDS if importlib.util.find_spec(found)), "ipyopt")
+
+
+def _ipyopt(problem: IpoptProblem, low: Array, high: Array, settings: dict[str, Any]) -> tuple[Array, float, int]:
+    package = optional("ipyopt", "matjac[ipopt]")
+    none = np.empty(0, np.int64)
+    solver = package.Problem(
+        *(problem.x0.size, low, high, problem.lower.size, problem.lower, problem.upper),
+        *(problem.jacobianstructure(), (none, none)),
+        *(problem.eval_f, problem.eval_grad_f, problem.eval_g, problem.eval_jac_g),
+        intermediate_callback=problem.intermediate,
+        ipopt_options=settings,
+    )
+    x, value, status = solver.solve(np.array(problem.x0))
+    return x, float(value), int(status)
+
+
+def _cyipopt(problem: IpoptProblem, low: Array, high: Array, settings: dict[str, Any]) -> tuple[Array, float, int]:
+    package = optional("cyipopt", "cyipopt")
+    solver = package.Problem(
+        n=problem.x0.size, m=problem.lower.size, problem_obj=problem, lb=low, ub=high, cl=problem.lower, cu=problem.upper
+    )
+    for name, value in settings.items():
+        solver.add_option(name, value)
+    x, info = solver.solve(np.array(problem.x0))
+    return x, float(info["obj_val"]), int(info["status"])
+
+
+def _edge(name: str, edge: Any, size: int, G: Flat) -> Array:
+    array = inputs.numeric(name, edge)
+    array = np.broadcast_to(array, (size,)) if array.ndim == 0 else array.reshape(-1, order=G.order)
+    if array.size != size:
+        raise ValueError(f"{name}: got {array.size} entries, expected a number or {size}")
+    return np.clip(array.astype(float), -INFINITY, INFINITY)
+
+
+def _joined(arrays: Sequence[Array], dtype: Any) -> Array:
+    return np.concatenate([*arrays, np.empty(0, dtype)])

@@ -1,0 +1,110 @@
+"""Least squares: SciPy's `least_squares` on functions of matrices."""
+
+from typing import Any
+
+import numpy as np
+from scipy import optimize
+
+from matjac import inputs
+from matjac.layout import Array
+from matjac.solvers.watch import Callback, Stopped, Watch, flat
+
+FACES = ("operator", "csr")
+
+
+def least_squares(
+    F: Any,
+    *start: Any,
+    jac: str = "operator",
+    bounds: Any = None,
+    x_scale: Any = "jac",
+    progress: Callback | None = None,
+    seconds: float | None = None,
+    **options: Any,
+) -> optimize.OptimizeResult:
+    """Minimise ½‖F‖² by ``scipy.optimize.least_squares``, for a function of one or several matrices.
+
+    The driver is SciPy's; what it lacks for matrices is here: packing, scales that need no matrix, a report of each
+    step, and an end with the last good point where a value is not finite or the time is over.
+
+    Parameters
+    ----------
+    F : Compiled or Function
+        The residuals, an array of any shape.
+    *start : array_like
+        One for each variable.
+    jac : {"operator", "csr"}, optional
+        The Jacobian's face: matrix-free products, or one sparse matrix that is refilled at each step.
+    bounds : tuple, optional
+        Lower and upper bounds; each a number, or a tuple of a number or an array for each variable.
+    x_scale : "jac", float or tuple, optional
+        Scales of the variables: one over the norms of the Jacobian's columns at the start, or numbers, one for all
+        or one part for each variable.
+    progress : callable, optional
+        Called with a `Progress` at each step; to return True stops the solver.
+    seconds : float, optional
+        Time after which it stops at the last good point.
+    **options
+        Of ``scipy.optimize.least_squares``: ``method``, ``loss``, ``f_scale``, ``ftol``, ``max_nfev``, ``tr_options``, …
+
+    Returns
+    -------
+    scipy.optimize.OptimizeResult
+        SciPy's, with ``variables``, the arrays, and ``seconds``. Where it was stopped ``success`` is False, ``status``
+        is -9 and ``message`` says why and where.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where an argument is not as described.
+
+    Examples
+    --------
+    >>> import numpy as np, matjac as mj
+    >>> K = np.array([[2.0, 1.0], [1.0, 2.0]])
+    >>> F = mj.compile(lambda R: R.T @ R - K, (2, 2))
+    >>> fit = mj.solvers.least_squares(F, np.eye(2))
+    >>> (R,) = fit.variables
+    >>> np.allclose(R.T @ R, K)
+    True
+    """
+    F = flat(F)
+    inputs.one_of("jac", jac, FACES)
+    watch, x0 = Watch(F, progress, seconds), F.pack(*start).astype(float)
+    lower, upper = (-np.inf, np.inf) if bounds is None else bounds
+    # arrays, for SciPy spreads numbers slowly
+    options["bounds"] = F.variables.spread("bounds[0]", lower), F.variables.spread("bounds[1]", upper)
+    dense = options.get("method") == "lm"
+    matrix: Any = None
+    last: tuple[Array, Array] | None = None
+
+    def residual(x: Array) -> Array:
+        nonlocal last
+        y = F.fun(x)
+        watch.evaluated("residuals", x, y)
+        last = np.array(x), y
+        return y
+
+    def jacobian(x: Array) -> Any:
+        nonlocal matrix
+        y = last[1] if last is not None and np.array_equal(last[0], x) else F.fun(x)
+        # trf and dogbox keep no earlier Jacobian, so one matrix serves for all
+        J = F.jac(x) if jac == "operator" else F.jac_csr(x, out=matrix)
+        watch.derived("Jᵀ · residuals", x, J.T @ y)
+        watch.went(x, 0.5 * float(y @ y))
+        matrix = None if jac == "operator" else J
+        return J.toarray() if dense else J
+
+    try:
+        if isinstance(x_scale, str):
+            inputs.one_of("x_scale", x_scale, ("jac",))
+            J = F.jac(x0)
+            watch.derived("Jᵀ · residuals", x0, J.T @ residual(x0))
+            norms = J.column_norms()
+            options["x_scale"] = 1 / np.where(norms > 0, norms, 1)
+        else:
+            options["x_scale"] = F.variables.spread("x_scale", x_scale)
+        result = optimize.least_squares(residual, x0, jacobian, **options)
+    except Stopped as why:
+        return watch.stopped(why, x0, cost=watch.value)
+    return watch.finish(result)

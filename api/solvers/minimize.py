@@ -1,0 +1,135 @@
+"""Minimisation: SciPy's `minimize` on functions of matrices, with constraints that are such functions too."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy import optimize
+
+from matjac import inputs
+from matjac.flat import Flat
+from matjac.layout import Array
+from matjac.solvers.watch import Callback, Stopped, Watch, checked, flat, scalar
+
+#: Methods that take a sparse Jacobian of the constraints.
+SPARSE = ("trust-constr",)
+
+
+def constraint(G: Any, lower: Any, upper: Any, dense: bool = False) -> optimize.NonlinearConstraint:
+    """SciPy's ``NonlinearConstraint`` lower ≤ G ≤ upper, with the Jacobian as a sparse matrix.
+
+    Its values are fresh each time: ``trust-constr`` keeps the last Jacobian while it asks for the next.
+
+    Parameters
+    ----------
+    G : Compiled or Function
+        Of the same variables as the objective.
+    lower, upper : float or array_like
+        Bounds of its entries: a number, or an array of the shape of its value.
+    dense : bool, optional
+        A dense Jacobian, as ``SLSQP`` wants it.
+
+    Returns
+    -------
+    scipy.optimize.NonlinearConstraint
+
+    Examples
+    --------
+    >>> import numpy as np, matjac as mj
+    >>> upper_half = np.triu_indices(2)
+    >>> G = mj.compile(lambda R: (R.T @ R)[upper_half], (3, 2))
+    >>> c = mj.solvers.constraint(G, [1.0, 0.0, 1.0], [1.0, 0.0, 1.0])
+    >>> c.jac(np.ones(6)).shape
+    (3, 6)
+    """
+    G = flat(G)
+    edges = [_edge(G, name, edge) for name, edge in (("lower", lower), ("upper", upper))]
+    return optimize.NonlinearConstraint(G.fun, *edges, jac=(lambda x: G.jac(x).toarray()) if dense else G.jac_csr)
+
+
+def minimize(
+    F: Any,
+    *start: Any,
+    method: str | None = None,
+    bounds: Any = None,
+    constraints: Sequence[Any] = (),
+    progress: Callback | None = None,
+    seconds: float | None = None,
+    **options: Any,
+) -> optimize.OptimizeResult:
+    """Minimise a scalar function of one or several matrices by ``scipy.optimize.minimize``.
+
+    Parameters
+    ----------
+    F : Compiled or Function
+        The objective, one number.
+    *start : array_like
+        One for each variable.
+    method : str, optional
+        SciPy's; "L-BFGS-B", or "trust-constr" where there are constraints, unless given.
+    bounds : tuple, optional
+        Lower and upper bounds, as in `least_squares`.
+    constraints : sequence of (G, lower, upper), optional
+        See `constraint`.
+    progress, seconds
+        As in `least_squares`.
+    **options
+        Of ``scipy.optimize.minimize``: ``tol``, ``options``, …
+
+    Returns
+    -------
+    scipy.optimize.OptimizeResult
+        SciPy's, with ``variables`` and ``seconds``; stopped as in `least_squares`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where an argument is not as described.
+
+    Examples
+    --------
+    >>> import numpy as np, matjac as mj
+    >>> S = np.array([[2.0, 0.5], [0.5, 1.0]])
+    >>> F = mj.compile(lambda L: 0.5 * np.sum((S @ L) * L) - np.linalg.slogdet(L)[1], (2, 2))
+    >>> (L,) = mj.solvers.minimize(F, np.eye(2)).variables
+    >>> np.allclose(L @ L.T, np.linalg.inv(S), atol=1e-4)
+    True
+    """
+    F = scalar("F", F)
+    watch, x0 = Watch(F, progress, seconds), F.pack(*start).astype(float)
+    if bounds is not None:
+        edges = [F.variables.spread(f"bounds[{at}]", bound) for at, bound in enumerate(bounds)]
+        options["bounds"] = optimize.Bounds(*edges)
+    method = method or ("trust-constr" if len(constraints) else "L-BFGS-B")
+    if len(constraints):
+        options["constraints"] = [constraint(*c, dense=method not in SPARSE) for c in checked(F, constraints)]
+
+    last: tuple[Array, float] | None = None
+
+    def objective(x: Array) -> float:
+        nonlocal last
+        value = float(F.fun(x)[0])
+        watch.evaluated("objective", x, np.asarray(value))
+        last = np.array(x), value
+        if watch.point is None:
+            watch.went(x, value)
+        return value
+
+    def gradient(x: Array) -> Array:
+        slope = F.jac(x).T @ np.ones(1)
+        watch.derived("gradient", x, slope)
+        return slope
+
+    def stepped(x: Array, *state: Any) -> None:
+        watch.went(x, last[1] if last is not None and np.array_equal(last[0], x) else float(F.fun(x)[0]))
+
+    try:
+        result = optimize.minimize(objective, x0, jac=gradient, method=method, callback=stepped, **options)
+    except Stopped as why:
+        return watch.stopped(why, x0, fun=watch.value)
+    return watch.finish(result)
+
+
+def _edge(G: Flat, name: str, edge: Any) -> Array:
+    array = inputs.numeric(name, edge)
+    return array if array.ndim == 0 else array.reshape(-1, order=G.order)

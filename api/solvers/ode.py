@@ -1,0 +1,97 @@
+"""Matrix differential equations: SciPy's `solve_ivp`, implicit methods with the sparse Jacobian."""
+
+from typing import Any
+
+import numpy as np
+from scipy import integrate, optimize
+
+from matjac.layout import Array
+from matjac.solvers.watch import Callback, Stopped, Watch, flat
+
+#: Methods that take a Jacobian, as a sparse matrix.
+IMPLICIT = ("Radau", "BDF")
+
+
+def solve_ivp(
+    F: Any,
+    t_span: Any,
+    start: Any,
+    method: str = "BDF",
+    progress: Callback | None = None,
+    seconds: float | None = None,
+    **options: Any,
+) -> optimize.OptimizeResult:
+    """Integrate Ẋ = F(X) for a matrix X by ``scipy.integrate.solve_ivp``.
+
+    Parameters
+    ----------
+    F : Compiled or Function
+        The right-hand side: of one variable, with as many values.
+    t_span : tuple of float
+        From when, until when.
+    start : array_like
+        X at the beginning.
+    method : str, optional
+        SciPy's. "BDF" and "Radau" get the sparse Jacobian of F; explicit methods need none.
+    progress, seconds
+        As in `least_squares`; the value of a `Progress` is the time.
+    **options
+        Of ``scipy.integrate.solve_ivp``: ``rtol``, ``atol``, ``events``, ``t_eval``, …
+
+    Returns
+    -------
+    scipy.optimize.OptimizeResult
+        SciPy's, with ``states``, an array (times, \\*shape), ``variables``, the last of them, and ``seconds``. Where it
+        was stopped ``t`` and ``states`` are the steps until then, ``status`` is -9 and ``message`` says why.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where an argument is not as described.
+
+    Examples
+    --------
+    >>> import numpy as np, matjac as mj
+    >>> K = np.array([[2.0, 1.0], [1.0, 2.0]])
+    >>> flow = mj.compile(lambda R: -R @ (R.T @ R - K), (2, 2))
+    >>> (R,) = mj.solvers.solve_ivp(flow, (0, 50), np.eye(2)).variables
+    >>> np.allclose(R.T @ R, K, atol=1e-3)
+    True
+    """
+    F = flat(F)
+    x0 = F.pack(start)
+    watch = Watch(F, progress, seconds)
+    times: list[float] = []
+    points: list[Array] = []
+
+    def slope(t: float, x: Array) -> Array:
+        y = F.fun(x)
+        watch.evaluated(f"right-hand side at t = {t:.6g}", x, y)
+        return y
+
+    def jacobian(t: float, x: Array) -> Any:
+        J = F.jac_csr(x)
+        watch.derived(f"Jacobian at t = {t:.6g}", x, J.data)
+        return J
+
+    def stepped(t: float, x: Array) -> float:
+        # an event that never happens is how SciPy tells of each step it took
+        times.append(t)
+        points.append(x)
+        watch.went(x, t)
+        return 1.0
+
+    events = options.pop("events", None) or []
+    try:
+        if slope(float(t_span[0]), x0).size != x0.size:
+            raise ValueError(f"F: got {F.fun(x0).size} values of {x0.size} unknowns, expected as many")
+        if method in IMPLICIT:
+            options["jac"] = jacobian
+        given = [events] if callable(events) else list(events)
+        result = integrate.solve_ivp(slope, t_span, x0, method=method, events=[*given, stepped], **options)
+        result.t_events, result.y_events = ((a or [])[:-1] or None for a in (result.t_events, result.y_events))
+    except Stopped as why:
+        result = watch.stopped(why, x0, t=np.array(times), y=np.stack(points or [x0], axis=1))
+    result.x = result.y[:, -1]
+    result.states = np.stack([F.unpack(x)[0] for x in result.y.T])
+    return watch.finish(result)

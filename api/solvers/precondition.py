@@ -1,0 +1,230 @@
+"""Block-Jacobi preconditioning, and damped steps by an inner solver on an augmented operator."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy.sparse.linalg import LinearOperator, lsmr
+
+from matjac import inputs, kernels
+from matjac.blocks import block_axis
+from matjac.jacobian import Jacobian
+from matjac.layout import Array, Order, Shape, parts, several, size
+from matjac.threads import split
+
+
+class BlockJacobi(LinearOperator):  # type: ignore[misc]
+    """An approximate inverse of JᵀWJ + D²: that of its diagonal blocks, B = LLᵀ.
+
+    As an operator it is B⁻¹, what ``cg`` takes as M. `right` is L⁻ᵀ, what ``lsmr`` wants J multiplied by.
+    """
+
+    def __init__(self, factors: list[Array], orders: list[Callable[[Array], Array]]) -> None:
+        # inverses of triangles of a few rows: a product with them is faster than a substitution
+        inverses = [np.linalg.inv(factor) for factor in factors]
+        self._inverses = inverses
+        self._inverses_turned = [np.ascontiguousarray(np.swapaxes(inverse, 1, 2)) for inverse in inverses]
+        self._orders = orders
+        total = sum(factor.shape[0] * factor.shape[1] for factor in factors)
+        super().__init__(factors[0].dtype, (total, total))
+
+    def _matvec(self, x: Array) -> Array:
+        return self.right(self.right_transposed(x))
+
+    _rmatvec = _matvec
+
+    def right(self, z: Array) -> Array:
+        """``L⁻ᵀ z``."""
+        return self._each(self._inverses_turned, z)
+
+    def right_transposed(self, x: Array) -> Array:
+        """``L⁻¹ x``."""
+        return self._each(self._inverses, x)
+
+    def columns(self, J: Any) -> LinearOperator:
+        """``J L⁻ᵀ``, whose columns are nearly orthonormal within each block."""
+        return LinearOperator(
+            J.shape,
+            dtype=J.dtype,
+            matvec=lambda z: J.matvec(self.right(np.ravel(z))),
+            rmatvec=lambda y: self.right_transposed(np.ravel(J.rmatvec(y))),
+        )
+
+    def _each(self, blocks: list[Array], x: Array) -> Array:
+        """The blocks' products with the parts of a flat vector."""
+        out = np.empty(x.size, np.result_type(self.dtype, x))
+        at = 0
+        for block, order in zip(blocks, self._orders, strict=True):
+            count = block.shape[0] * block.shape[1]
+            # a view of the variable, a row for each block
+            mine = order(x[at : at + count])
+            order(out[at : at + count])[...] = _products(block, mine)
+            at += count
+        return out
+
+
+def block_jacobi(J: Jacobian, damping: Any = 0.0, weights: Any = None, axis: int | None = None) -> BlockJacobi:
+    """The block-Jacobi preconditioner of JᵀWJ + D², from the diagonal blocks of JᵀWJ, without forming it.
+
+    Parameters
+    ----------
+    J : Jacobian
+        In numerator layout, of matrices or vectors.
+    damping : float or array_like, optional
+        D, a number or one for each column. A block that is not positive definite without it, for J does not reach it
+        in all directions, is given 10⁻⁸ of its largest diagonal entry (a zero block, the identity).
+    weights : array_like, optional
+        W, one for each row.
+    axis : {0, 1}, optional
+        As in `Jacobian.normal_blocks`: blocks along rows (1) or columns (0), the shorter ones unless given.
+
+    Returns
+    -------
+    BlockJacobi
+        A LinearOperator to give to ``scipy.sparse.linalg.cg`` as M, with ``columns(J)`` for ``lsmr``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where an argument is not as described.
+
+    Examples
+    --------
+    >>> import numpy as np, matjac as mj
+    >>> J = mj.d_matvec_dA([1.0, 2.0], 3)
+    >>> M = mj.solvers.block_jacobi(J, damping=1.0)
+    >>> b = np.arange(6.0)
+    >>> np.allclose(J.normal() @ (M @ b) + M @ b, b)
+    True
+    """
+    _check(J)
+    if J.dtype.kind == "c":
+        raise TypeError(f"J: got dtype {J.dtype}, expected a real Jacobian")
+    squares = np.broadcast_to(_damping(damping, J.shape[1]), (J.shape[1],)) ** 2
+    blocks = J.normal_blocks(axis, weights)
+    shapes = parts(J.in_shape)
+    factors, orders, at = [], [], 0
+    for block, shape in zip(blocks if several(J.in_shape) else (blocks,), shapes, strict=True):
+        count = size(shape)
+        order = _rows(shape, block_axis(shape, axis)[0], J.order)
+        diagonal = np.einsum("bii->bi", block)
+        diagonal += order(squares[at : at + count])
+        factors.append(_cholesky(block))
+        orders.append(order)
+        at += count
+    return BlockJacobi(factors, orders)
+
+
+def augmented(J: Any, damping: Any) -> LinearOperator:
+    """``[J; D]``: the operator of the damped least squares ‖J p + r‖² + ‖D p‖².
+
+    Parameters
+    ----------
+    J : Jacobian, LinearOperator or sparse matrix
+        Of (rows, columns).
+    damping : float or array_like
+        D, a number or one for each column.
+
+    Returns
+    -------
+    scipy.sparse.linalg.LinearOperator
+        Of (rows + columns, columns).
+
+    Examples
+    --------
+    >>> import matjac as mj
+    >>> mj.solvers.augmented(mj.d_matvec_dA([1.0, 2.0], 3), 0.5).shape
+    (9, 6)
+    """
+    rows, columns = J.shape
+    scale = _damping(damping, columns)
+    return LinearOperator(
+        (rows + columns, columns),
+        dtype=np.result_type(J.dtype, scale),
+        matvec=lambda p: np.concatenate([J @ np.ravel(p), scale * np.ravel(p)]),
+        rmatvec=lambda y: J.T @ np.ravel(y)[:rows] + scale * np.ravel(y)[rows:],
+    )
+
+
+def damped_step(J: Jacobian, residual: Any, damping: Any = 0.0, axis: int | None = None, **options: Any) -> Array:
+    """The step p that minimises ‖J p + r‖² + ‖D p‖², by ``lsmr`` on the preconditioned augmented operator.
+
+    Parameters
+    ----------
+    J : Jacobian
+        In numerator layout.
+    residual : array_like
+        r, one entry for each row.
+    damping : float or array_like, optional
+        D, a number or one for each column.
+    axis : {0, 1}, optional
+        As in `block_jacobi`.
+    **options
+        Of ``scipy.sparse.linalg.lsmr``: ``atol``, ``btol``, ``maxiter``, …
+
+    Returns
+    -------
+    numpy.ndarray
+        The flat step.
+
+    Examples
+    --------
+    >>> import numpy as np, matjac as mj
+    >>> K = np.array([[2.0, 1.0], [1.0, 2.0]])
+    >>> R = np.eye(2)
+    >>> for _ in range(6):
+    ...     step = mj.solvers.damped_step(mj.d_gram_dR(R), (R.T @ R - K).ravel(), damping=1e-3)
+    ...     R = R + step.reshape(2, 2)
+    >>> np.allclose(R.T @ R, K)
+    True
+    """
+    M = block_jacobi(J, damping, axis=axis)
+    whole = M.columns(augmented(J, damping))
+    y = inputs.shaped("residual", residual, (J.shape[0],))
+    z = lsmr(whole, np.concatenate([-y, np.zeros(J.shape[1])]), **options)[0]
+    return M.right(z)
+
+
+def _check(J: Any) -> None:
+    if not isinstance(J, Jacobian) or J.layout != "numerator":
+        raise TypeError(f"J: got {inputs.describe(J)}, expected a matjac.Jacobian in numerator layout")
+
+
+def _damping(damping: Any, columns: int) -> Array:
+    scale = inputs.numeric("damping", damping)
+    if scale.shape not in ((), (columns,)):
+        raise ValueError(f"damping: got shape {scale.shape}, expected a number or ({columns},)")
+    return scale
+
+
+def _rows(shape: Shape, along: int, order: Order) -> Callable[[Array], Array]:
+    """A view of a variable's flat vector with a row for each block."""
+
+    def view(x: Array) -> Array:
+        matrix = x.reshape((*shape, 1, 1)[:2], order=order)
+        return matrix if along == 1 else matrix.T
+
+    return view
+
+
+def _cholesky(blocks: Array) -> Array:
+    try:
+        return np.linalg.cholesky(blocks)
+    except np.linalg.LinAlgError:
+        largest = np.einsum("bii->bi", blocks).max(axis=1, initial=0.0)
+        lift = np.where(largest > 0, 1e-8 * largest, 1.0)
+        return np.linalg.cholesky(blocks + lift[:, None, None] * np.eye(blocks.shape[1]))
+
+
+def _products(blocks: Array, x: Array) -> Array:
+    dtype = np.result_type(blocks, x)
+    out = np.empty(x.shape, dtype)
+    blocks, x = np.ascontiguousarray(blocks, dtype), np.ascontiguousarray(x, dtype)
+
+    def task(start: int, stop: int) -> None:
+        kernels.block_products(blocks, x, out[start:stop], start, stop)
+
+    split(task, 0, x.shape[0], blocks.size)
+    return out
+
+

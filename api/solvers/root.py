@@ -1,0 +1,131 @@
+"""Systems of equations: SciPy's `root` on functions of matrices, Newton–Krylov with the exact Jacobian's factors."""
+
+from typing import Any
+
+import numpy as np
+from scipy import optimize
+from scipy.sparse.linalg import LinearOperator, splu
+
+from matjac.flat import Flat
+from matjac.layout import Array
+from matjac.solvers.watch import Callback, Stopped, Watch, flat
+
+
+#: Evaluations without a smaller residual after which it stalls: SciPy goes on for 100 times the unknowns.
+STALL = 200
+
+
+class NewtonPreconditioner(LinearOperator):  # type: ignore[misc]
+    """The inverse of the sparse Jacobian at the last iterate: ``inner_M`` of SciPy's Newton–Krylov.
+
+    Parameters
+    ----------
+    F : Compiled or Function
+        With as many values as entries of its variables.
+
+    Examples
+    --------
+    >>> import numpy as np, matjac as mj
+    >>> from scipy.optimize import newton_krylov
+    >>> A = np.array([[4.0, 1.0], [0.0, 9.0]])
+    >>> F = mj.compile(lambda X: X @ X - A, (2, 2))
+    >>> M = mj.solvers.NewtonPreconditioner(F)
+    >>> M.update(F.pack(A), None)
+    >>> x = newton_krylov(F.fun, F.pack(A), inner_M=M)
+    >>> np.allclose(F.fun(x), 0, atol=1e-4)
+    True
+    """
+
+    def __init__(self, F: Any) -> None:
+        self.F: Flat = flat(F)
+        size = self.F.variables.size
+        super().__init__(np.dtype(float), (size, size))
+        self._factors: Any = None
+
+    def update(self, x: Array, f: Any) -> None:
+        """Factorise the Jacobian at x; SciPy calls it at each iterate."""
+        self._factors = splu(self.F.jac_csr(np.ravel(x)).tocsc())
+
+    def _matvec(self, x: Array) -> Array:
+        return self._factors.solve(np.ravel(x))  # type: ignore[no-any-return]
+
+
+def root(
+    F: Any,
+    *start: Any,
+    method: str = "krylov",
+    progress: Callback | None = None,
+    seconds: float | None = None,
+    **options: Any,
+) -> optimize.OptimizeResult:
+    """Solve F = 0 for one or several matrices by ``scipy.optimize.root``.
+
+    Parameters
+    ----------
+    F : Compiled or Function
+        With as many values as entries of its variables.
+    *start : array_like
+        One for each variable.
+    method : str, optional
+        SciPy's. "krylov", Newton–Krylov, is preconditioned by the sparse Jacobian's factors at each iterate; "hybr" and
+        "lm" get a dense one; the others use none.
+    progress, seconds
+        As in `least_squares`.
+    **options
+        Of ``scipy.optimize.root``: ``tol``, ``options``.
+
+    Returns
+    -------
+    scipy.optimize.OptimizeResult
+        SciPy's, with ``variables`` and ``seconds``; stopped as in `least_squares`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where an argument is not as described.
+
+    Examples
+    --------
+    >>> import numpy as np, matjac as mj
+    >>> A = np.array([[4.0, 1.0], [0.0, 9.0]])
+    >>> F = mj.compile(lambda X: X @ X - A, (2, 2))
+    >>> (X,) = mj.solvers.root(F, A).variables
+    >>> np.allclose(X @ X, A, atol=1e-4)
+    True
+    """
+    F = flat(F)
+    watch, x0 = Watch(F, progress, seconds), F.pack(*start).astype(float)
+
+    improved = 0
+
+    def residual(x: Array) -> Array:
+        nonlocal improved
+        y = F.fun(x)
+        watch.evaluated("equations", x, y)
+        largest = float(np.abs(y).max(initial=0.0))
+        if largest < watch.value:
+            watch.went(x, largest)
+            improved = watch.evaluations
+        elif watch.evaluations - improved > STALL:
+            raise Stopped(f"equations: no better than {watch.value:.3g} in {STALL} evaluations")
+        return y
+
+    def dense(x: Array) -> Array:
+        matrix = F.jac(x).toarray()
+        watch.derived("Jacobian", x, matrix)
+        return matrix
+
+    try:
+        if residual(x0).size != x0.size:
+            raise ValueError(f"F: got {F.fun(x0).size} values of {x0.size} unknowns, expected as many")
+        if method == "krylov":
+            preconditioner = NewtonPreconditioner(F)
+            preconditioner.update(x0, None)
+            inner = {"inner_M": preconditioner, **options.get("options", {}).pop("jac_options", {})}
+            options["options"] = {**options.get("options", {}), "jac_options": inner}
+        result = optimize.root(residual, x0, method=method, jac=dense if method in ("hybr", "lm") else None, **options)
+    except Stopped as why:
+        return watch.stopped(why, x0, fun=watch.value)
+    except RuntimeError as why:
+        return watch.stopped(Stopped(f"Jacobian: {why}"), x0, fun=watch.value)
+    return watch.finish(result)

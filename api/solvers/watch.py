@@ -1,0 +1,152 @@
+"""What stands between a function and a solver: it counts, reports, keeps the last good point, and stops."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from scipy.optimize import OptimizeResult
+
+from matjac import inputs
+from matjac.flat import Flat
+from matjac.layout import Array
+
+#: The status of a result that was stopped here; the solvers' own are greater.
+STOPPED = -9
+#: Values in a row that may be other than finite: a solver shortens its step after each.
+PATIENCE = 20
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a solver is: what a `progress` callback gets.
+
+    Attributes
+    ----------
+    steps, evaluations : int
+        Points that the solver went to (for which it asked for a derivative), and values it asked for.
+    value : float
+        Half the sum of squares, the objective, the largest residual of a system of equations, or the time of a
+        differential equation.
+    seconds : float
+        Since the start.
+    x : numpy.ndarray
+        The flat vector.
+    """
+
+    steps: int
+    evaluations: int
+    value: float
+    seconds: float
+    x: Array
+
+
+Callback: TypeAlias = Callable[[Progress], Any]
+
+
+class Stopped(Exception):  # noqa: N818
+    """The solver is to go no further; the message says why, and where."""
+
+
+class Watch:
+    """The counts and the last good point of one run."""
+
+    def __init__(self, F: Flat, progress: Callback | None, seconds: float | None) -> None:
+        if progress is not None and not callable(progress):
+            raise TypeError(f"progress: got {inputs.describe(progress)}, expected a function of a Progress")
+        if seconds is not None and not float(inputs.array("seconds", seconds, 0)) > 0:
+            raise ValueError(f"seconds: got {seconds}, expected a positive number")
+        self.F, self.progress, self.limit = F, progress, seconds
+        self.began = time.perf_counter()
+        self.steps = self.evaluations = self.failures = 0
+        #: the last point that was good, and its value
+        self.point: Array | None = None
+        self.value = np.inf
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.perf_counter() - self.began
+
+    def evaluated(self, what: str, x: Array, y: Array) -> None:
+        """Note a value y at x; stop where it is not finite once too often, or the time is over."""
+        self.evaluations += 1
+        if self.limit is not None and self.seconds > self.limit:
+            raise Stopped(f"{what}: the {self.limit:g} seconds were over at evaluation {self.evaluations}")
+        if np.isfinite(y).all():
+            self.failures = 0
+            return
+        self.failures += 1
+        if self.point is None or self.failures >= PATIENCE:
+            raise Stopped(self._not_finite(what, x, y))
+
+    def derived(self, what: str, x: Array, gradient: Array) -> None:
+        """Stop where a derivative at x is not finite."""
+        if not np.isfinite(gradient).all():
+            raise Stopped(self._not_finite(what, x, gradient))
+
+    def went(self, x: Array, value: float) -> None:
+        """Note a good point that the solver went to, and report it."""
+        self.steps += 1
+        self.point, self.value = np.array(x), value
+        if self.progress is None:
+            return
+        if self.progress(Progress(self.steps, self.evaluations, value, self.seconds, self.point)) is True:
+            raise Stopped(f"progress: the callback stopped it at step {self.steps}")
+
+    def stopped(self, why: Stopped, start: Array, **more: Any) -> OptimizeResult:
+        """The result that tells where it stopped, with the last good point."""
+        none = self.point is None
+        where = "the start, where nothing good was found" if none else f"the last good point, of step {self.steps}"
+        x = start if self.point is None else self.point
+        result = OptimizeResult(
+            x=x, success=False, status=STOPPED, message=f"{why}. Returned: {where}.", nfev=self.evaluations, **more
+        )
+        return self.finish(result)
+
+    def finish(self, result: OptimizeResult) -> OptimizeResult:
+        """The solver's result, with the variables that its x holds."""
+        result.variables = self.F.unpack(result.x)
+        result.seconds = self.seconds
+        return result
+
+    def _not_finite(self, what: str, x: Array, y: Array) -> str:
+        bad = np.flatnonzero(~np.isfinite(np.ravel(y)))
+        first = np.ravel(y)[bad[0]]
+        text = f"{what}: {bad.size} of {np.size(y)} entries are not finite, the first is number {bad[0]}, {first}"
+        text = f"{what}: got {first}" if np.size(y) == 1 else text
+        times = f", {self.failures} times in a row" if self.failures > 1 else ""
+        largest = max(zip(map(_largest, self.F.unpack(x)), self.F.variables.names, strict=True))
+        return f"{text}, at evaluation {self.evaluations}{times}; the largest entry of {largest[1]} is {largest[0]:.3g}"
+
+
+def flat(F: Any) -> Flat:
+    """What a solver can be given: a compiled function, or a `Function`."""
+    if not isinstance(F, Flat):
+        raise TypeError(f"F: got {inputs.describe(F)}, expected what matjac.compile made, or a matjac.Function")
+    return F
+
+
+def scalar(name: str, F: Any) -> Flat:
+    """A function whose value is one number."""
+    shape = getattr(flat(F), "out_shape", ())
+    if np.prod(shape, dtype=int) != 1:
+        raise ValueError(f"{name}: got a function with values of shape {shape}, expected one number")
+    return flat(F)
+
+
+def checked(F: Flat, constraints: Sequence[Any]) -> Iterator[tuple[Flat, Any, Any]]:
+    """Each constraint's function and bounds; of the objective's variables."""
+    for at, given in enumerate(constraints):
+        if not isinstance(given, tuple | list) or len(given) != 3:
+            raise TypeError(f"constraints[{at}]: got {inputs.describe(given)}, expected (G, lower, upper)")
+        G = flat(given[0])
+        if (G.variables.shapes, G.order) != (F.variables.shapes, F.order):
+            raise ValueError(f"constraints[{at}]: got a function of {G.variables}, expected one of {F.variables}")
+        yield G, given[1], given[2]
+
+
+def _largest(array: Array) -> float:
+    sizes = np.abs(array)
+    return float(np.max(np.where(np.isnan(sizes), np.inf, sizes), initial=0.0))

@@ -1,0 +1,52 @@
+"""What the examples share: their options, a line that shows progress, and saving the picture."""
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+import matjac as mj
+
+console = Console()
+
+
+def options(description: str, name: str, argv: Any, **defaults: Any) -> argparse.Namespace:
+    """The command line: one option for each default, of its type, and where the picture goes."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    for key, value in defaults.items():
+        many = {"nargs": "+", "type": type(value[0])} if isinstance(value, list) else {"type": type(value)}
+        parser.add_argument(f"--{key}", default=value, help=" ", **many)
+    parser.add_argument("--output", type=Path, default=Path(f"{name}.png"), help="the picture")
+    return parser.parse_args(argv)
+
+
+@contextmanager
+def progress() -> Iterator[Any]:
+    """A line with a spinner: ``report("what")`` makes a callback that shows what a solver is at."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("starting")
+
+        def report(what: str) -> Any:
+            bar.update(task, description=what)
+
+            def show(at: mj.solvers.Progress) -> None:
+                bar.update(task, description=f"{what}: step {at.steps}, {at.value:.6g}")
+
+            return show
+
+        yield report
+        bar.update(task, description="done", total=1, completed=1)
+
+
+def save(figure: Figure, output: Path) -> None:
+    """Save the picture, and say where."""
+    figure.savefig(output, dpi=120)
+    console.print(f"picture: {output}")
