@@ -75,34 +75,46 @@ class Sum(LinearMap):
             groups.setdefault((id(term.u), id(term.w)), []).append(term)
         return list(groups.values())
 
+    @cached_property
+    def scalings(self) -> list[list[Term]]:
+        """Terms that share their scale: their products are scaled together."""
+        groups: dict[int, list[Term]] = {}
+        for term in self.terms:
+            groups.setdefault(id(term.scale), []).append(term)
+        return list(groups.values())
+
     def apply(self, x: Array, onto: Array | None = None) -> Array:
+        products: dict[tuple[int, int], Array] = {}
         total = onto
-        for group in self.sandwiches:
-            u, w = group[0].u, group[0].w
-            matrix = x.reshape(*x.shape[:-1], u.shape[1], w.shape[1])
-            product = sandwich(u, matrix, w) if any(term.rows.whole for term in group) else None
+        for group in self.scalings:
+            scale = group[0].scale
+            part = total if scale is None else None
             for term in group:
-                if isinstance(term.rows, Listed) and term.scale is None:
-                    total = sampled(u, matrix, w, term.rows, _own(total, x, self.dtype))
-                    continue
+                matrix = x.reshape(*x.shape[:-1], term.u.shape[1], term.w.shape[1])
                 if isinstance(term.rows, Listed):
-                    part = sampled(u, matrix, w, term.rows)
-                else:
-                    assert product is not None
-                    part = term.rows.gather(product)
-                if term.scale is not None:
-                    part = part * term.scale
-                total = part if total is None else _plus(total, part, x, self.dtype)
+                    part = sampled(term.u, matrix, term.w, term.rows, _own(part, x, self.dtype))
+                    continue
+                factors = id(term.u), id(term.w)
+                if factors not in products:
+                    products[factors] = sandwich(term.u, matrix, term.w)
+                gathered = term.rows.gather(products[factors])
+                part = gathered if part is None else _plus(part, gathered, x, self.dtype)
+            assert part is not None
+            if scale is None:
+                total = part
+            else:
+                total = part * scale if total is None else _plus(total, part * scale, x, self.dtype)
         assert total is not None
         return total
 
     def apply_transposed(self, y: Array) -> Array:
+        scaled = {id(t[0].scale): y if t[0].scale is None else y * t[0].scale for t in self.scalings}
         parts = []
         for group in self.sandwiches:
             u, w = group[0].u, group[0].w
             whole = []
             for term in group:
-                part = y if term.scale is None else y * term.scale
+                part = scaled[id(term.scale)]
                 if isinstance(term.rows, Listed):
                     parts.append(spread(u, part, w, term.rows))
                 else:
@@ -360,6 +372,9 @@ def _own(total: Array | None, x: Array, dtype: np.dtype[Any]) -> Array | None:
 
 def _plus(total: Array, part: Array, x: Array, dtype: np.dtype[Any]) -> Array:
     """The sum, in the place of the first where that is owned."""
+    if np.may_share_memory(total, part):
+        # a product and its transpose
+        return total + part
     mine = _own(total, x, dtype)
     assert mine is not None
     mine += part

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
+from weakref import WeakValueDictionary
 
 import numpy as np
 import scipy.sparse as sp
@@ -341,8 +342,19 @@ class Det(Operation):
 
 
 def constant(matrix: Any) -> Factor:
-    """A value or a constant, dense or sparse, as a factor."""
-    return factor(matrix) if sp.issparse(matrix) else Dense(matrix)
+    """A value or a constant, dense or sparse, as a factor; one object for views of the same entries.
+
+    Both terms of RᵀR have the factor Rᵀ: that they share it makes them one product.
+    """
+    if sp.issparse(matrix):
+        return factor(matrix)
+    array = np.asarray(matrix)
+    key = array.__array_interface__["data"], array.shape, array.strides, array.dtype.str
+    return _factors.setdefault(key, Dense(array)) if array.size else Dense(array)
+
+
+# while a factor lives its memory is no one else's
+_factors: WeakValueDictionary[Any, Dense] = WeakValueDictionary()
 
 
 def row_after(gradient: Array, linear: LinearMap) -> LinearMap:
