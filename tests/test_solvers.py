@@ -1,0 +1,559 @@
+"""The adapters, each by really solving with its package."""
+
+import sys
+
+import numpy as np
+import pytest
+import scipy.optimize as so
+import scipy.sparse as sp
+from numpy.testing import assert_allclose
+from scipy.integrate import solve_ivp as plain_solve_ivp
+from scipy.sparse.linalg import aslinearoperator, cg, lsmr, lsqr
+
+import matjac as mj
+from matjac import solvers
+
+rng = np.random.default_rng(3)
+M, N, K = 9, 7, 2
+U, V = rng.standard_normal((M, K)), rng.standard_normal((N, K))
+ROWS, COLS = np.nonzero(rng.random((M, N)) < 0.7)
+STARS = (U @ V.T)[ROWS, COLS]
+NOISY = STARS + 0.1 * rng.standard_normal(STARS.size)
+START = U + 0.2 * rng.standard_normal(U.shape), V + 0.2 * rng.standard_normal(V.shape)
+GRAM = (lambda B: B.T @ B + np.eye(4))(rng.standard_normal((6, 4)))
+
+
+def residuals(U, V):
+    # the ridge makes the fit unique but for a rotation, and well conditioned
+    return np.concatenate([(U @ V.T)[ROWS, COLS] - NOISY, 0.3 * U.ravel(), 0.3 * V.ravel()])
+
+
+def completion(order="C"):
+    return mj.compile(residuals, (M, K), (N, K), order=order)
+
+
+def by_hand():
+    """The same residuals and Jacobian in closed form."""
+
+    def jacobian(U, V):
+        by_V = mj.d_matmul_dB(U, N) @ mj.d_transpose_dX((N, K))
+        fit = mj.hstack([mj.d_matmul_dA(V.T, M), by_V]).take(ROWS * N + COLS)
+        ridge = [mj.d_identity_dx(M * K), mj.d_identity_dx(N * K)]
+        zero = [mj.d_constant_dX((M * K,), (N, K)), mj.d_constant_dX((N * K,), (M, K))]
+        left, right = (0.3 * (part @ vec) for part, vec in zip(ridge, map(as_vector, ((M, K), (N, K))), strict=True))
+        return mj.vstack([fit, mj.hstack([left, zero[0]]), mj.hstack([zero[1], right])])
+
+    return mj.Function(residuals, jacobian, (M, K), (N, K), names=["U", "V"])
+
+
+def as_vector(shape):
+    """d vec(X) / dX."""
+    return mj.compile(lambda X: X.ravel(), shape).jacobian(np.zeros(shape))
+
+
+def optimum():
+    """The least cost, by SciPy with a dense Jacobian by differences."""
+    shapes = (M, K), (N, K)
+    x0 = np.concatenate([part.ravel() for part in START])
+    flat = lambda x: residuals(*(p.reshape(s) for p, s in zip(np.split(x, [M * K]), shapes, strict=True)))  # noqa: E731
+    return so.least_squares(flat, x0, method="lm").cost
+
+
+BEST = optimum()
+
+
+def gram_fit(order="C"):
+    return mj.compile(lambda R: R.T @ R - GRAM, (4, 4), order=order)
+
+
+# Variables and functions ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_variables(order):
+    variables = mj.Variables((2, 3), (), (4,), order=order)
+    arrays = rng.standard_normal((2, 3)), rng.standard_normal(()), rng.standard_normal(4)
+    x = variables.pack(*arrays)
+    assert_allclose(x[:6], arrays[0].ravel(order))
+    for back, array in zip(variables.unpack(x), arrays, strict=True):
+        assert_allclose(back, array)
+    assert_allclose(variables.spread("x", 2.0), np.full(11, 2.0))
+    assert_allclose(variables.spread("x", x), x)
+    assert_allclose(variables.spread("x", (1.0, -np.inf, arrays[2])), [1] * 6 + [-np.inf, *arrays[2]])
+    one = mj.Variables((2, 3), order=order)
+    assert_allclose(one.spread("x", arrays[0]), arrays[0].ravel(order))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: mj.Variables(), ValueError, "got 0 shapes"),
+        (lambda: mj.Variables((2,), names=["a", "b"]), ValueError, "1 shapes and 2 names"),
+        (lambda: mj.Variables(3), TypeError, r"shapes\[0\]: got int 3"),
+        (lambda: mj.Variables((2, 2)).pack(np.ones(4)), ValueError, r"x0: got shape \(4,\), expected \(2, 2\)"),
+        (lambda: mj.Variables((2, 2)).pack(), TypeError, "arguments: got 0, expected 1"),
+        (lambda: mj.Variables((2,), (3,)).spread("bounds[0]", (1.0,)), ValueError, "got 1 parts"),
+        (lambda: mj.Variables((2,), (3,)).spread("bounds[0]", (1.0, np.ones(2))), ValueError, r"bounds\[0\]\[1\]"),
+        (lambda: mj.Function(np.sin, 3, (2,)), TypeError, "jacobian: got int 3"),
+        (lambda: mj.Function(np.sin, np.cos, (2,)).jac(np.ones(2)), TypeError, "expected a matjac.Jacobian"),
+        (
+            lambda: mj.Function(np.sin, lambda x: mj.d_identity_dx(3), (2,)).jac(np.ones(2)),
+            ValueError,
+            r"jacobian: got one by \(3,\)",
+        ),
+    ],
+)
+def test_variables_at_the_door(call, error, words):
+    with pytest.raises(error, match=words):
+        call()
+
+
+def test_a_function_by_hand_is_the_compiled_one():
+    F, G = completion(), by_hand()
+    x = F.pack(*START)
+    assert_allclose(G.fun(x), F.fun(x))
+    assert_allclose(G.jac(x).toarray(), F.jac(x).toarray())
+    first, second = G.jac_csr(x), G.jac_csr(2 * x)
+    assert first.indices is second.indices
+    assert not np.shares_memory(first.data, second.data)
+    assert_allclose(second.toarray(), F.jac_csr(2 * x).toarray())
+
+
+# SciPy ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("function", [completion, by_hand])
+@pytest.mark.parametrize("jac", ["operator", "csr"])
+@pytest.mark.parametrize("method", ["trf", "dogbox", "lm"])
+def test_least_squares(function, jac, method):
+    seen = []
+    fit = solvers.least_squares(function(), *START, jac=jac, method=method, progress=seen.append, xtol=1e-12, ftol=1e-12)
+    assert fit.success
+    assert_allclose(fit.cost, BEST, rtol=1e-6)
+    assert [part.shape for part in fit.variables] == [(M, K), (N, K)]
+    assert_allclose(0.5 * np.sum(residuals(*fit.variables) ** 2), fit.cost)
+    values = [at.value for at in seen]
+    assert values == sorted(values, reverse=True)
+    assert [at.steps for at in seen] == list(range(1, len(seen) + 1))
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("jac", ["operator", "csr"])
+def test_bounds_are_kept_and_robust_losses_agree(order, jac):
+    F = completion(order)
+    lower, upper = (-0.5, np.full((N, K), -1.0)), (0.5, np.full((N, K), 0.9))
+    options = {"bounds": (lower, upper), "loss": "soft_l1", "f_scale": 0.3, "xtol": 1e-10, "ftol": 1e-10}
+    start = [np.clip(part, -0.4, 0.4) for part in START]
+    fit = solvers.least_squares(F, *start, jac=jac, **options)
+    options["bounds"] = np.full(F.variables.size, -0.5), np.full(F.variables.size, 0.5)
+    low, high = F.variables.spread("", lower), F.variables.spread("", upper)
+    plain = so.least_squares(
+        F.fun, F.pack(*start), jac=lambda x: F.jac(x).toarray(), **{**options, "bounds": (low, high)}, tr_solver="exact"
+    )
+    assert np.all((fit.x >= low) & (fit.x <= high))
+    assert_allclose(fit.cost, plain.cost, rtol=1e-4)
+
+
+def test_x_scale_is_one_over_the_columns_norms():
+    F = mj.compile(lambda a: np.array([1.0, 1e4, 0.0]) * a - np.array([1.0, 2e4, 0.0]), (3,))
+    scaled = solvers.least_squares(F, np.zeros(3))
+    assert_allclose(scaled.x, [1.0, 2.0, 0.0], atol=1e-6)
+    given = solvers.least_squares(F, np.zeros(3), x_scale=(np.array([1.0, 1e-4, 1.0]),))
+    assert given.nfev == scaled.nfev
+    assert_allclose(given.x, scaled.x)
+
+
+def test_inner_solvers_take_the_operator():
+    J = completion().jacobian(*START)
+    b = rng.standard_normal(J.shape[0])
+    exact = np.linalg.lstsq(J.toarray(), b, rcond=None)[0]
+    assert_allclose(lsmr(J, b, atol=1e-13, btol=1e-13)[0], exact, atol=1e-8)
+    assert_allclose(lsqr(J, b, atol=1e-13, btol=1e-13)[0], exact, atol=1e-8)
+    assert_allclose(cg(J.normal(), J.T @ b, rtol=1e-12)[0], exact, atol=1e-8)
+
+
+@pytest.mark.parametrize("method", [None, "SLSQP"])
+def test_minimize_under_constraints(method):
+    S = GRAM
+    half = np.triu_indices(2)
+    F = mj.compile(lambda R: -0.5 * np.sum((S @ R) * R), (4, 2))
+    G = mj.compile(lambda R: (R.T @ R)[half], (4, 2))
+    R0 = np.linalg.qr(rng.standard_normal((4, 2)))[0]
+    identity = np.eye(2)[half]
+    fit = solvers.minimize(F, R0, method=method, constraints=[(G, identity, identity)], options={"maxiter": 500})
+    (R,) = fit.variables
+    assert_allclose(R.T @ R, np.eye(2), atol=1e-6)
+    assert_allclose(fit.fun, -0.5 * np.linalg.eigvalsh(S)[-2:].sum(), rtol=1e-5)
+
+
+def test_constraints_have_fresh_values():
+    # trust-constr keeps the last Jacobian for its quasi-Newton Hessian
+    G = mj.compile(lambda R: R.T @ R, (4, 2))
+    c = solvers.constraint(G, 0.0, 1.0)
+    first = c.jac(np.ones(8))
+    kept = first.copy()
+    second = c.jac(np.zeros(8))
+    assert_allclose(first.toarray(), kept.toarray())
+    assert second.nnz == first.nnz
+    assert abs(second).max() == 0
+
+
+def test_minimize_within_bounds():
+    F = mj.compile(lambda X, y: np.sum((X - 2.0) ** 2) + np.sum((y + 1.0) ** 2), (2, 2), (3,))
+    seen = []
+    fit = solvers.minimize(F, np.zeros((2, 2)), np.zeros(3), bounds=((0.0, -0.5), (1.0, 5.0)), progress=seen.append)
+    assert_allclose(fit.variables[0], np.ones((2, 2)))
+    assert_allclose(fit.variables[1], np.full(3, -0.5))
+    assert seen[-1].value == pytest.approx(fit.fun)
+
+
+@pytest.mark.parametrize("method", ["krylov", "hybr", "lm", "df-sane"])
+def test_root_of_a_matrix(method):
+    A = np.diag([4.0, 9.0, 16.0]) + 0.3 * rng.standard_normal((3, 3))
+    F = mj.compile(lambda X: X @ X - A, (3, 3))
+    start = np.diag([2.0, 3.0, 4.0])
+    fit = solvers.root(F, start, method=method, tol=1e-9)
+    assert fit.success
+    assert_allclose(fit.variables[0] @ fit.variables[0], A, atol=1e-6)
+    if method == "krylov":
+        plain = so.root(F.fun, start.ravel(), method="krylov", tol=1e-9)
+        assert fit.nfev < plain.nfev
+
+
+@pytest.mark.parametrize("method", ["RK45", "BDF", "Radau", "LSODA"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_matrix_differential_equation(method, order):
+    A = rng.standard_normal((3, 3)) - 2 * np.eye(3)
+    F = mj.compile(lambda X: A @ X, (3, 2), order=order)
+    X0 = rng.standard_normal((3, 2))
+    seen = []
+    fit = solvers.solve_ivp(F, (0.0, 1.0), X0, method, progress=seen.append, rtol=1e-8, atol=1e-10)
+    values, vectors = np.linalg.eig(A)
+    exact = (vectors @ np.diag(np.exp(values)) @ np.linalg.inv(vectors) @ X0).real
+    assert_allclose(fit.variables[0], exact, atol=1e-6)
+    assert fit.states.shape == (fit.t.size, 3, 2)
+    assert_allclose(fit.states[0], X0)
+    assert [at.value for at in seen] == sorted(at.value for at in seen)
+    assert seen[-1].value == 1.0
+    plain = plain_solve_ivp(lambda t, x: F.fun(x), (0.0, 1.0), F.pack(X0), method, rtol=1e-8, atol=1e-10)
+    assert_allclose(fit.x, plain.y[:, -1], atol=1e-7)
+
+
+def test_a_callers_events_are_their_own():
+    F = mj.compile(lambda X: -X, (2, 2))
+    half = lambda t, x: x[0] - 0.5  # noqa: E731
+    half.terminal = True
+    fit = solvers.solve_ivp(F, (0, 5), np.ones((2, 2)), "RK45", events=half, rtol=1e-8)
+    assert len(fit.t_events) == 1
+    assert_allclose(fit.t_events[0], np.log(2), rtol=1e-4)
+    assert_allclose(fit.states[-1], 0.5, rtol=1e-4)
+    assert solvers.solve_ivp(F, (0, 1), np.ones((2, 2)), "RK45").t_events is None
+
+
+# Stopping ---------------------------------------------------------------------------------------------
+
+
+def spoiled(F, after, value=np.nan):
+    """F, with values that are not finite from that evaluation on."""
+    count = 0
+
+    def wrong(*args):
+        nonlocal count
+        count += 1
+        return F(*args) * (value if count > after else 1.0)
+
+    return mj.Function(wrong, F.jacobian, *F.in_shapes, names=F.names)
+
+
+@pytest.mark.parametrize("after", [0, 3])
+def test_least_squares_stops_where_values_are_not_finite(after):
+    fit = solvers.least_squares(spoiled(completion(), after), *START)
+    assert not fit.success
+    assert fit.status == solvers.STOPPED
+    size = residuals(*START).size
+    assert f"residuals: {size} of {size} entries are not finite" in fit.message
+    assert "largest entry of" in fit.message
+    if after:
+        assert "the last good point" in fit.message
+        assert fit.cost < 0.5 * np.sum(residuals(*START) ** 2)
+        assert_allclose(0.5 * np.sum(residuals(*fit.variables) ** 2), fit.cost)
+    else:
+        assert "nothing good was found" in fit.message
+        assert_allclose(fit.variables[0], START[0])
+
+
+def test_least_squares_stops_where_a_jacobian_is_not_finite():
+    F = mj.compile(lambda X: np.sqrt(X), (2, 2))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        fit = solvers.least_squares(F, np.array([[1.0, 0.0], [1.0, 1.0]]))
+    assert not fit.success
+    assert "Jᵀ · residuals" in fit.message
+
+
+def test_a_callback_and_the_time_stop_it():
+    fit = solvers.least_squares(completion(), *START, progress=lambda at: at.steps == 3)
+    assert fit.message.startswith("progress: the callback stopped it at step 3")
+    assert fit.cost < 0.5 * np.sum(residuals(*START) ** 2)
+    fit = solvers.least_squares(completion(), *START, seconds=1e-9)
+    assert "seconds were over at evaluation 1" in fit.message
+
+
+def test_minimize_root_and_solve_ivp_stop_with_the_last_good_point():
+    F = mj.compile(lambda X: np.sum(X**2), (2, 2))
+    fit = solvers.minimize(spoiled(F, 4), np.ones((2, 2)), method="CG")
+    assert (fit.success, fit.status) == (False, solvers.STOPPED)
+    assert "objective: got nan" in fit.message
+    assert np.sum(fit.variables[0] ** 2) <= 4
+    G = mj.compile(lambda X: X @ X - 2 * np.eye(2), (2, 2))
+    fit = solvers.root(spoiled(G, 3), np.eye(2) + 0.1, method="krylov")
+    assert not fit.success
+    assert "equations: 4 of 4 entries are not finite" in fit.message
+    H = mj.compile(lambda X: -X, (2, 2))
+    fit = solvers.solve_ivp(spoiled(H, 40), (0, 50), np.ones((2, 2)), "RK45", rtol=1e-6)
+    assert "right-hand side at t = " in fit.message
+    assert 0 < fit.t[-1] < 50
+    assert_allclose(fit.states[-1], np.exp(-fit.t[-1]), rtol=1e-4)
+    assert_allclose(fit.variables[0], fit.states[-1])
+
+
+def test_root_stalls_with_a_message():
+    F = mj.compile(lambda X: X**2 + 1.0, (2, 2))
+    fit = solvers.root(F, np.full((2, 2), 0.5), options={"maxiter": 10**6})
+    assert not fit.success
+    assert "no better than" in fit.message or "Jacobian" in fit.message
+
+
+def test_a_singular_jacobian_is_a_message():
+    F = mj.compile(lambda X: X * 0.0 + 1.0, (2, 2))
+    fit = solvers.root(F, np.ones((2, 2)))
+    assert not fit.success
+    assert "Jacobian: Factor is exactly singular" in fit.message
+
+
+# Ipopt ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["ipyopt", "cyipopt"])
+def backend(request):
+    pytest.importorskip(request.param)
+    return request.param
+
+
+HALF = np.triu_indices(2)
+TRACE = mj.compile(lambda R: -0.5 * np.sum((GRAM @ R) * R), (4, 2))
+UPPER = mj.compile(lambda R: (R.T @ R)[HALF], (4, 2))
+ORTHONORMAL = [(UPPER, np.eye(2)[HALF], np.eye(2)[HALF])]
+R0 = np.linalg.qr(rng.standard_normal((4, 2)))[0]
+
+
+def test_ipopt(backend):
+    seen = []
+    fit = solvers.ipopt(TRACE, R0, constraints=ORTHONORMAL, backend=backend, progress=seen.append)
+    assert fit.success
+    assert fit.message == "Ipopt: solved"
+    assert_allclose(fit.fun, -0.5 * np.linalg.eigvalsh(GRAM)[-2:].sum(), rtol=1e-7)
+    assert_allclose(fit.variables[0].T @ fit.variables[0], np.eye(2), atol=1e-7)
+    assert len(seen) > 3
+
+
+def test_ipopt_within_bounds_and_several_constraints(backend):
+    F = mj.compile(lambda X, y: np.sum((X - 2.0) ** 2) + np.sum((y + 1.0) ** 2), (2, 2), (3,))
+    G = mj.compile(lambda X, y: X.sum() + y[0], (2, 2), (3,))
+    H = mj.compile(lambda X, y: X[0] * y[:2], (2, 2), (3,))
+    fit = solvers.ipopt(
+        *(F, np.full((2, 2), 0.5), np.full(3, 0.2)),
+        constraints=[(G, -np.inf, 2.0), (H, -0.1, 0.1)],
+        bounds=((0.0, -0.5), (1.0, 5.0)),
+        backend=backend,
+    )
+    X, y = fit.variables
+    assert fit.success
+    assert np.all((X >= -1e-7) & (X <= 1 + 1e-7) & (y[0] >= -0.5 - 1e-7))
+    assert X.sum() + y[0] <= 2 + 1e-6
+    assert np.all(np.abs(X[0] * y[:2]) <= 0.1 + 1e-6)
+
+
+def test_the_problem_speaks_both_languages():
+    problem = solvers.IpoptProblem(TRACE, ORTHONORMAL, (R0,))
+    x = rng.standard_normal(8)
+    rows, columns = problem.jacobianstructure()
+    dense = np.zeros((3, 8))
+    dense[rows, columns] = problem.jacobian(x)
+    assert_allclose(dense, UPPER.jac(x).toarray())
+    out = np.full(rows.size, np.nan)
+    problem.eval_jac_g(x, out)
+    assert_allclose(out, problem.jacobian(x))
+    values = np.empty(3)
+    problem.eval_g(x, values)
+    assert_allclose(values, problem.constraints(x))
+    assert_allclose(values, (x.reshape(4, 2).T @ x.reshape(4, 2))[HALF])
+    gradient = np.empty(8)
+    problem.eval_grad_f(x, gradient)
+    assert_allclose(gradient, -(GRAM @ x.reshape(4, 2)).ravel())
+    assert problem.objective(x) == problem.eval_f(x) == pytest.approx(TRACE.fun(x)[0])
+
+
+def test_ipopt_stops(backend):
+    fit = solvers.ipopt(spoiled(TRACE, 5), R0, constraints=ORTHONORMAL, backend=backend)
+    assert not fit.success
+    assert "objective: got nan" in fit.message
+    fit = solvers.ipopt(TRACE, R0, constraints=ORTHONORMAL, backend=backend, progress=lambda at: at.steps == 2)
+    assert "the callback stopped it at step 2" in fit.message
+    fit = solvers.ipopt(TRACE, R0, constraints=ORTHONORMAL, backend=backend, options={"max_iter": 1})
+    assert fit.message == "Ipopt: the maximum number of iterations was reached"
+
+    def wrong(R):
+        raise ZeroDivisionError("a mistake of one's own")
+
+    with pytest.raises(ZeroDivisionError, match="of one's own"):
+        solvers.ipopt(TRACE, R0, constraints=[(mj.Function(wrong, UPPER.jacobian, (4, 2)), 0, 1)], backend=backend)
+
+
+# Normal equations and preconditioners -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", ["cholmod", "qdldl"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_normal_equations(backend, weighted):
+    pytest.importorskip("sksparse.cholmod" if backend == "cholmod" else "qdldl")
+    equations = solvers.NormalEquations(backend)
+    F = completion()
+    for scale in (1.0, 2.0):
+        J = F.jacobian(*(scale * part for part in START))
+        w = rng.random(J.shape[0]) if weighted else None
+        D = J.toarray()
+        matrix = D.T @ (D if w is None else w[:, None] * D) + 0.25 * np.eye(J.shape[1])
+        b = rng.standard_normal((J.shape[1], 3))
+        assert equations.factorize(J, weights=w, damping=0.5) is equations
+        assert_allclose(equations.solve(b), np.linalg.solve(matrix, b), rtol=1e-8)
+        assert_allclose(equations.solve(b[:, 0]), np.linalg.solve(matrix, b[:, 0]), rtol=1e-8)
+
+
+@pytest.mark.parametrize("backend", ["cholmod", "qdldl"])
+def test_what_cannot_be_factorised_says_so(backend):
+    pytest.importorskip("sksparse.cholmod" if backend == "cholmod" else "qdldl")
+    equations = solvers.NormalEquations(backend)
+    with pytest.raises(ValueError, match="expected a call of factorize before"):
+        equations.solve(np.ones(3))
+    J = mj.d_matvec_dA([1.0, 2.0, 3.0], 2)
+    with pytest.raises(np.linalg.LinAlgError, match="not positive definite.*larger damping"):
+        equations.factorize(J).solve(np.ones(6))
+    good = equations.factorize(J, damping=0.1).solve(np.ones(6))
+    assert_allclose(J.normal() @ good + 0.01 * good, 1.0)
+    with pytest.raises(ValueError, match="as at first"):
+        equations.factorize(mj.d_matvec_dA([1.0, 2.0], 2), damping=0.1)
+    with pytest.raises(TypeError, match="numerator layout"):
+        equations.factorize(J.T)
+
+
+@pytest.mark.parametrize("package", ["sksparse", "qdldl", "ipyopt"])
+def test_without_the_extra_one_line_says_what_to_install(package, monkeypatch):
+    for name in [n for n in sys.modules if n == package or n.startswith(f"{package}.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ImportError, match=r"pip install 'matjac\[") as error:
+        if package == "ipyopt":
+            solvers.ipopt(TRACE, R0, backend="ipyopt")
+        else:
+            solvers.NormalEquations("cholmod" if package == "sksparse" else "qdldl")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("axis", [None, 0, 1])
+def test_block_jacobi_is_the_inverse_of_the_blocks(order, axis):
+    J = completion(order).jacobian(*START)
+    w, d = rng.random(J.shape[0]) + 0.5, rng.random(J.shape[1])
+    D = J.toarray()
+    matrix = D.T @ (w[:, None] * D) + np.diag(d**2)
+    kept, at = np.zeros_like(matrix, dtype=bool), 0
+    for shape in ((M, K), (N, K)):
+        numbers = at + np.arange(np.prod(shape)).reshape(shape, order=order)
+        for block in numbers if axis != 0 else numbers.T:
+            kept[np.ix_(block, block)] = True
+        at += numbers.size
+    blocks = np.where(kept, matrix, 0.0)
+    M_ = solvers.block_jacobi(J, d, w, axis)
+    b = rng.standard_normal(J.shape[1])
+    assert_allclose(M_ @ b, np.linalg.solve(blocks, b))
+    assert_allclose(M_.right(M_.right_transposed(b)), M_ @ b)
+    near = M_.columns(sp.diags_array(np.sqrt(w)) @ J.tocsr())
+    R = aslinearoperator(near) @ np.eye(J.shape[1])
+    assert_allclose(near.rmatvec(R @ b), R.T @ (R @ b))
+
+
+def test_block_jacobi_helps_where_blocks_differ():
+    scales = np.logspace(0, 3, M)[:, None]
+    F = mj.compile(lambda U, V: (U @ V.T)[ROWS, COLS], (M, K), (N, K))
+    J = F.jacobian(U * scales, V * np.array([[1.0, 40.0]]))
+    y = rng.standard_normal(J.shape[0])
+    matrix = J.normal() + mj.compile(lambda U, V: np.concatenate([U.ravel(), V.ravel()]), (M, K), (N, K)).jacobian(U, V)
+    counts = []
+    for preconditioner in (None, solvers.block_jacobi(J, 1.0)):
+        steps = []
+        found = cg(matrix, J.T @ y, rtol=1e-8, maxiter=2000, M=preconditioner, callback=steps.append)[0]
+        assert_allclose(matrix @ found, J.T @ y, atol=1e-5 * np.abs(J.T @ y).max())
+        counts.append(len(steps))
+    assert counts[1] < counts[0] / 2
+
+
+@pytest.mark.parametrize("damping", [0.5, "columns"])
+def test_damped_step(damping):
+    J = completion().jacobian(*START)
+    d = rng.random(J.shape[1]) if damping == "columns" else damping
+    y = rng.standard_normal(J.shape[0])
+    step = solvers.damped_step(J, y, d, atol=1e-13, btol=1e-13)
+    whole = np.vstack([J.toarray(), d * np.eye(J.shape[1])])
+    exact = np.linalg.lstsq(whole, np.concatenate([-y, np.zeros(J.shape[1])]), rcond=None)[0]
+    assert_allclose(step, exact, atol=1e-8)
+    A = solvers.augmented(J, d)
+    assert_allclose(A @ exact, whole @ exact)
+    u = rng.standard_normal(A.shape[0])
+    assert_allclose(A.rmatvec(u), whole.T @ u)
+
+
+def test_blocks_that_a_jacobian_does_not_reach():
+    # the last film has no rating
+    F = mj.compile(lambda U, V: (U @ V[:-1].T).ravel(), (M, K), (N, K))
+    M_ = solvers.block_jacobi(F.jacobian(U, V))
+    b = rng.standard_normal(F.variables.size)
+    assert np.isfinite(M_ @ b).all()
+    assert_allclose((M_ @ b)[-K:], b[-K:])
+
+
+# Bad input --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: solvers.least_squares(np.sin, 1.0), TypeError, "expected what matjac.compile made"),
+        (lambda: solvers.least_squares(completion(), START[0]), TypeError, "arguments: got 1, expected 2"),
+        (lambda: solvers.least_squares(completion(), *START, jac="dense"), ValueError, "jac: got 'dense'"),
+        (lambda: solvers.least_squares(completion(), *START, x_scale="auto"), ValueError, "x_scale: got 'auto'"),
+        (lambda: solvers.least_squares(completion(), *START, progress=3), TypeError, "progress: got int 3"),
+        (lambda: solvers.least_squares(completion(), *START, seconds=0), ValueError, "seconds: got 0"),
+        (lambda: solvers.least_squares(completion(), *START, bounds=((0,), 1)), ValueError, "got 1 parts"),
+        (lambda: solvers.minimize(completion(), *START), ValueError, "expected one number"),
+        (lambda: solvers.minimize(TRACE, R0, constraints=[UPPER]), TypeError, r"constraints\[0\]"),
+        (
+            lambda: solvers.minimize(TRACE, R0, constraints=[(completion(), 0, 1)]),
+            ValueError,
+            r"constraints\[0\]: got a function of",
+        ),
+        (lambda: solvers.ipopt(TRACE, R0, backend="knitro"), ValueError, "backend: got 'knitro'"),
+        (lambda: solvers.ipopt(TRACE, R0, constraints=[(UPPER, [0.0, 1.0], 1)]), ValueError, r"constraints\[0\]\[1\]"),
+        (lambda: solvers.root(UPPER, R0), ValueError, "got 3 values of 8 unknowns"),
+        (lambda: solvers.solve_ivp(UPPER, (0, 1), R0), ValueError, "got 3 values of 8 unknowns"),
+        (lambda: solvers.NormalEquations("umfpack"), ValueError, "backend: got 'umfpack'"),
+        (lambda: solvers.block_jacobi(np.eye(2)), TypeError, "expected a matjac.Jacobian"),
+        (lambda: solvers.block_jacobi(UPPER.jacobian(R0), damping=np.ones(3)), ValueError, "damping: got shape"),
+        (lambda: solvers.damped_step(UPPER.jacobian(R0), np.ones(4)), ValueError, "residual: got shape"),
+        (lambda: UPPER.jacobian(R0).normal_blocks(axis=2), ValueError, "axis: got 2"),
+        (lambda: UPPER.jacobian(R0).normal(weights=np.ones(4)), ValueError, "weights: got shape"),
+        (lambda: UPPER.jacobian(R0).normal(weights=1j * np.ones(3)), TypeError, "weights: got dtype complex128"),
+    ],
+)
+def test_bad_input(call, error, words):
+    with pytest.raises(error, match=words):
+        call()
