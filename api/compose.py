@@ -177,8 +177,11 @@ def scale_rows(linear: LinearMap, factors: Array) -> LinearMap:
 
 def times(linear: LinearMap, number: Any) -> LinearMap:
     """A map times a number."""
-    blocks = blocks_of(linear).map(lambda cell: cell.times(number))
-    blocks.dtype = np.result_type(blocks.dtype, number)
+    dtype = np.result_type(linear.dtype, number)
+    # ones are float32, and so would be a Python float times them
+    exact = dtype.type(number)
+    blocks = blocks_of(linear).map(lambda cell: cell.times(exact))
+    blocks.dtype = dtype
     return simplest(blocks)
 
 

@@ -210,5 +210,7 @@ def test_time_to_the_same_cost(benchmark, problem, face):
     )
     seconds, cost, evaluations = runs[-1]
     benchmark.extra_info.update(cost=cost, evaluations=evaluations, setup=setup)
-    print(f"\n{problem.__doc__} {given.__doc__} {seconds:.3f} s, cost {cost:.6g}, {evaluations} values, {setup:.2f} s before")
+    print(
+        f"\n{problem.__doc__} {given.__doc__} {seconds:.3f} s, cost {cost:.6g}, {evaluations} values, {setup:.2f} s before"
+    )
     assert cost <= problem.cost or seconds >= LIMIT

@@ -17,9 +17,7 @@ console = Console()
 
 def options(description: str, name: str, argv: Any, **defaults: Any) -> argparse.Namespace:
     """The command line: one option for each default, of its type, and where the picture goes."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     for key, value in defaults.items():
         many = {"nargs": "+", "type": type(value[0])} if isinstance(value, list) else {"type": type(value)}
         parser.add_argument(f"--{key}", default=value, help=" ", **many)

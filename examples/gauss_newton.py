@@ -51,10 +51,14 @@ def main(argv=None):
         curve = []
         show = report("least_squares")
         fit = mj.solvers.least_squares(
-            *(F, *F.unpack(x0)), progress=lambda at: (show(at), curve.append(at.value)) and None, max_nfev=3 * given.steps
+            *(F, *F.unpack(x0)),
+            progress=lambda at: (show(at), curve.append(at.value)) and None,
+            max_nfev=3 * given.steps,
         )
     cost = 0.5 * float(np.sum(F.fun(x) ** 2))
-    console.print(f"Gauss–Newton, {backend}: {why}, cost {cost:,.3f}, {seconds:.2f} s ({seconds / len(costs):.2f} s a step)")
+    console.print(
+        f"Gauss–Newton, {backend}: {why}, cost {cost:,.3f}, {seconds:.2f} s ({seconds / len(costs):.2f} s a step)"
+    )
     console.print(f"least_squares, operator: {fit.njev} steps, cost {fit.cost:,.3f}, {fit.seconds:.2f} s")
     best = min(cost, fit.cost)
     figure = Figure(figsize=(7, 4.5), layout="constrained")

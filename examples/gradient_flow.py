@@ -52,7 +52,10 @@ def main(argv=None):
     F, f = model(Y, given.smooth, given.rounding)
     with progress() as report:
         least = mj.solvers.minimize(
-            *(mj.compile(f, Y.shape), Y), progress=report("the minimiser, by L-BFGS"), tol=1e-14, options={"maxfun": 10**5}
+            *(mj.compile(f, Y.shape), Y),
+            progress=report("the minimiser, by L-BFGS"),
+            tol=1e-14,
+            options={"maxfun": 10**5},
         )
         fits = {
             method: mj.solvers.solve_ivp(F, (0, given.until), Y, method, progress=report(method), rtol=1e-4, atol=1e-6)
@@ -68,11 +71,17 @@ def main(argv=None):
         table.add_row(*row.split())
     J = F.jacobian(best)
     console.print(table)
-    console.print(f"Jacobian: {J.shape[0]:,} × {J.shape[1]:,}, {J.nnz:,} entries; at the minimiser |∇f| {np.abs(F(best)).max():.1e}")
+    console.print(
+        f"Jacobian: {J.shape[0]:,} × {J.shape[1]:,}, {J.nnz:,} entries; at the minimiser |∇f| {np.abs(F(best)).max():.1e}"
+    )
 
     figure = Figure(figsize=(12, 7.5), layout="constrained")
     (given_axes, noisy, found), (curve, pattern, steps) = figure.subplots(2, 3)
-    for axes, image, title in ((given_axes, clean, "photograph"), (noisy, Y, "with noise"), (found, best, "where the flow ends")):
+    for axes, image, title in (
+        (given_axes, clean, "photograph"),
+        (noisy, Y, "with noise"),
+        (found, best, "where the flow ends"),
+    ):
         axes.imshow(image, cmap="gray", vmin=0, vmax=1)
         axes.set(title=title, xticks=[], yticks=[])
     for method, fit in fits.items():

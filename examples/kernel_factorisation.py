@@ -40,7 +40,9 @@ def start(K, rank, seed=0):
 
 def main(argv=None):
     """Fit each rank, print the errors at entries that were not seen, and draw them."""
-    given = options(__doc__, "kernel_factorisation", argv, ranks=[2, 5, 10, 20, 40], samples=170, missing=0.4, steps=100)
+    given = options(
+        __doc__, "kernel_factorisation", argv, ranks=[2, 5, 10, 20, 40], samples=170, missing=0.4, steps=100
+    )
     K = kernel(given.samples)
     seen = seen_entries(len(K), given.missing)
     table = Table("rank", "cost", "RMSE seen", "RMSE not seen", "steps", "seconds", title="K ≈ RᵀR")

@@ -44,8 +44,12 @@ def main(argv=None):
     assert (day != -mj.d_matvec_dA(Z[0], len(NAMES)).tocsr()).nnz == 0  # the first day's
     closed = np.linalg.lstsq(Z, X, rcond=None)[0].T
     apart = float(np.abs(A - closed).max())
-    console.print(f"{X.size:,} residuals, {A.size} unknowns; cost {fit.cost:.6f}; {fit.njev} steps, {fit.seconds:.2f} s")
-    console.print(f"largest difference from the closed form: {apart:.2e}" + (" (another loss)" * (given.loss != "linear")))
+    console.print(
+        f"{X.size:,} residuals, {A.size} unknowns; cost {fit.cost:.6f}; {fit.njev} steps, {fit.seconds:.2f} s"
+    )
+    console.print(
+        f"largest difference from the closed form: {apart:.2e}" + (" (another loss)" * (given.loss != "linear"))
+    )
 
     figure = Figure(figsize=(11, 6), layout="constrained")
     top, bottom = figure.subplots(2, 1)

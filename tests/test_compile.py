@@ -39,7 +39,7 @@ def expected(fun, points, order, derivative):
     return np.hstack(blocks)
 
 
-def check_faces(J, dense, tolerance=1e-8):
+def check_faces(J, dense, tolerance=1e-12):
     A = J.tocsr()
     fresh = sp.csr_array((A.data, A.indices, A.indptr), shape=A.shape)
     fresh.check_format(full_check=True)
@@ -175,7 +175,7 @@ def test_random_expressions(drawn, order, dtype):
     assert_allclose(F(*points), value, atol=(1e-4 if narrow else 1e-12) * largest)
     wide = [p.astype(np.result_type(p.dtype, np.float64)) for p in points]
     dense = expected(fun, wide, order, complex_step)
-    check_faces(F.jacobian(*points), dense, tolerance=2e-3 if narrow else 1e-8)
+    check_faces(F.jacobian(*points), dense, tolerance=2e-3 if narrow else 1e-11)
 
 
 def test_the_closed_forms_bit_for_bit():

@@ -442,6 +442,8 @@ def test_numbers_of_every_kind():
             assert_array_equal(act(J22, number).toarray(), 2 * J22.toarray())
     assert (mj.d_gram_dR(np.ones((2, 2), np.float32)) * 2.0).dtype == np.float32
     assert (J22 * 1j).dtype == np.complex128
+    # the ones of an identity are stored narrow, a number times them is not
+    assert (0.1 * mj.d_identity_dx(2)).toarray()[0, 0] == 0.1
     with pytest.raises(TypeError, match=r"not made dense unasked: say J.toarray\(\)"):
         np.asarray(J22)
     assert_array_equal(tocsr(J22._forward).toarray(), J22.toarray())

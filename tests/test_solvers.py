@@ -114,7 +114,7 @@ def test_a_function_by_hand_is_the_compiled_one():
     assert_allclose(G.fun(x), F.fun(x))
     assert_allclose(G.jac(x).toarray(), F.jac(x).toarray())
     first, second = G.jac_csr(x), G.jac_csr(2 * x)
-    assert first.indices is second.indices
+    assert np.shares_memory(first.indices, second.indices)
     assert not np.shares_memory(first.data, second.data)
     assert_allclose(second.toarray(), F.jac_csr(2 * x).toarray())
 
@@ -127,7 +127,9 @@ def test_a_function_by_hand_is_the_compiled_one():
 @pytest.mark.parametrize("method", ["trf", "dogbox", "lm"])
 def test_least_squares(function, jac, method):
     seen = []
-    fit = solvers.least_squares(function(), *START, jac=jac, method=method, progress=seen.append, xtol=1e-12, ftol=1e-12)
+    fit = solvers.least_squares(
+        function(), *START, jac=jac, method=method, progress=seen.append, xtol=1e-12, ftol=1e-12
+    )
     assert fit.success
     assert_allclose(fit.cost, BEST, rtol=1e-6)
     assert [part.shape for part in fit.variables] == [(M, K), (N, K)]
@@ -167,11 +169,12 @@ def test_inner_solvers_take_the_operator():
     J = completion().jacobian(*START)
     b = rng.standard_normal(J.shape[0])
     exact = np.linalg.lstsq(J.toarray(), b, rcond=None)[0]
-    assert_allclose(lsmr(J, b, atol=1e-13, btol=1e-13)[0], exact, atol=1e-8)
-    assert_allclose(lsqr(J, b, atol=1e-13, btol=1e-13)[0], exact, atol=1e-8)
+    assert_allclose(lsmr(J, b, atol=1e-13, btol=1e-13, maxiter=500)[0], exact, atol=1e-8)
+    assert_allclose(lsqr(J, b, atol=1e-13, btol=1e-13, iter_lim=500)[0], exact, atol=1e-8)
     assert_allclose(cg(J.normal(), J.T @ b, rtol=1e-12)[0], exact, atol=1e-8)
 
 
+@pytest.mark.filterwarnings("ignore:delta_grad == 0.0")  # of SciPy's quasi-Newton Hessians
 @pytest.mark.parametrize("method", [None, "SLSQP"])
 def test_minimize_under_constraints(method):
     S = GRAM
@@ -299,11 +302,12 @@ def test_a_callback_and_the_time_stop_it():
 
 
 def test_minimize_root_and_solve_ivp_stop_with_the_last_good_point():
-    F = mj.compile(lambda X: np.sum(X**2), (2, 2))
-    fit = solvers.minimize(spoiled(F, 4), np.ones((2, 2)), method="CG")
+    F = mj.compile(lambda X: np.sum((1 - X[0]) ** 2) + 100 * np.sum((X[1] - X[0] ** 2) ** 2), (2, 2))
+    start = np.array([[-1.2, -1.0], [1.0, 2.0]])
+    fit = solvers.minimize(spoiled(F, 12), start, method="CG")
     assert (fit.success, fit.status) == (False, solvers.STOPPED)
     assert "objective: got nan" in fit.message
-    assert np.sum(fit.variables[0] ** 2) <= 4
+    assert F(*fit.variables) == fit.fun < F(start)
     G = mj.compile(lambda X: X @ X - 2 * np.eye(2), (2, 2))
     fit = solvers.root(spoiled(G, 3), np.eye(2) + 0.1, method="krylov")
     assert not fit.success
@@ -320,7 +324,8 @@ def test_root_stalls_with_a_message():
     F = mj.compile(lambda X: X**2 + 1.0, (2, 2))
     fit = solvers.root(F, np.full((2, 2), 0.5), options={"maxiter": 10**6})
     assert not fit.success
-    assert "no better than" in fit.message or "Jacobian" in fit.message
+    assert "after 200 more evaluations" in fit.message
+    assert fit.fun == pytest.approx(1.0, abs=1e-2)
 
 
 def test_a_singular_jacobian_is_a_message():
@@ -487,7 +492,7 @@ def test_block_jacobi_helps_where_blocks_differ():
     F = mj.compile(lambda U, V: (U @ V.T)[ROWS, COLS], (M, K), (N, K))
     J = F.jacobian(U * scales, V * np.array([[1.0, 40.0]]))
     y = rng.standard_normal(J.shape[0])
-    matrix = J.normal() + mj.compile(lambda U, V: np.concatenate([U.ravel(), V.ravel()]), (M, K), (N, K)).jacobian(U, V)
+    matrix = J.normal() + aslinearoperator(sp.eye_array(J.shape[1]))
     counts = []
     for preconditioner in (None, solvers.block_jacobi(J, 1.0)):
         steps = []

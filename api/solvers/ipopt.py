@@ -16,6 +16,8 @@ from matjac.solvers.watch import Callback, Stopped, Watch, checked, scalar
 #: What counts as no bound.
 INFINITY = 2e19
 BACKENDS = ("ipyopt", "cyipopt")
+#: Ipopt's status where it gave up shortening its steps.
+NOT_FINITE = -13
 MESSAGES = {
     0: "Ipopt: solved",
     1: "Ipopt: solved to an acceptable level",
@@ -30,7 +32,6 @@ MESSAGES = {
     -4: "Ipopt: the maximum CPU time was reached",
     -10: "Ipopt: there are fewer variables than equality constraints",
     -12: "Ipopt: an option is not valid",
-    -13: "Ipopt: a value is not finite",
 }
 
 
@@ -247,6 +248,8 @@ def ipopt(
     problem.objective(x0)
     if problem.error is None:
         x, value, status = run(problem, low, high, settings)
+    if problem.error is None and status == NOT_FINITE:
+        problem.error = Stopped(problem.watch.trouble)
     if isinstance(problem.error, Stopped):
         return problem.watch.stopped(problem.error, x0, fun=problem.watch.value)
     if problem.error is not None:
@@ -280,7 +283,13 @@ def _ipyopt(problem: IpoptProblem, low: Array, high: Array, settings: dict[str, 
 def _cyipopt(problem: IpoptProblem, low: Array, high: Array, settings: dict[str, Any]) -> tuple[Array, float, int]:
     package = optional("cyipopt", "cyipopt")
     solver = package.Problem(
-        n=problem.x0.size, m=problem.lower.size, problem_obj=problem, lb=low, ub=high, cl=problem.lower, cu=problem.upper
+        n=problem.x0.size,
+        m=problem.lower.size,
+        problem_obj=problem,
+        lb=low,
+        ub=high,
+        cl=problem.lower,
+        cu=problem.upper,
     )
     for name, value in settings.items():
         solver.add_option(name, value)

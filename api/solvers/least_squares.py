@@ -7,7 +7,7 @@ from scipy import optimize
 
 from matjac import inputs
 from matjac.layout import Array
-from matjac.solvers.watch import Callback, Stopped, Watch, flat
+from matjac.solvers.watch import ENDS, Callback, Watch, flat
 
 FACES = ("operator", "csr")
 
@@ -105,6 +105,6 @@ def least_squares(
         else:
             options["x_scale"] = F.variables.spread("x_scale", x_scale)
         result = optimize.least_squares(residual, x0, jacobian, **options)
-    except Stopped as why:
+    except ENDS as why:
         return watch.stopped(why, x0, cost=watch.value)
     return watch.finish(result)

@@ -9,7 +9,7 @@ from scipy import optimize
 from matjac import inputs
 from matjac.flat import Flat
 from matjac.layout import Array
-from matjac.solvers.watch import Callback, Stopped, Watch, checked, flat, scalar
+from matjac.solvers.watch import ENDS, Callback, Watch, checked, flat, scalar
 
 #: Methods that take a sparse Jacobian of the constraints.
 SPARSE = ("trust-constr",)
@@ -125,7 +125,7 @@ def minimize(
 
     try:
         result = optimize.minimize(objective, x0, jac=gradient, method=method, callback=stepped, **options)
-    except Stopped as why:
+    except ENDS as why:
         return watch.stopped(why, x0, fun=watch.value)
     return watch.finish(result)
 

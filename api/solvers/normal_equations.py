@@ -99,7 +99,7 @@ class NormalEquations:
                 self._cholmod(csc, shift)
             else:
                 self._qdldl(csc, shift)
-        except (self._package.CholmodError if self.backend == "cholmod" else RuntimeError) as error:
+        except self._package.CholmodError if self.backend == "cholmod" else RuntimeError as error:
             raise np.linalg.LinAlgError(
                 f"JᵀWJ + {shift:g} I is not positive definite ({error}): try a larger damping"
             ) from None

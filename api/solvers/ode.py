@@ -6,7 +6,7 @@ import numpy as np
 from scipy import integrate, optimize
 
 from matjac.layout import Array
-from matjac.solvers.watch import Callback, Stopped, Watch, flat
+from matjac.solvers.watch import ENDS, Callback, Watch, flat
 
 #: Methods that take a Jacobian, as a sparse matrix.
 IMPLICIT = ("Radau", "BDF")
@@ -90,7 +90,7 @@ def solve_ivp(
         given = [events] if callable(events) else list(events)
         result = integrate.solve_ivp(slope, t_span, x0, method=method, events=[*given, stepped], **options)
         result.t_events, result.y_events = ((a or [])[:-1] or None for a in (result.t_events, result.y_events))
-    except Stopped as why:
+    except ENDS as why:
         result = watch.stopped(why, x0, t=np.array(times), y=np.stack(points or [x0], axis=1))
     result.x = result.y[:, -1]
     result.states = np.stack([F.unpack(x)[0] for x in result.y.T])

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator, lsmr
+from scipy.sparse.linalg import LinearOperator, aslinearoperator, lsmr
 
 from matjac import inputs, kernels
 from matjac.blocks import block_axis
@@ -43,11 +43,12 @@ class BlockJacobi(LinearOperator):  # type: ignore[misc]
 
     def columns(self, J: Any) -> LinearOperator:
         """``J L⁻ᵀ``, whose columns are nearly orthonormal within each block."""
+        operator = aslinearoperator(J)
         return LinearOperator(
             J.shape,
             dtype=J.dtype,
-            matvec=lambda z: J.matvec(self.right(np.ravel(z))),
-            rmatvec=lambda y: self.right_transposed(np.ravel(J.rmatvec(y))),
+            matvec=lambda z: operator.matvec(self.right(np.ravel(z))),
+            rmatvec=lambda y: self.right_transposed(np.ravel(operator.rmatvec(y))),
         )
 
     def _each(self, blocks: list[Array], x: Array) -> Array:
@@ -226,5 +227,3 @@ def _products(blocks: Array, x: Array) -> Array:
 
     split(task, 0, x.shape[0], blocks.size)
     return out
-
-

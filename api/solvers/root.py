@@ -8,10 +8,9 @@ from scipy.sparse.linalg import LinearOperator, splu
 
 from matjac.flat import Flat
 from matjac.layout import Array
-from matjac.solvers.watch import Callback, Stopped, Watch, flat
+from matjac.solvers.watch import ENDS, Callback, Stopped, Watch, flat
 
-
-#: Evaluations without a smaller residual after which it stalls: SciPy goes on for 100 times the unknowns.
+#: Evaluations without a residual smaller by a hundredth after which it stalls: SciPy goes on for 100 times the unknowns.
 STALL = 200
 
 
@@ -96,18 +95,19 @@ def root(
     F = flat(F)
     watch, x0 = Watch(F, progress, seconds), F.pack(*start).astype(float)
 
-    improved = 0
+    best, improved = np.inf, 0
 
     def residual(x: Array) -> Array:
-        nonlocal improved
+        nonlocal best, improved
         y = F.fun(x)
         watch.evaluated("equations", x, y)
         largest = float(np.abs(y).max(initial=0.0))
         if largest < watch.value:
             watch.went(x, largest)
-            improved = watch.evaluations
+        if largest < 0.99 * best:
+            best, improved = largest, watch.evaluations
         elif watch.evaluations - improved > STALL:
-            raise Stopped(f"equations: no better than {watch.value:.3g} in {STALL} evaluations")
+            raise Stopped(f"equations: the largest is still {watch.value:.3g}, after {STALL} more evaluations")
         return y
 
     def dense(x: Array) -> Array:
@@ -121,10 +121,11 @@ def root(
         if method == "krylov":
             preconditioner = NewtonPreconditioner(F)
             preconditioner.update(x0, None)
-            inner = {"inner_M": preconditioner, **options.get("options", {}).pop("jac_options", {})}
-            options["options"] = {**options.get("options", {}), "jac_options": inner}
+            settings = options.get("options") or {}
+            inner = {"inner_M": preconditioner, **settings.get("jac_options", {})}
+            options["options"] = {**settings, "jac_options": inner}
         result = optimize.root(residual, x0, method=method, jac=dense if method in ("hybr", "lm") else None, **options)
-    except Stopped as why:
+    except ENDS as why:
         return watch.stopped(why, x0, fun=watch.value)
     except RuntimeError as why:
         return watch.stopped(Stopped(f"Jacobian: {why}"), x0, fun=watch.value)

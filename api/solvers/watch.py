@@ -49,6 +49,10 @@ class Stopped(Exception):  # noqa: N818
     """The solver is to go no further; the message says why, and where."""
 
 
+#: What ends a run: our own word, or what solvers raise for a value that is not finite.
+ENDS = (Stopped, ValueError, np.linalg.LinAlgError)
+
+
 class Watch:
     """The counts and the last good point of one run."""
 
@@ -60,6 +64,8 @@ class Watch:
         self.F, self.progress, self.limit = F, progress, seconds
         self.began = time.perf_counter()
         self.steps = self.evaluations = self.failures = 0
+        #: where the last value that was not finite came from
+        self.trouble = ""
         #: the last point that was good, and its value
         self.point: Array | None = None
         self.value = np.inf
@@ -78,8 +84,9 @@ class Watch:
             self.failures = 0
             return
         self.failures += 1
+        self.trouble = self._not_finite(what, x, y)
         if self.point is None or self.failures >= PATIENCE:
-            raise Stopped(self._not_finite(what, x, y))
+            raise Stopped(self.trouble)
 
     def derived(self, what: str, x: Array, gradient: Array) -> None:
         """Stop where a derivative at x is not finite."""
@@ -87,7 +94,9 @@ class Watch:
             raise Stopped(self._not_finite(what, x, gradient))
 
     def went(self, x: Array, value: float) -> None:
-        """Note a good point that the solver went to, and report it."""
+        """Note a point that the solver went to, and report it; one without a finite value is not good."""
+        if not np.isfinite(value):
+            return
         self.steps += 1
         self.point, self.value = np.array(x), value
         if self.progress is None:
@@ -95,8 +104,15 @@ class Watch:
         if self.progress(Progress(self.steps, self.evaluations, value, self.seconds, self.point)) is True:
             raise Stopped(f"progress: the callback stopped it at step {self.steps}")
 
-    def stopped(self, why: Stopped, start: Array, **more: Any) -> OptimizeResult:
-        """The result that tells where it stopped, with the last good point."""
+    def stopped(self, why: Exception, start: Array, **more: Any) -> OptimizeResult:
+        """The result that tells where it stopped, with the last good point; any other error is raised again.
+
+        A solver's own error on a value that is not finite is a stop too.
+        """
+        if not isinstance(why, Stopped):
+            if not self.failures:
+                raise why
+            why = Stopped(self.trouble)
         none = self.point is None
         where = "the start, where nothing good was found" if none else f"the last good point, of step {self.steps}"
         x = start if self.point is None else self.point
