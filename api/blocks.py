@@ -5,6 +5,7 @@ import numpy as np
 from matjac import kernels
 from matjac.assembly import chunks, filler
 from matjac.compose import blocks_of
+from matjac.factors import Dense, Factor
 from matjac.layout import NONE, Array, Shape
 from matjac.maps import LinearMap, Sum
 from matjac.terms import Term
@@ -49,12 +50,12 @@ def _is_closed(cell: Sum, shape: tuple[int, int]) -> bool:
 
 
 def _closed_blocks(terms: tuple[Term, ...]) -> Array:
-    total = 0
+    total: Array = np.zeros(1)
     for s in terms:
         for t in terms:
             if s.rows.same(t.rows):
                 # Σ_ij conj(u_s[i,k] w_s[j,a]) u_t[i,k] w_t[j,b] splits into a sum over i and one over j
-                over_i = np.einsum("ik,ik->k", s.u.conj.toarray(), t.u.toarray())
+                over_i = _column_products(s.u.conj, t.u)
                 over_j = (s.w.conj.T @ t.w).toarray()
                 total = total + over_i[:, None, None] * over_j
             else:
@@ -62,7 +63,18 @@ def _closed_blocks(terms: tuple[Term, ...]) -> Array:
                 over_j = (t.u.T @ s.w.conj).toarray()
                 over_i = (s.u.conj.T @ t.w).toarray()
                 total = total + over_j[:, :, None] * over_i[:, None, :]
-    return np.asarray(total)
+    return total
+
+
+def _column_products(a: Factor, b: Factor) -> Array:
+    """``Σᵢ a[i, k] b[i, k]``."""
+    first, second = a.matrix, b.matrix
+    if isinstance(a, Dense) and isinstance(b, Dense):
+        return np.einsum("ik,ik->k", first, second)  # type: ignore[no-any-return]
+    if isinstance(a, Dense):
+        first, second = second, first
+    # ones are float32, their counts need more
+    return np.asarray(first.multiply(second).sum(axis=0, dtype=np.result_type(first, second, np.float64)))
 
 
 def _add_rows(linear: LinearMap, weights: Array | None, shapes: list[tuple[int, int]], results: list[Array]) -> None:
@@ -76,7 +88,9 @@ def _add_rows(linear: LinearMap, weights: Array | None, shapes: list[tuple[int, 
         fill.columns(indices, start, stop)
         fill.values(data, start, stop)
         for left, right, (_, q), result in zip(ends[:-1], ends[1:], shapes, results, strict=True):
-            mine = slice(None) if len(shapes) == 1 else (indices >= left) & (indices < right)
-            pointers = indptr if len(shapes) == 1 else np.concatenate([[0], np.cumsum(mine)])[indptr]
-            values = data[mine]
-            kernels.add_row_blocks(values, values.conj(), indices[mine] - left, pointers, kept, q, result, start, stop)
+            columns, values, pointers = indices, data, indptr
+            if len(shapes) > 1:
+                mine = (indices >= left) & (indices < right)
+                columns, values = indices[mine] - left, data[mine]
+                pointers = np.concatenate([[0], np.cumsum(mine)])[indptr]
+            kernels.add_row_blocks(values, values.conj(), columns, pointers, kept, q, result, start, stop)

@@ -1,14 +1,15 @@
 """Two real problems, solved by SciPy's `least_squares` to one cost with Jacobians of several kinds.
 
-``pip install "matjac[peers]"``, then ``python -m pytest bench/test_solvers.py`` (some 10 minutes). Driver, start, scales,
-options and the rule that ends a run are the same for all: it ends where the residuals at a point that the driver tries
-reach the cost. What is timed is the solve; setting up (recording, patterns, colours, a first compilation) is in
-``extra_info``. Finite differences and asdex have a limit of time, and then `extra_info` says how far they came.
-The figures of the notes are with ``OPENBLAS_NUM_THREADS=1``.
+``pip install "matjac[peers]"``, then ``python -m pytest bench/test_solvers.py`` (some 10 minutes). Driver, start, scales
+and options are the same for all, and a run ends where the residuals at a point that the driver tries reach the cost.
+What is timed is the solve; setting up (recording, patterns, colours, a first compilation) is in ``extra_info``. Finite
+differences and asdex have a limit of time, and then `extra_info` says how far they came. The figures of the notes are
+with ``OPENBLAS_NUM_THREADS=1``.
 """
 
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -180,10 +181,8 @@ def solve(problem, face, limit):
             raise Reached
         return y
 
-    try:
+    with suppress(Reached):
         least_squares(fun, x0, x_scale=1 / norms, tr_solver="lsmr", max_nfev=10**4, **face.options, **problem.options)
-    except Reached:
-        pass
     return time.perf_counter() - began, state["cost"], state["evaluations"]
 
 
@@ -210,7 +209,6 @@ def test_time_to_the_same_cost(benchmark, problem, face):
     )
     seconds, cost, evaluations = runs[-1]
     benchmark.extra_info.update(cost=cost, evaluations=evaluations, setup=setup)
-    print(
-        f"\n{problem.__doc__} {given.__doc__} {seconds:.3f} s, cost {cost:.6g}, {evaluations} values, {setup:.2f} s before"
-    )
+    print(f"\n{problem.__doc__} {given.__doc__}", end=" ")
+    print(f"{seconds:.3f} s, cost {cost:.6g}, {evaluations} values, {setup:.2f} s before")
     assert cost <= problem.cost or seconds >= LIMIT

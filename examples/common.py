@@ -25,20 +25,31 @@ def options(description: str, name: str, argv: Any, **defaults: Any) -> argparse
     return parser.parse_args(argv)
 
 
+class Shown:
+    """A progress callback: it shows what a solver is at, and keeps the curve."""
+
+    def __init__(self, say: Any) -> None:
+        self.say = say
+        self.seconds: list[float] = []
+        self.values: list[float] = []
+
+    def __call__(self, at: mj.solvers.Progress) -> None:
+        """Show a step, and note it."""
+        self.say(f"step {at.steps}, {at.value:.6g}")
+        self.seconds.append(at.seconds)
+        self.values.append(at.value)
+
+
 @contextmanager
 def progress() -> Iterator[Any]:
-    """A line with a spinner: ``report("what")`` makes a callback that shows what a solver is at."""
+    """A line with a spinner: ``report("what")`` makes a callback for a solver."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("starting")
 
-        def report(what: str) -> Any:
+        def report(what: str) -> Shown:
             bar.update(task, description=what)
-
-            def show(at: mj.solvers.Progress) -> None:
-                bar.update(task, description=f"{what}: step {at.steps}, {at.value:.6g}")
-
-            return show
+            return Shown(lambda text: bar.update(task, description=f"{what}: {text}"))
 
         yield report
         bar.update(task, description="done", total=1, completed=1)

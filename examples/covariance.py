@@ -38,12 +38,12 @@ def main(argv=None):
     """Fit L by L-BFGS, beside the closed form, and draw both."""
     given = options(__doc__, "covariance", argv, features=20, iterations=3000)
     S, names = sample_covariance(given.features)
-    best, curve = optimum(S), []
+    best = optimum(S)
     with progress() as report:
-        show = report("L")
+        shown = report("L")
         fit = mj.solvers.minimize(
             *(model(S), np.eye(len(S))),
-            progress=lambda at: (show(at), curve.append(at.value)) and None,
+            progress=shown,
             tol=1e-12,
             options={"maxiter": given.iterations, "maxfun": 4 * given.iterations, "maxcor": 50},
         )
@@ -51,11 +51,11 @@ def main(argv=None):
     Sigma = np.linalg.inv(L @ L.T)
     apart = float(np.abs(Sigma - S).max())
     console.print(f"{len(S)} features: likelihood {fit.fun:.9f}, at the closed form {best:.9f}; {fit.message}")
-    console.print(f"{len(curve)} steps, {fit.seconds:.2f} s; largest difference of covariances {apart:.1e}")
+    console.print(f"{len(shown.values)} steps, {fit.seconds:.2f} s; largest difference of covariances {apart:.1e}")
 
     figure = Figure(figsize=(14, 4.6), layout="constrained")
     left, *maps = figure.subplots(1, 3)
-    left.semilogy(np.maximum(np.array(curve) - best, 1e-16))
+    left.semilogy(np.maximum(np.array(shown.values) - best, 1e-16))
     left.set(title="Above the optimum", xlabel="step", ylabel="negative log-likelihood − optimum")
     left.grid(alpha=0.3)
     for axes, (matrix, title) in zip(maps, ((S, "S"), (Sigma, "(L Lᵀ)⁻¹")), strict=True):

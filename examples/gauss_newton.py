@@ -48,11 +48,10 @@ def main(argv=None):
         began = time.perf_counter()
         x, costs, why = gauss_newton(F, x0, given.steps, report(f"Gauss–Newton, {backend}"), backend)
         seconds = time.perf_counter() - began
-        curve = []
-        show = report("least_squares")
+        shown = report("least_squares")
         fit = mj.solvers.least_squares(
             *(F, *F.unpack(x0)),
-            progress=lambda at: (show(at), curve.append(at.value)) and None,
+            progress=shown,
             max_nfev=3 * given.steps,
         )
     cost = 0.5 * float(np.sum(F.fun(x) ** 2))
@@ -63,7 +62,7 @@ def main(argv=None):
     best = min(cost, fit.cost)
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
-    for values, label in ((costs, f"Gauss–Newton, {backend}"), (curve, "least_squares, operator")):
+    for values, label in ((costs, f"Gauss–Newton, {backend}"), (shown.values, "least_squares, operator")):
         axes.semilogy(np.maximum(np.array(values) - best, 1e-9 * best), ".-", label=label)
     axes.set(title=f"MovieLens, rank {given.rank}", xlabel="step", ylabel="cost − best")
     axes.grid(alpha=0.3)

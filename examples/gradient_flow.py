@@ -67,13 +67,12 @@ def main(argv=None):
     for method, fit in fits.items():
         (X,) = fit.variables
         apart[method] = float(np.abs(X - best).max())
-        row = f"{method} {len(fit.t) - 1} {fit.nfev} {fit.njev} {f(X) - f(best):.1e} {apart[method]:.1e} {fit.seconds:.2f}"
-        table.add_row(*row.split())
+        counts = str(len(fit.t) - 1), str(fit.nfev), str(fit.njev)
+        table.add_row(method, *counts, f"{f(X) - f(best):.1e}", f"{apart[method]:.1e}", f"{fit.seconds:.2f}")
     J = F.jacobian(best)
     console.print(table)
-    console.print(
-        f"Jacobian: {J.shape[0]:,} × {J.shape[1]:,}, {J.nnz:,} entries; at the minimiser |∇f| {np.abs(F(best)).max():.1e}"
-    )
+    console.print(f"Jacobian: {J.shape[0]:,} × {J.shape[1]:,}, {J.nnz:,} entries")
+    console.print(f"at the minimiser |∇f| is {np.abs(F(best)).max():.1e}")
 
     figure = Figure(figsize=(12, 7.5), layout="constrained")
     (given_axes, noisy, found), (curve, pattern, steps) = figure.subplots(2, 3)

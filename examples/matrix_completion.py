@@ -60,18 +60,19 @@ def main(argv=None):
         for rank in given.ranks:
             sizes = users.max() + 1, films.max() + 1
             F = model(users[~test], films[~test], stars[~test] - mean, sizes, rank, given.ridge)
-            show, curve = report(f"rank {rank}"), []
+            shown = report(f"rank {rank}")
             fit = mj.solvers.least_squares(
                 F,
                 *start(F),
-                progress=lambda at, show=show, curve=curve: (show(at), curve.append((at.seconds, at.value))),
+                progress=shown,
                 max_nfev=given.steps,
                 tr_options={"atol": 0.1, "btol": 0.1},  # a truncated inner solve: far steps need no digits
             )
             errors.append([rmse(fit.variables, ~test), rmse(fit.variables, test)])
-            curves.append(np.array(curve))
-            row = f"{rank} {fit.x.size:,} {fit.cost:,.0f} {errors[-1][0]:.4f} {errors[-1][1]:.4f} {len(curve)} {fit.seconds:.2f}"
-            table.add_row(*row.split())
+            curves.append(shown)
+            training, held_out = (f"{error:.4f}" for error in errors[-1])
+            fitted = str(rank), f"{fit.x.size:,}", f"{fit.cost:,.0f}"
+            table.add_row(*fitted, training, held_out, str(fit.njev), f"{fit.seconds:.2f}")
     console.print(table)
 
     figure = Figure(figsize=(11, 4.5), layout="constrained")
@@ -82,7 +83,7 @@ def main(argv=None):
     left.set_xticks(given.ranks, given.ranks)
     left.minorticks_off()
     for rank, curve in zip(given.ranks, curves, strict=True):
-        right.semilogy(*curve.T, ".-", label=f"rank {rank}")
+        right.semilogy(curve.seconds, curve.values, ".-", label=f"rank {rank}")
     right.set(title="Cost by time", xlabel="seconds", ylabel="½‖residuals‖² + ridge")
     for axes in (left, right):
         axes.grid(alpha=0.3)

@@ -1,7 +1,7 @@
-"""A constrained problem: the k orthonormal columns of R that keep most variance, max ½ tr(Rᵀ S R) with RᵀR = I, by Ipopt.
+"""A constrained problem: the k orthonormal columns of R that keep most variance, by Ipopt.
 
-RᵀR is symmetric, so its upper half is all there is to constrain: k(k+1)/2 rows of its Jacobian. The optimum is known:
-half the sum of the k largest eigenvalues of S.
+It is max ½ tr(Rᵀ S R) with RᵀR = I. RᵀR is symmetric, so its upper half is all there is to constrain: k(k+1)/2 rows of
+its Jacobian. The optimum is known: half the sum of the k largest eigenvalues of S.
 """
 
 import numpy as np
@@ -25,22 +25,23 @@ def main(argv=None):
     identity = np.eye(k)[half]
     # from a point that meets the constraints
     R0 = np.linalg.qr(np.random.default_rng(given.seed).standard_normal((len(S), k)))[0]
-    curve = []
     with progress() as report:
-        show = report("R")
+        shown = report("R")
         fit = mj.solvers.ipopt(
             *(F, R0),
             constraints=[(G, identity, identity)],
-            progress=lambda at: (show(at), curve.append(at.value)) and None,
+            progress=shown,
         )
     (R,) = fit.variables
     best = -0.5 * np.linalg.eigvalsh(S)[-k:].sum()
-    console.print(f"{fit.message}: {fit.fun:.9f}, by eigenvalues {best:.9f}; {len(curve)} steps, {fit.seconds:.2f} s")
+    console.print(
+        f"{fit.message}: {fit.fun:.9f}, by eigenvalues {best:.9f}; {len(shown.values)} steps, {fit.seconds:.2f} s"
+    )
     console.print(f"largest entry of RᵀR − I: {np.abs(R.T @ R - np.eye(k)).max():.1e}; Jacobian {G.jacobian(R)!r}")
 
     figure = Figure(figsize=(13, 4.4), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
-    left.semilogy(np.maximum(np.abs(np.array(curve) - best), 1e-16))
+    left.semilogy(np.maximum(np.abs(np.array(shown.values) - best), 1e-16))
     left.set(title="Distance from the optimum", xlabel="iteration", ylabel="|objective − optimum|")
     left.grid(alpha=0.3)
     J = G.jacobian(R).toarray()

@@ -441,12 +441,15 @@ def test_what_cannot_be_factorised_says_so(backend):
     with pytest.raises(ValueError, match="expected a call of factorize before"):
         equations.solve(np.ones(3))
     J = mj.d_matvec_dA([1.0, 2.0, 3.0], 2)
-    with pytest.raises(np.linalg.LinAlgError, match="not positive definite.*larger damping"):
+    with pytest.raises(np.linalg.LinAlgError, match=r"not positive definite.*larger damping"):
         equations.factorize(J).solve(np.ones(6))
     good = equations.factorize(J, damping=0.1).solve(np.ones(6))
     assert_allclose(J.normal() @ good + 0.01 * good, 1.0)
-    with pytest.raises(ValueError, match="as at first"):
+    with pytest.raises(ValueError, match="the same places as at first"):
         equations.factorize(mj.d_matvec_dA([1.0, 2.0], 2), damping=0.1)
+    crossed = mj.compile(lambda A: A.T @ np.arange(3.0), (3, 2)).jacobian(np.ones((3, 2)))
+    with pytest.raises(ValueError, match="the same places as at first"):
+        equations.factorize(crossed, damping=0.1)
     with pytest.raises(TypeError, match="numerator layout"):
         equations.factorize(J.T)
 
@@ -456,11 +459,13 @@ def test_without_the_extra_one_line_says_what_to_install(package, monkeypatch):
     for name in [n for n in sys.modules if n == package or n.startswith(f"{package}.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
+    make = {
+        "ipyopt": lambda: solvers.ipopt(TRACE, R0, backend="ipyopt"),
+        "sksparse": lambda: solvers.NormalEquations("cholmod"),
+        "qdldl": lambda: solvers.NormalEquations("qdldl"),
+    }[package]
     with pytest.raises(ImportError, match=r"pip install 'matjac\[") as error:
-        if package == "ipyopt":
-            solvers.ipopt(TRACE, R0, backend="ipyopt")
-        else:
-            solvers.NormalEquations("cholmod" if package == "sksparse" else "qdldl")
+        make()
     assert "\n" not in str(error.value)
 
 
@@ -540,6 +545,7 @@ def test_blocks_that_a_jacobian_does_not_reach():
         (lambda: solvers.least_squares(completion(), *START, seconds=0), ValueError, "seconds: got 0"),
         (lambda: solvers.least_squares(completion(), *START, bounds=((0,), 1)), ValueError, "got 1 parts"),
         (lambda: solvers.minimize(completion(), *START), ValueError, "expected one number"),
+        (lambda: solvers.minimize(mj.Function(np.sin, np.cos, (2,)), np.ones(2)), ValueError, "F: got 2 values"),
         (lambda: solvers.minimize(TRACE, R0, constraints=[UPPER]), TypeError, r"constraints\[0\]"),
         (
             lambda: solvers.minimize(TRACE, R0, constraints=[(completion(), 0, 1)]),

@@ -2,6 +2,17 @@
 
 No solver is ours. What theirs lack for matrices is here: packing, scales and preconditioners that need no matrix, a
 report of each step, and an end with the last good point and a message that says where.
+
+Examples
+--------
+Each takes what `matjac.compile` made, or a `matjac.Function`, and the arrays to start from:
+
+>>> import numpy as np, matjac as mj
+>>> K = np.array([[2.0, 1.0], [1.0, 2.0]])
+>>> F = mj.compile(lambda R: R.T @ R - K, (2, 2))
+>>> fit = mj.solvers.least_squares(F, np.eye(2))
+>>> fit.success, fit.variables[0].shape
+(True, (2, 2))
 """
 
 from matjac.solvers.ipopt import IpoptProblem, ipopt

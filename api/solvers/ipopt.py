@@ -10,8 +10,9 @@ from scipy.optimize import OptimizeResult
 from matjac import inputs
 from matjac.flat import Flat
 from matjac.layout import Array
+from matjac.solvers.door import checked, edge, number, scalar
 from matjac.solvers.extras import optional
-from matjac.solvers.watch import Callback, Stopped, Watch, checked, scalar
+from matjac.solvers.watch import Callback, Stopped, Watch
 
 #: What counts as no bound.
 INFINITY = 2e19
@@ -102,7 +103,7 @@ class IpoptProblem:
         """F at x."""
 
         def value() -> float:
-            y = float(self.F.fun(x)[0])
+            y = number("F", self.F.fun(x))
             self.watch.evaluated("objective", x, np.asarray(y))
             self.iterate = np.array(x)
             return y
@@ -147,7 +148,7 @@ class IpoptProblem:
         """The gradient of F, into `out`."""
 
         def value() -> Array:
-            slope = self.F.jac(x).T @ np.ones(1)
+            slope: Array = self.F.jac(x).T @ np.ones(1)
             self.watch.derived("gradient", x, slope)
             return slope
 
@@ -297,13 +298,14 @@ def _cyipopt(problem: IpoptProblem, low: Array, high: Array, settings: dict[str,
     return x, float(info["obj_val"]), int(info["status"])
 
 
-def _edge(name: str, edge: Any, size: int, G: Flat) -> Array:
-    array = inputs.numeric(name, edge)
-    array = np.broadcast_to(array, (size,)) if array.ndim == 0 else array.reshape(-1, order=G.order)
-    if array.size != size:
+def _edge(name: str, value: Any, size: int, G: Flat) -> Array:
+    array = edge(name, value, G)
+    if array.size not in (1, size):
         raise ValueError(f"{name}: got {array.size} entries, expected a number or {size}")
-    return np.clip(array.astype(float), -INFINITY, INFINITY)
+    bound: Array = np.clip(np.broadcast_to(array, (size,)).astype(float), -INFINITY, INFINITY)
+    return bound
 
 
 def _joined(arrays: Sequence[Array], dtype: Any) -> Array:
-    return np.concatenate([*arrays, np.empty(0, dtype)])
+    joined: Array = np.concatenate([*arrays, np.empty(0, dtype)])
+    return joined

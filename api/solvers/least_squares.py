@@ -7,7 +7,8 @@ from scipy import optimize
 
 from matjac import inputs
 from matjac.layout import Array
-from matjac.solvers.watch import ENDS, Callback, Watch, flat
+from matjac.solvers.door import flat
+from matjac.solvers.watch import ENDS, Callback, Watch
 
 FACES = ("operator", "csr")
 
@@ -45,7 +46,7 @@ def least_squares(
     seconds : float, optional
         Time after which it stops at the last good point.
     **options
-        Of ``scipy.optimize.least_squares``: ``method``, ``loss``, ``f_scale``, ``ftol``, ``max_nfev``, ``tr_options``, …
+        Of SciPy's ``least_squares``: ``method``, ``loss``, ``f_scale``, ``ftol``, ``max_nfev``, ``tr_options``, …
 
     Returns
     -------
@@ -80,7 +81,7 @@ def least_squares(
 
     def residual(x: Array) -> Array:
         nonlocal last
-        y = F.fun(x)
+        y: Array = F.fun(x)
         watch.evaluated("residuals", x, y)
         last = np.array(x), y
         return y

@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 from scipy import optimize
 
-from matjac import inputs
-from matjac.flat import Flat
 from matjac.layout import Array
-from matjac.solvers.watch import ENDS, Callback, Watch, checked, flat, scalar
+from matjac.solvers.door import checked, edge, flat, number, scalar
+from matjac.solvers.watch import ENDS, Callback, Watch
 
 #: Methods that take a sparse Jacobian of the constraints.
 SPARSE = ("trust-constr",)
@@ -43,7 +42,7 @@ def constraint(G: Any, lower: Any, upper: Any, dense: bool = False) -> optimize.
     (3, 6)
     """
     G = flat(G)
-    edges = [_edge(G, name, edge) for name, edge in (("lower", lower), ("upper", upper))]
+    edges = [edge(name, value, G) for name, value in (("lower", lower), ("upper", upper))]
     return optimize.NonlinearConstraint(G.fun, *edges, jac=(lambda x: G.jac(x).toarray()) if dense else G.jac_csr)
 
 
@@ -108,7 +107,7 @@ def minimize(
 
     def objective(x: Array) -> float:
         nonlocal last
-        value = float(F.fun(x)[0])
+        value = number("F", F.fun(x))
         watch.evaluated("objective", x, np.asarray(value))
         last = np.array(x), value
         if watch.point is None:
@@ -116,7 +115,7 @@ def minimize(
         return value
 
     def gradient(x: Array) -> Array:
-        slope = F.jac(x).T @ np.ones(1)
+        slope: Array = F.jac(x).T @ np.ones(1)
         watch.derived("gradient", x, slope)
         return slope
 
@@ -128,8 +127,3 @@ def minimize(
     except ENDS as why:
         return watch.stopped(why, x0, fun=watch.value)
     return watch.finish(result)
-
-
-def _edge(G: Flat, name: str, edge: Any) -> Array:
-    array = inputs.numeric(name, edge)
-    return array if array.ndim == 0 else array.reshape(-1, order=G.order)

@@ -53,6 +53,8 @@ class NormalEquations:
         inputs.one_of("backend", backend, BACKENDS)
         self.backend = backend
         self._package = optional("sksparse.cholmod" if backend == "cholmod" else "qdldl", f"matjac[{backend}]")
+        #: what it raises where a matrix is not positive definite
+        self._failure: Any = self._package.CholmodError if backend == "cholmod" else RuntimeError
         #: the pattern of JᵀWJ, and the entries of its diagonal
         self._products: list[Found] | None = None
         self._matrix: Any = None
@@ -87,10 +89,11 @@ class NormalEquations:
         shift = float(inputs.array("damping", damping, 0)) ** 2
         with replaying(self._products) as replay:
             matrix = J.normal(weights).tocsr()
-        if self._matrix is not None and (matrix.shape, matrix.nnz) != (self._matrix.shape, self._matrix.nnz):
+        first = matrix if self._matrix is None else self._matrix
+        if not all(np.array_equal(getattr(matrix, part), getattr(first, part)) for part in ("indptr", "indices")):
             raise ValueError(
-                f"J: got a normal matrix of {matrix.shape} with {matrix.nnz} entries, expected {self._matrix.shape} and "
-                f"{self._matrix.nnz} as at first"
+                f"J: got a normal matrix of {matrix.shape} with {matrix.nnz} entries, expected {first.shape} "
+                f"and {first.nnz}, in the same places as at first"
             )
         # it is its own transpose, so its rows are columns
         csc = sp.csc_array((matrix.data.astype(float), matrix.indices, matrix.indptr), shape=matrix.shape)
@@ -99,7 +102,7 @@ class NormalEquations:
                 self._cholmod(csc, shift)
             else:
                 self._qdldl(csc, shift)
-        except self._package.CholmodError if self.backend == "cholmod" else RuntimeError as error:
+        except self._failure as error:
             raise np.linalg.LinAlgError(
                 f"JᵀWJ + {shift:g} I is not positive definite ({error}): try a larger damping"
             ) from None

@@ -6,7 +6,8 @@ import numpy as np
 from scipy import integrate, optimize
 
 from matjac.layout import Array
-from matjac.solvers.watch import ENDS, Callback, Watch, flat
+from matjac.solvers.door import flat, square
+from matjac.solvers.watch import ENDS, Callback, Watch
 
 #: Methods that take a Jacobian, as a sparse matrix.
 IMPLICIT = ("Radau", "BDF")
@@ -21,7 +22,7 @@ def solve_ivp(
     seconds: float | None = None,
     **options: Any,
 ) -> optimize.OptimizeResult:
-    """Integrate Ẋ = F(X) for a matrix X by ``scipy.integrate.solve_ivp``.
+    r"""Integrate Ẋ = F(X) for a matrix X by ``scipy.integrate.solve_ivp``.
 
     Parameters
     ----------
@@ -41,7 +42,7 @@ def solve_ivp(
     Returns
     -------
     scipy.optimize.OptimizeResult
-        SciPy's, with ``states``, an array (times, \\*shape), ``variables``, the last of them, and ``seconds``. Where it
+        SciPy's, with ``states``, an array (times, \*shape), ``variables``, the last of them, and ``seconds``. Where it
         was stopped ``t`` and ``states`` are the steps until then, ``status`` is -9 and ``message`` says why.
 
     Raises
@@ -65,7 +66,7 @@ def solve_ivp(
     points: list[Array] = []
 
     def slope(t: float, x: Array) -> Array:
-        y = F.fun(x)
+        y: Array = F.fun(x)
         watch.evaluated(f"right-hand side at t = {t:.6g}", x, y)
         return y
 
@@ -83,8 +84,7 @@ def solve_ivp(
 
     events = options.pop("events", None) or []
     try:
-        if slope(float(t_span[0]), x0).size != x0.size:
-            raise ValueError(f"F: got {F.fun(x0).size} values of {x0.size} unknowns, expected as many")
+        square(F, slope(float(t_span[0]), x0))
         if method in IMPLICIT:
             options["jac"] = jacobian
         given = [events] if callable(events) else list(events)

@@ -17,6 +17,15 @@ class BlockJacobi(LinearOperator):  # type: ignore[misc]
     """An approximate inverse of JᵀWJ + D²: that of its diagonal blocks, B = LLᵀ.
 
     As an operator it is B⁻¹, what ``cg`` takes as M. `right` is L⁻ᵀ, what ``lsmr`` wants J multiplied by.
+    `block_jacobi` makes it.
+
+    Examples
+    --------
+    >>> import numpy as np, matjac as mj
+    >>> M = mj.solvers.block_jacobi(mj.d_matvec_dA([1.0, 2.0], 3), damping=1.0)
+    >>> b = np.arange(6.0)
+    >>> np.allclose(M.right(M.right_transposed(b)), M @ b)
+    True
     """
 
     def __init__(self, factors: list[Array], orders: list[Callable[[Array], Array]]) -> None:

@@ -8,9 +8,10 @@ from scipy.sparse.linalg import LinearOperator, splu
 
 from matjac.flat import Flat
 from matjac.layout import Array
-from matjac.solvers.watch import ENDS, Callback, Stopped, Watch, flat
+from matjac.solvers.door import flat, square
+from matjac.solvers.watch import ENDS, Callback, Stopped, Watch
 
-#: Evaluations without a residual smaller by a hundredth after which it stalls: SciPy goes on for 100 times the unknowns.
+#: Evaluations without a residual smaller by a hundredth after which it stalls; SciPy's limit grows with the unknowns.
 STALL = 200
 
 
@@ -99,7 +100,7 @@ def root(
 
     def residual(x: Array) -> Array:
         nonlocal best, improved
-        y = F.fun(x)
+        y: Array = F.fun(x)
         watch.evaluated("equations", x, y)
         largest = float(np.abs(y).max(initial=0.0))
         if largest < watch.value:
@@ -111,13 +112,12 @@ def root(
         return y
 
     def dense(x: Array) -> Array:
-        matrix = F.jac(x).toarray()
+        matrix: Array = F.jac(x).toarray()
         watch.derived("Jacobian", x, matrix)
         return matrix
 
     try:
-        if residual(x0).size != x0.size:
-            raise ValueError(f"F: got {F.fun(x0).size} values of {x0.size} unknowns, expected as many")
+        square(F, residual(x0))
         if method == "krylov":
             preconditioner = NewtonPreconditioner(F)
             preconditioner.update(x0, None)

@@ -1,7 +1,7 @@
 """What stands between a function and a solver: it counts, reports, keeps the last good point, and stops."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -33,6 +33,15 @@ class Progress:
         Since the start.
     x : numpy.ndarray
         The flat vector.
+
+    Examples
+    --------
+    >>> import numpy as np, matjac as mj
+    >>> F = mj.compile(lambda X: X - 1.0, (2, 2))
+    >>> seen = []
+    >>> fit = mj.solvers.least_squares(F, np.zeros((2, 2)), progress=seen.append)
+    >>> seen[0].steps, seen[0].value
+    (1, 2.0)
     """
 
     steps: int
@@ -135,32 +144,6 @@ class Watch:
         times = f", {self.failures} times in a row" if self.failures > 1 else ""
         largest = max(zip(map(_largest, self.F.unpack(x)), self.F.variables.names, strict=True))
         return f"{text}, at evaluation {self.evaluations}{times}; the largest entry of {largest[1]} is {largest[0]:.3g}"
-
-
-def flat(F: Any) -> Flat:
-    """What a solver can be given: a compiled function, or a `Function`."""
-    if not isinstance(F, Flat):
-        raise TypeError(f"F: got {inputs.describe(F)}, expected what matjac.compile made, or a matjac.Function")
-    return F
-
-
-def scalar(name: str, F: Any) -> Flat:
-    """A function whose value is one number."""
-    shape = getattr(flat(F), "out_shape", ())
-    if np.prod(shape, dtype=int) != 1:
-        raise ValueError(f"{name}: got a function with values of shape {shape}, expected one number")
-    return flat(F)
-
-
-def checked(F: Flat, constraints: Sequence[Any]) -> Iterator[tuple[Flat, Any, Any]]:
-    """Each constraint's function and bounds; of the objective's variables."""
-    for at, given in enumerate(constraints):
-        if not isinstance(given, tuple | list) or len(given) != 3:
-            raise TypeError(f"constraints[{at}]: got {inputs.describe(given)}, expected (G, lower, upper)")
-        G = flat(given[0])
-        if (G.variables.shapes, G.order) != (F.variables.shapes, F.order):
-            raise ValueError(f"constraints[{at}]: got a function of {G.variables}, expected one of {F.variables}")
-        yield G, given[1], given[2]
 
 
 def _largest(array: Array) -> float:
