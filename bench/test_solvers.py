@@ -1,6 +1,6 @@
 """Two real problems, solved by SciPy's `least_squares` to one cost with Jacobians of several kinds.
 
-``pip install "matjac[peers]"``, then ``python -m pytest bench/test_solvers.py`` (some 10 minutes). Driver, start, scales
+``pip install "matjac[peers]"``, then ``python -m pytest bench/test_solvers.py``: some 10 minutes. Driver, start, scales
 and options are the same for all, and a run ends where the residuals at a point that the driver tries reach the cost.
 What is timed is the solve; setting up (recording, patterns, colours, a first compilation) is in ``extra_info``. Finite
 differences and asdex have a limit of time, and then `extra_info` says how far they came. The figures of the notes are

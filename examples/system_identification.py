@@ -58,7 +58,7 @@ def main(argv=None):
     labels = [f"{name} −{lag + 1}" for lag in range(given.lags) for name in NAMES]
     top.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
     top.set_yticks(range(4), NAMES)
-    top.set(title="A: what yesterday's returns say of today's")
+    top.set(title="A: what the last days' returns say of today's")
     figure.colorbar(image, ax=top)
     last = slice(-200, None)
     bottom.plot(X[last, 0], lw=0.8, label="DAX, return in %")
