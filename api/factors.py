@@ -242,7 +242,16 @@ class Sparse(Factor):
     def T(self) -> "Sparse":
         return Sparse(canonical(self.array.T))
 
+    @cached_property
+    def _diagonal(self) -> Array | None:
+        """The entries of a diagonal matrix: a number times the identity is one, and its products are fast."""
+        places = np.arange(self.shape[0])
+        diagonal = self.shape == (self.nnz, self.nnz) and np.array_equal(self.array.indices, places)
+        return self.array.data if diagonal and np.array_equal(self.array.indptr[:-1], places) else None
+
     def left(self, x: Array) -> Array:
+        if self._diagonal is not None:
+            return self._diagonal[:, None] * x
         if x.ndim == 2:
             return self.array @ x  # type: ignore[no-any-return]
         # SciPy multiplies by one matrix at a time: lay the others beside it
@@ -251,6 +260,8 @@ class Sparse(Factor):
         return np.moveaxis(product.reshape(self.shape[0], *flat.shape[1:]), 0, -2)
 
     def right(self, x: Array) -> Array:
+        if self._diagonal is not None:
+            return x * self._diagonal
         return np.swapaxes(self.left(np.swapaxes(x, -1, -2)), -1, -2)
 
     @cached_property
