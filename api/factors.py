@@ -83,12 +83,12 @@ class Factor(Cached, ABC):
         """The factor's complex conjugate."""
 
     @abstractmethod
-    def left(self, x: Array) -> Array:
-        """``factor @ x`` on the last two axes of x."""
+    def left(self, x: Array, out: Array | None = None) -> Array:
+        """``factor @ x`` on the last two axes of x, into `out` where that is given; else it may be a view of x."""
 
     @abstractmethod
-    def right(self, x: Array) -> Array:
-        """``x @ factor.T`` on the last two axes of x."""
+    def right(self, x: Array, out: Array | None = None) -> Array:
+        """``x @ factor.T``, in the same way."""
 
     @abstractmethod
     def abs2(self) -> "Factor":
@@ -181,11 +181,11 @@ class Dense(Factor):
     def T(self) -> "Dense":
         return Dense(self.array.T)
 
-    def left(self, x: Array) -> Array:
-        return self.array @ x
+    def left(self, x: Array, out: Array | None = None) -> Array:
+        return np.matmul(self.array, x, out=out)
 
-    def right(self, x: Array) -> Array:
-        return x @ self.array.T
+    def right(self, x: Array, out: Array | None = None) -> Array:
+        return np.matmul(x, self.array.T, out=out)
 
     @cached_property
     def conj(self) -> "Dense":
@@ -249,9 +249,12 @@ class Sparse(Factor):
         diagonal = self.shape == (self.nnz, self.nnz) and np.array_equal(self.array.indices, places)
         return self.array.data if diagonal and np.array_equal(self.array.indptr[:-1], places) else None
 
-    def left(self, x: Array) -> Array:
+    def left(self, x: Array, out: Array | None = None) -> Array:
         if self._diagonal is not None:
-            return self._diagonal[:, None] * x
+            return np.multiply(self._diagonal[:, None], x, out=out)
+        return _into(self._left(x), out)
+
+    def _left(self, x: Array) -> Array:
         if x.ndim == 2:
             return self.array @ x  # type: ignore[no-any-return]
         # SciPy multiplies by one matrix at a time: lay the others beside it
@@ -259,10 +262,10 @@ class Sparse(Factor):
         product = self.array @ flat.reshape(flat.shape[0], size(flat.shape[1:]))
         return np.moveaxis(product.reshape(self.shape[0], *flat.shape[1:]), 0, -2)
 
-    def right(self, x: Array) -> Array:
+    def right(self, x: Array, out: Array | None = None) -> Array:
         if self._diagonal is not None:
-            return x * self._diagonal
-        return np.swapaxes(self.left(np.swapaxes(x, -1, -2)), -1, -2)
+            return np.multiply(x, self._diagonal, out=out)
+        return _into(np.swapaxes(self._left(np.swapaxes(x, -1, -2)), -1, -2), out)
 
     @cached_property
     def conj(self) -> "Sparse":
@@ -337,11 +340,11 @@ class Select(Factor):
     def T(self) -> Factor:
         return self if self.index is None else Sparse(canonical(self.matrix.T))
 
-    def left(self, x: Array) -> Array:
-        return x if self.index is None else x[..., self.index, :]
+    def left(self, x: Array, out: Array | None = None) -> Array:
+        return _into(x if self.index is None else x[..., self.index, :], out)
 
-    def right(self, x: Array) -> Array:
-        return x if self.index is None else x[..., self.index]
+    def right(self, x: Array, out: Array | None = None) -> Array:
+        return _into(x if self.index is None else x[..., self.index], out)
 
     @cached_property
     def conj(self) -> "Select":
@@ -434,12 +437,19 @@ def snapshot(array: Array) -> Array:
     return copy if copy.shape == array.shape else np.broadcast_to(copy, array.shape)
 
 
-def sandwich(u: Factor, x: Array, w: Factor) -> Array:
-    """``u @ x @ w.T``, multiplied in the order that takes fewer operations."""
+def sandwich(u: Factor, x: Array, w: Factor, out: Array | None = None) -> Array:
+    """``u @ x @ w.T``, multiplied in the order that takes fewer operations, into `out` where that is given."""
     (a, p), (b, q) = u.shape, w.shape
     if u.nnz * q + w.nnz * a <= w.nnz * p + u.nnz * b:
-        return w.right(u.left(x))
-    return u.left(w.right(x))
+        return w.right(u.left(x), out)
+    return u.left(w.right(x), out)
+
+
+def _into(product: Array, out: Array | None) -> Array:
+    if out is None:
+        return product
+    out[...] = product
+    return out
 
 
 def _abs2(values: Array) -> Array:

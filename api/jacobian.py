@@ -315,9 +315,7 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
     def _apply(self, x: Array, transposed: bool) -> Array:
         """The product with the matrix as laid out, or its transpose, on the last axis of x."""
         forward = (self.layout == "numerator") != transposed
-        y = self._forward.apply(x) if forward else self._forward.apply_transposed(x)
-        # a product with identities alone is a view of x
-        return np.array(y, dtype=np.result_type(self.dtype, x), copy=np.may_share_memory(x, y) or None)
+        return self._forward.apply(x) if forward else self._forward.apply_transposed(x)
 
     def _matvec(self, x: Array) -> Array:
         return self._apply(x.reshape(-1), transposed=False)

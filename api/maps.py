@@ -24,13 +24,25 @@ class LinearMap(Cached, ABC):
     shape: tuple[int, int]
     dtype: np.dtype[Any]
 
-    @abstractmethod
-    def apply(self, x: Array, onto: Array | None = None) -> Array:
-        """J x for x of shape (..., columns), which may be a view of x; or `onto` with that added."""
+    def apply(self, x: Array) -> Array:
+        """J x for x of shape (..., columns)."""
+        y = np.empty((*x.shape[:-1], self.shape[0]), np.result_type(self.dtype, x))
+        self.into(y, x)
+        return y
+
+    def apply_transposed(self, y: Array) -> Array:
+        """Jᵀ y for y of shape (..., rows)."""
+        x = np.empty((*y.shape[:-1], self.shape[1]), np.result_type(self.dtype, y))
+        self.transposed_into(x, y)
+        return x
 
     @abstractmethod
-    def apply_transposed(self, y: Array) -> Array:
-        """Jᵀ y for y of shape (..., rows); the result may be a view of y."""
+    def into(self, out: Array, x: Array, add: bool = False) -> None:
+        """J x into `out`, contiguous on the last axis, or added to it."""
+
+    @abstractmethod
+    def transposed_into(self, out: Array, y: Array, add: bool = False) -> None:
+        """The same of Jᵀ y."""
 
     @abstractmethod
     def transpose(self) -> "LinearMap":
@@ -83,45 +95,52 @@ class Sum(LinearMap):
             groups.setdefault(id(term.scale), []).append(term)
         return list(groups.values())
 
-    def apply(self, x: Array, onto: Array | None = None) -> Array:
+    def into(self, out: Array, x: Array, add: bool = False) -> None:
         products: dict[tuple[int, int], Array] = {}
-        total = onto
         for group in self.scalings:
             scale = group[0].scale
-            part = total if scale is None else None
+            direct = scale is None or not add
+            part, onto = (out, add) if direct else (np.empty_like(out), False)
             for term in group:
                 matrix = x.reshape(*x.shape[:-1], term.u.shape[1], term.w.shape[1])
                 if isinstance(term.rows, Listed):
-                    part = sampled(term.u, matrix, term.w, term.rows, _own(part, x, self.dtype))
-                    continue
-                factors = id(term.u), id(term.w)
-                if factors not in products:
-                    products[factors] = sandwich(term.u, matrix, term.w)
-                gathered = term.rows.gather(products[factors])
-                part = gathered if part is None else _plus(part, gathered, x, self.dtype)
-            assert part is not None
-            if scale is None:
-                total = part
-            else:
-                total = part * scale if total is None else _plus(total, part * scale, x, self.dtype)
-        assert total is not None
-        return total
+                    sampled(term.u, matrix, term.w, term.rows, part, onto)
+                elif isinstance(term.rows, Grid) and not onto and self._alone(term):
+                    sandwich(term.u, matrix, term.w, term.rows.scatter(part))
+                else:
+                    factors = id(term.u), id(term.w)
+                    if factors not in products:
+                        products[factors] = sandwich(term.u, matrix, term.w)
+                    term.rows.put(products[factors], part, onto)
+                onto = True
+            if scale is not None:
+                part *= scale
+            if not direct:
+                out += part
+            add = True
 
-    def apply_transposed(self, y: Array) -> Array:
+    def transposed_into(self, out: Array, y: Array, add: bool = False) -> None:
         scaled = {id(t[0].scale): y if t[0].scale is None else y * t[0].scale for t in self.scalings}
-        parts = []
         for group in self.sandwiches:
             u, w = group[0].u, group[0].w
+            matrix = out.reshape(*out.shape[:-1], u.shape[1], w.shape[1])
             whole = []
             for term in group:
                 part = scaled[id(term.scale)]
                 if isinstance(term.rows, Listed):
-                    parts.append(spread(u, part, w, term.rows))
+                    spread(u, part, w, term.rows, matrix, add)
+                    add = True
                 else:
                     whole.append(term.rows.scatter(part))
-            if whole:
-                parts.append(sandwich(u.T, reduce(np.add, whole), w.T))
-        return reduce(np.add, (part.reshape(*y.shape[:-1], self.shape[1]) for part in parts))
+            if whole and add:
+                matrix += sandwich(u.T, reduce(np.add, whole), w.T)
+            elif whole:
+                sandwich(u.T, reduce(np.add, whole), w.T, matrix)
+            add = True
+
+    def _alone(self, term: Term) -> bool:
+        """Whether no other term shares its product."""
+        return any(len(group) == 1 and group[0] is term for group in self.sandwiches)
 
     def transpose(self) -> LinearMap:
         if not self.turns:
@@ -197,12 +216,11 @@ class Transposed(LinearMap):
         self.shape = base.shape[1], base.shape[0]
         self.dtype = base.dtype
 
-    def apply(self, x: Array, onto: Array | None = None) -> Array:
-        y = self.base.apply_transposed(x)
-        return y if onto is None else _plus(onto, y, x, self.dtype)
+    def into(self, out: Array, x: Array, add: bool = False) -> None:
+        self.base.transposed_into(out, x, add)
 
-    def apply_transposed(self, y: Array) -> Array:
-        return self.base.apply(y)
+    def transposed_into(self, out: Array, y: Array, add: bool = False) -> None:
+        self.base.into(out, y, add)
 
     def transpose(self) -> LinearMap:
         return self.base
@@ -225,13 +243,12 @@ class Normal(LinearMap):
         self.shape = base.shape[1], base.shape[1]
         self.dtype = base.dtype if weights is None else np.result_type(base.dtype, weights)
 
-    def apply(self, x: Array, onto: Array | None = None) -> Array:
+    def into(self, out: Array, x: Array, add: bool = False) -> None:
         y = self.base.apply(x)
-        y = self.base.conj().apply_transposed(y if self.weights is None else y * self.weights)
-        return y if onto is None else _plus(onto, y, x, self.dtype)
+        self.base.conj().transposed_into(out, y if self.weights is None else y * self.weights, add)
 
-    def apply_transposed(self, y: Array) -> Array:
-        return self.transpose().apply(y)
+    def transposed_into(self, out: Array, y: Array, add: bool = False) -> None:
+        self.transpose().into(out, y, add)
 
     def transpose(self) -> "Normal":
         # (Jᴴ W J)ᵀ is the conjugate of Jᴴ W J for real W
@@ -261,23 +278,21 @@ class Blocks(LinearMap):
         self.shape = sum(heights), sum(widths)
         self.dtype = dtype
 
-    def apply(self, x: Array, onto: Array | None = None) -> Array:
+    def into(self, out: Array, x: Array, add: bool = False) -> None:
         parts = np.split(x, np.cumsum(self.widths)[:-1], axis=-1)
-        bands = []
-        for band, height in zip(self.cells, self.heights, strict=True):
-            total: Array | None = None
+        bands = np.split(out, np.cumsum(self.heights)[:-1], axis=-1)
+        for band, total in zip(self.cells, bands, strict=True):
+            onto = add
             for cell, part in zip(band, parts, strict=True):
                 if cell is not None:
-                    total = cell.apply(part, _own(total, x, self.dtype))
-            if total is None:
-                total = np.zeros((*x.shape[:-1], height), dtype=np.result_type(self.dtype, x))
-            bands.append(total)
-        y = bands[0] if len(bands) == 1 else np.concatenate(bands, axis=-1)
-        return y if onto is None else _plus(onto, y, x, self.dtype)
+                    cell.into(total, part, onto)
+                    onto = True
+            if not onto:
+                total[...] = 0
 
-    def apply_transposed(self, y: Array) -> Array:
+    def transposed_into(self, out: Array, y: Array, add: bool = False) -> None:
         # no cell needs transposed factors for it
-        return self._turn(Transposed).apply(y)
+        self._turn(Transposed).into(out, y, add)
 
     def transpose(self) -> "Blocks":
         return self._turn(lambda cell: cell.transpose())
@@ -361,24 +376,6 @@ def _gathered(first: Term, second: Term) -> Term | None:
         w = term.w.take(rows).toarray()
         parts.append(w if term.scale is None else w * term.scale[:, None])
     return Term(first.u, Dense(parts[0] + parts[1]), Listed(pairs[0][0], np.arange(first.rows.count)))
-
-
-def _own(total: Array | None, x: Array, dtype: np.dtype[Any]) -> Array | None:
-    """A sum so far that can be added to in place: no view of x, and of the dtype of the whole."""
-    if total is None:
-        return None
-    return np.array(total, dtype=np.result_type(dtype, x), copy=np.may_share_memory(total, x) or None)
-
-
-def _plus(total: Array, part: Array, x: Array, dtype: np.dtype[Any]) -> Array:
-    """The sum, in the place of the first where that is owned."""
-    if np.may_share_memory(total, part):
-        # a product and its transpose
-        return total + part
-    mine = _own(total, x, dtype)
-    assert mine is not None
-    mine += part
-    return mine
 
 
 def _identities(*factors: Factor) -> bool:

@@ -46,12 +46,12 @@ class Rows(ABC):
         """Whether the other reads (j, i) where this reads (i, j)."""
         return self.mirror().same(other)
 
-    def gather(self, p: Array) -> Array:
-        """The rows' entries of P (on its last two axes), flat; only where they are the `whole` of it."""
+    def put(self, p: Array, out: Array, add: bool) -> None:
+        """P (on its last two axes) into a flat `out` of the rows, or added; only where they are the `whole` of it."""
         raise NotImplementedError
 
     def scatter(self, y: Array) -> Array:
-        """The P whose `gather` is y."""
+        """The P whose entries are y."""
         raise NotImplementedError
 
     def take(self, index: Array) -> "Listed":
@@ -93,8 +93,8 @@ class Grid(Rows):
     def same(self, other: Rows) -> bool:
         return self == other
 
-    def gather(self, p: Array) -> Array:
-        return (np.swapaxes(p, -1, -2) if self.swap else p).reshape(*p.shape[:-2], self.count)
+    def put(self, p: Array, out: Array, add: bool) -> None:
+        write(self.scatter(out), p, add)
 
     def scatter(self, y: Array) -> Array:
         p = y.reshape(*y.shape[:-1], self.m, self.n)
@@ -179,10 +179,10 @@ class KronGrid(Cached, Rows):
     def same(self, other: Rows) -> bool:
         return self == other
 
-    def gather(self, p: Array) -> Array:
+    def put(self, p: Array, out: Array, add: bool) -> None:
         p = np.swapaxes(p, -1, -2) if self.swap else p
-        blocks = p.reshape(*p.shape[:-2], self.m, self.n, self.r, self.s)
-        return np.swapaxes(blocks, -2, -3).reshape(*p.shape[:-2], self.count)
+        places = out.reshape(*out.shape[:-1], self.m, self.r, self.n, self.s)
+        write(np.swapaxes(places, -2, -3), p.reshape(*p.shape[:-2], self.m, self.n, self.r, self.s), add)
 
     def scatter(self, y: Array) -> Array:
         blocks = np.swapaxes(y.reshape(*y.shape[:-1], self.m, self.r, self.n, self.s), -2, -3)
@@ -195,3 +195,11 @@ def _grouped(keys: Array, others: Array) -> Groups:
     order = np.empty(keys.size, np.int64)
     kernels.scatter_entries(keys, np.arange(keys.size), group[:-1].copy(), 0, group.size - 1, 0, order)
     return order, group, others[order]
+
+
+def write(out: Array, values: Array, add: bool) -> None:
+    """Values into `out`, or added to it."""
+    if add:
+        np.add(out, values, out=out)
+    else:
+        out[...] = values

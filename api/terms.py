@@ -14,7 +14,7 @@ import numpy as np
 from matjac import kernels
 from matjac.factors import Dense, Factor, Select, Sparse, kernel_rows, sandwich
 from matjac.layout import Array
-from matjac.rows import Grid, Listed, Rows
+from matjac.rows import Grid, Listed, Rows, write
 from matjac.threads import split
 
 
@@ -161,7 +161,9 @@ class Term:
             return np.outer(u.column_sums(), w.column_sums()).reshape(-1)
         weight = np.ones(self.rows.count) if self.scale is None else np.abs(self.scale) ** 2
         if isinstance(self.rows, Listed):
-            return spread(u, weight, w, self.rows).reshape(-1)
+            norms = np.empty((u.shape[1], w.shape[1]), np.result_type(weight, u.dtype, w.dtype))
+            spread(u, weight, w, self.rows, norms)
+            return norms.reshape(-1)
         return sandwich(u.T, self.rows.scatter(weight), w.T).reshape(-1)
 
     def same_pattern(self, other: "Term") -> bool:
@@ -179,44 +181,40 @@ def swapped(u: Factor, w: Factor) -> Term:
     return Term(u, w, Grid(w.shape[0], u.shape[0], swap=True))
 
 
-def sampled(u: Factor, x: Array, w: Factor, rows: Listed, onto: Array | None = None) -> Array:
-    """The listed entries of ``u @ x @ w.T`` alone, for x of shape (..., p, q); added to `onto` where it is given."""
+def sampled(u: Factor, x: Array, w: Factor, rows: Listed, out: Array, add: bool = False) -> None:
+    """The listed entries of ``u @ x @ w.T`` alone, for x of shape (..., p, q), into `out`, or added to it."""
     first, second, left, right, turned = _sides(u, w, rows)
-    h = first.left(np.swapaxes(x, -1, -2) if turned else x)
-    dtype = np.result_type(h, *([] if isinstance(second, Select) else [second.dtype]))
-    h = np.ascontiguousarray(h, dtype=dtype)
-    y = np.empty((*x.shape[:-2], rows.count), dtype=dtype) if onto is None else onto
-    arguments = _second(second, dtype)
+    h = np.ascontiguousarray(first.left(np.swapaxes(x, -1, -2) if turned else x), dtype=out.dtype)
+    arguments = _second(second, out.dtype)
     for at in np.ndindex(x.shape[:-2]):
-        # a view: h and y are contiguous
-        part, out = h[at], y[at]
 
-        def task(start: int, stop: int, part: Array = part, out: Array = out) -> None:
-            kernels.sampled_dot(part, left, *arguments, right, onto is not None, out[start:stop], start, stop)
+        def task(start: int, stop: int, part: Array = h[at], y: Array = out[at]) -> None:
+            kernels.sampled_dot(part, left, *arguments, right, add, y[start:stop], start, stop)
 
         split(task, 0, rows.count, rows.count * (second.per_row or 1))
-    return y
 
 
-def spread(u: Factor, y: Array, w: Factor, rows: Listed) -> Array:
-    """The adjoint of `sampled`: ``Σ_r y[r] u_iᵀ w_j``, of shape (..., p, q)."""
+def spread(u: Factor, y: Array, w: Factor, rows: Listed, out: Array, add: bool = False) -> None:
+    """The adjoint of `sampled`: ``Σ_r y[r] u_iᵀ w_j``, of shape (..., p, q), into `out`, or added to it."""
     first, second, _, _, turned = _sides(u, w, rows)
-    dtype = np.result_type(y, *([] if isinstance(second, Select) else [second.dtype]))
-    y = np.ascontiguousarray(y, dtype=dtype)
-    h = np.zeros((*y.shape[:-1], first.shape[0], second.shape[1]), dtype=dtype)
-    arguments = _second(second, dtype)
+    y = np.ascontiguousarray(y, dtype=out.dtype)
+    # the kernel adds row by row: straight to the result where no other factor comes after it
+    direct = isinstance(first, Select) and first.identity and not turned
+    h = out if direct else np.empty((*y.shape[:-1], first.shape[0], second.shape[1]), dtype=out.dtype)
+    if not (direct and add):
+        h[...] = 0
+    arguments = _second(second, out.dtype)
     order, group, right = rows.by_second if turned else rows.by_first
     for at in np.ndindex(y.shape[:-1]):
-        part, out = y[at], h[at]
 
-        def task(start: int, stop: int, part: Array = part, out: Array = out) -> None:
+        def task(start: int, stop: int, part: Array = y[at], x: Array = h[at]) -> None:
             # cut among the listed rows, so that parts have equal work: each takes the groups that begin in it
             first_group, last_group = np.searchsorted(group[:-1], (start, stop))
-            kernels.sampled_outer(part, order, group, *arguments, right, out, first_group, last_group)
+            kernels.sampled_outer(part, order, group, *arguments, right, x, first_group, last_group)
 
         split(task, 0, rows.count, rows.count * (second.per_row or 1))
-    x = first.T.left(h)
-    return np.swapaxes(x, -1, -2) if turned else x
+    if not direct:
+        write(np.swapaxes(out, -1, -2) if turned else out, first.T.left(h), add)
 
 
 def _sides(u: Factor, w: Factor, rows: Listed) -> tuple[Factor, Factor, Array, Array, bool]:

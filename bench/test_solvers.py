@@ -169,7 +169,9 @@ class Asdex(Jax):
 def solve(problem, face, limit):
     """Seconds, cost reached and evaluations of one run."""
     x0 = problem.stored.pack(*problem.start)
-    norms = problem.stored.jac(x0).column_norms()
+    # arrays, for SciPy spreads numbers slowly
+    scale, bounds = 1 / problem.stored.jac(x0).column_norms(), (np.full(x0.size, -np.inf), np.full(x0.size, np.inf))
+    settings = {"x_scale": scale, "bounds": bounds, "tr_solver": "lsmr", "max_nfev": 10**4}
     state = {"cost": np.inf, "evaluations": 0}
     began = time.perf_counter()
 
@@ -182,7 +184,7 @@ def solve(problem, face, limit):
         return y
 
     with suppress(Reached):
-        least_squares(fun, x0, x_scale=1 / norms, tr_solver="lsmr", max_nfev=10**4, **face.options, **problem.options)
+        least_squares(fun, x0, **settings, **face.options, **problem.options)
     return time.perf_counter() - began, state["cost"], state["evaluations"]
 
 

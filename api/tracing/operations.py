@@ -271,7 +271,9 @@ class SampledMatMul(Operation):
 
     def value(self, *inputs: Any) -> Array:
         a, b = map(np.asarray, inputs)
-        return sampled(Select(self.whole[0]), a, Dense(b.T), self.rows).reshape(self.positions.shape)
+        entries = np.empty(self.rows.count, np.result_type(a, b))
+        sampled(Select(self.whole[0]), a, Dense(b.T), self.rows, entries)
+        return entries.reshape(self.positions.shape)
 
     def push(self, linear: LinearMap, at: int, inputs: Values, output: Array) -> LinearMap:
         a, b = map(np.asarray, inputs)
