@@ -220,10 +220,9 @@ def compile(fun: Callable[..., Any], *examples: Any, order: Order = "C") -> Comp
     except TracingError:
         raise
     except (TypeError, ValueError) as error:
-        raise TracingError(
-            f"fun can't be recorded, it raised {type(error).__name__}: {error}. (Entries can't be assigned into an "
-            "array: use np.where, np.concatenate or np.stack.)"
-        ) from error
+        assigned = "setting an array element" in str(error)
+        instead = ". Entries can't be assigned: use np.where, np.concatenate or np.stack" if assigned else ""
+        raise TracingError(f"fun can't be recorded, it raised {type(error).__name__}: {error}{instead}") from error
     if not isinstance(result, Traced):
         came = inputs.describe(result)
         raise TracingError(f"fun: got {came} as its value, expected one array that depends on its arguments")

@@ -83,6 +83,15 @@ class Variables:
             return self.pack(_broadcast(name, vector, self.shapes[0]))
         return _broadcast(name, vector, (self.size,))
 
+    def entry(self, number: int) -> str:
+        """The name of an entry of the flat vector: ``U[0, 2]``."""
+        for name, shape in zip(self.names, self.shapes, strict=True):
+            if number < size(shape):
+                at = ", ".join(str(int(k)) for k in np.unravel_index(number, shape, order=self.order))
+                return f"{name}[{at}]" if shape else name
+            number -= size(shape)
+        raise IndexError(f"entry: got a number beyond the {self.size} entries")
+
     def arrays(self, values: Sequence[Any]) -> list[Array]:
         """One array for each variable, of its shape, as copies: what is made of them doesn't change with them."""
         if len(values) != len(self.shapes):

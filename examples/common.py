@@ -17,11 +17,11 @@ console = Console()
 
 def options(description: str, name: str, argv: Any, **defaults: Any) -> argparse.Namespace:
     """The command line: one option for each default, of its type, and where the picture goes."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(description=description)
     for key, value in defaults.items():
         many = {"nargs": "+", "type": type(value[0])} if isinstance(value, list) else {"type": type(value)}
-        parser.add_argument(f"--{key}", default=value, help=" ", **many)
-    parser.add_argument("--output", type=Path, default=Path(f"{name}.png"), help="the picture")
+        parser.add_argument(f"--{key}", default=value, help="(default: %(default)s)", **many)
+    parser.add_argument("--output", type=Path, default=Path(f"{name}.png"), help="the picture (default: %(default)s)")
     return parser.parse_args(argv)
 
 

@@ -50,10 +50,10 @@ def main(argv=None):
     L = np.tril(fit.variables[0])
     Sigma = np.linalg.inv(L @ L.T)
     apart = float(np.abs(Sigma - S).max())
-    console.print(f"{len(S)} features: likelihood {fit.fun:.9f}, at the closed form {best:.9f}; {fit.message}")
+    console.print(f"{len(S)} features, −log-likelihood {fit.fun:.9f}, at the closed form {best:.9f}")
     console.print(f"{len(shown.values)} steps, {fit.seconds:.2f} s; largest difference of covariances {apart:.1e}")
 
-    figure = Figure(figsize=(14, 4.6), layout="constrained")
+    figure = Figure(figsize=(15, 4.4), layout="constrained")
     left, *maps = figure.subplots(1, 3)
     left.semilogy(np.maximum(np.array(shown.values) - best, 1e-16))
     left.set(title="Above the optimum", xlabel="step", ylabel="negative log-likelihood − optimum")
@@ -61,7 +61,7 @@ def main(argv=None):
     for axes, (matrix, title) in zip(maps, ((S, "S"), (Sigma, "(L Lᵀ)⁻¹")), strict=True):
         image = axes.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1)
         axes.set_title(title)
-        axes.set_xticks(range(len(S)), names, rotation=90, fontsize=6)
+        axes.set_xticks([])
         axes.set_yticks(range(len(S)), names, fontsize=6)
         figure.colorbar(image, ax=axes, shrink=0.8)
     save(figure, given.output)

@@ -79,21 +79,23 @@ def main(argv=None):
     for axes, image, title in (
         (given_axes, clean, "photograph"),
         (noisy, Y, "with noise"),
-        (found, best, "where the flow ends"),
+        (found, fits["Radau"].variables[0], "where the flow ends (Radau)"),
     ):
         axes.imshow(image, cmap="gray", vmin=0, vmax=1)
         axes.set(title=title, xticks=[], yticks=[])
+    lowest = min(f(fit.variables[0]) for fit in (least, *fits.values()))
     for method, fit in fits.items():
-        excess = [max(f(X) - f(best), 1e-16) for X in fit.states]
+        excess = [f(X) - lowest + 1e-12 for X in fit.states]
         curve.loglog(np.maximum(fit.t, 1e-3), excess, label=method)
         steps.loglog(fit.t[1:], np.diff(fit.t), ".", ms=3, label=f"{method}: {len(fit.t) - 1} steps")
-    curve.set(title="f(X(t)) − minimum", xlabel="t")
-    steps.set(title="step sizes", xlabel="t")
+    curve.set(title="f(X(t)) above the lowest f", xlabel="t", ylabel="difference + 1e-12")
+    steps.set(title="step sizes", xlabel="t", ylabel="step")
     curve.legend()
     steps.legend()
     shown = J.rows(0, min(3 * given.size, J.shape[0])).tocoo()
     pattern.plot(shown.col, shown.row, ",")
-    pattern.set(title="its Jacobian: the first rows", xlim=(0, 4 * given.size), ylim=(3 * given.size, 0))
+    pattern.set(title="Jacobian of −∇f: the first rows", xlabel="X, row by row", ylabel="−∇f, row by row")
+    pattern.set(xlim=(0, 4 * given.size), ylim=(3 * given.size, 0))
     save(figure, given.output)
     return apart
 

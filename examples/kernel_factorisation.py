@@ -5,6 +5,7 @@ The Jacobian of RᵀR has the rows of R at two places of each row; entries that 
 
 import numpy as np
 from common import console, options, progress, save
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from rich.table import Table
 from scipy.spatial.distance import pdist, squareform
@@ -70,9 +71,11 @@ def main(argv=None):
     curve.grid(alpha=0.3)
     best = int(np.argmin([unseen for _, unseen in errors]))
     shown = (K, "K"), (np.where(seen, K, np.nan), "what was seen"), (fitted[best], f"RᵀR, rank {given.ranks[best]}")
+    colours = colormaps["magma"].with_extremes(bad="lightsteelblue")  # what is missing
     for axes, (matrix, title) in zip(maps, shown, strict=True):
-        axes.imshow(matrix, vmin=0, vmax=1, cmap="magma")
+        image = axes.imshow(matrix, vmin=0, vmax=1, cmap=colours)
         axes.set(title=title, xticks=[], yticks=[], xlabel="images, by digit")
+    figure.colorbar(image, ax=maps, shrink=0.7)
     save(figure, given.output)
     return dict(zip(given.ranks, errors, strict=True))
 

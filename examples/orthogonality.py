@@ -42,14 +42,22 @@ def main(argv=None):
     figure = Figure(figsize=(13, 4.4), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     left.semilogy(np.maximum(np.abs(np.array(shown.values) - best), 1e-16))
-    left.set(title="Distance from the optimum", xlabel="iteration", ylabel="|objective − optimum|")
+    left.set(
+        title="Distance from the optimum",
+        xlabel="iteration",
+        ylabel="|objective − optimum| (off the constraints at first)",
+    )
     left.grid(alpha=0.3)
     J = G.jacobian(R).toarray()
     middle.imshow(J != 0, aspect="auto", cmap="Greys", interpolation="none")
-    middle.set(title=f"Jacobian of the upper half of RᵀR: {len(J)} rows", xlabel="R, row by row")
+    middle.set(
+        title=f"Jacobian of the upper half of RᵀR: {len(J)} rows",
+        xlabel="R, row by row",
+        ylabel="entry of the upper half",
+    )
     for kind, name in enumerate(data.target_names):
         right.plot(*(X[data.target == kind] @ R[:, :2]).T, ".", ms=4, alpha=0.6, label=name)
-    right.set(title="Tumours in the first two columns of R")
+    right.set(title="Tumours in two of the directions", xlabel="X R[:, 0]", ylabel="X R[:, 1]")
     right.legend()
     save(figure, given.output)
     return fit.fun, best

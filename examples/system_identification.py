@@ -54,17 +54,17 @@ def main(argv=None):
     figure = Figure(figsize=(11, 6), layout="constrained")
     top, bottom = figure.subplots(2, 1)
     largest = np.abs(A[:, :-1]).max()
-    image = top.imshow(A[:, :-1], cmap="RdBu", vmin=-largest, vmax=largest, aspect="auto")
+    image = top.imshow(A[:, :-1], cmap="RdBu_r", vmin=-largest, vmax=largest, aspect="auto")
     labels = [f"{name} −{lag + 1}" for lag in range(given.lags) for name in NAMES]
     top.set_xticks(range(len(labels)), labels, rotation=45, ha="right")
     top.set_yticks(range(4), NAMES)
-    top.set(title="A: what the last days' returns say of today's")
-    figure.colorbar(image, ax=top)
+    top.set(title="A, but for its constant: what the last days' returns say of today's")
+    figure.colorbar(image, ax=top, label="coefficient")
     last = slice(-200, None)
     bottom.plot(X[last, 0], lw=0.8, label="DAX, return in %")
     bottom.plot((Z @ A.T)[last, 0], lw=1.2, label="A z[t]")
-    bottom.set(title=f"The last days; difference from the closed form {apart:.1e}", xlabel="day")
-    bottom.legend()
+    bottom.set(title=f"The last days; difference from the closed form {apart:.1e}", xlabel="day", ylabel="%")
+    bottom.legend(loc="lower left")
     save(figure, given.output)
     return A, closed
 

@@ -275,7 +275,8 @@ def test_least_squares_stops_where_values_are_not_finite(after):
     assert fit.status == solvers.STOPPED
     size = residuals(*START).size
     assert f"residuals: {size} of {size} entries are not finite" in fit.message
-    assert "largest entry of" in fit.message
+    assert "the largest unknown is" in fit.message
+    assert fit.njev <= fit.nfev
     if after:
         assert "the last good point" in fit.message
         assert fit.cost < 0.5 * np.sum(residuals(*START) ** 2)
@@ -318,6 +319,28 @@ def test_minimize_root_and_solve_ivp_stop_with_the_last_good_point():
     assert 0 < fit.t[-1] < 50
     assert_allclose(fit.states[-1], np.exp(-fit.t[-1]), rtol=1e-4)
     assert_allclose(fit.variables[0], fit.states[-1])
+
+
+def test_unbounded_objectives_end_with_the_last_good_point():
+    with np.errstate(over="ignore"):
+        fit = solvers.minimize(mj.compile(lambda x: -np.sum(x**2), (3,)), np.ones(3))
+    assert not fit.success
+    assert "objective: got -inf" in fit.message
+    assert np.isfinite(fit.fun)
+
+
+def test_numpys_true_stops_too():
+    F = mj.compile(lambda X: -X, (2, 2))
+    fit = solvers.solve_ivp(F, (0, 10), np.eye(2), "BDF", progress=lambda at: np.bool_(at.value > 1))
+    assert 1 < fit.t[-1] < 5
+    assert not fit.success
+
+
+def test_a_blow_up_says_when():
+    fit = solvers.solve_ivp(mj.compile(lambda X: X @ X, (2, 2)), (0, 5), np.eye(2), "RK45")
+    assert not fit.success
+    assert fit.t[-1] == pytest.approx(1.0, abs=1e-3)
+    assert "at t = " in fit.message
 
 
 def test_root_stalls_with_a_message():
@@ -443,6 +466,9 @@ def test_what_cannot_be_factorised_says_so(backend):
     J = mj.d_matvec_dA([1.0, 2.0, 3.0], 2)
     with pytest.raises(np.linalg.LinAlgError, match=r"not positive definite.*larger damping"):
         equations.factorize(J).solve(np.ones(6))
+    negative = np.array([1.0, -1.0])
+    with pytest.raises(np.linalg.LinAlgError, match="not positive definite"):
+        equations.factorize(J, damping=0.1, weights=negative)
     good = equations.factorize(J, damping=0.1).solve(np.ones(6))
     assert_allclose(J.normal() @ good + 0.01 * good, 1.0)
     with pytest.raises(ValueError, match="the same places as at first"):
@@ -537,7 +563,7 @@ def test_blocks_that_a_jacobian_does_not_reach():
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda: solvers.least_squares(np.sin, 1.0), TypeError, "expected what matjac.compile made"),
+        (lambda: solvers.least_squares(np.sin, 1.0), TypeError, r"expected what matjac.compile\(f"),
         (lambda: solvers.least_squares(completion(), START[0]), TypeError, "arguments: got 1, expected 2"),
         (lambda: solvers.least_squares(completion(), *START, jac="dense"), ValueError, "jac: got 'dense'"),
         (lambda: solvers.least_squares(completion(), *START, x_scale="auto"), ValueError, "x_scale: got 'auto'"),
@@ -552,6 +578,34 @@ def test_blocks_that_a_jacobian_does_not_reach():
             ValueError,
             r"constraints\[0\]: got a function of",
         ),
+        (lambda: solvers.minimize(TRACE, R0, constraints=[(np.sin, 0, 1)]), TypeError, r"constraints\[0\]\[0\]: got"),
+        (lambda: solvers.minimize(TRACE, R0, constraints=[(UPPER, np.ones(2), 1)]), ValueError, r"got 2 entries"),
+        (
+            lambda: solvers.minimize(TRACE, R0, constraints=[(UPPER, 1, 0)]),
+            ValueError,
+            "expected the lower bound first",
+        ),
+        (
+            lambda: solvers.minimize(TRACE, R0, method="L-BFGS-B", constraints=[(UPPER, 0, 1)]),
+            ValueError,
+            r"method \(with constraints\): got 'L-BFGS-B'",
+        ),
+        (lambda: solvers.minimize(TRACE, R0, jac=True), TypeError, "jac: got an argument that matjac gives"),
+        (lambda: solvers.root(completion(), *START, callback=print), TypeError, "callback: got an argument"),
+        (lambda: solvers.least_squares(completion(), *START, bounds=0), TypeError, r"expected \(lower, upper\)"),
+        (
+            lambda: solvers.least_squares(completion(), *START, bounds=(0, (1, -1))),
+            ValueError,
+            r"bounds: got 0 to -1 for V\[0, 0\]",
+        ),
+        (
+            lambda: solvers.least_squares(completion(), START[0] * 0, START[1] * 0 + 3, bounds=(None, (1, 2))),
+            ValueError,
+            r"start: got V\[0, 0\] = 3, expected it within its bounds, -inf to 2",
+        ),
+        (lambda: solvers.root(completion(), START[0], START[1] * np.nan), ValueError, r"start: got V\[0, 0\] = nan"),
+        (lambda: solvers.minimize(TRACE, 1j * R0), TypeError, "start: got dtype complex128, expected real"),
+        (lambda: solvers.solve_ivp(UPPER, 1, R0), ValueError, "t_span: got 0 dimensions"),
         (lambda: solvers.ipopt(TRACE, R0, backend="knitro"), ValueError, "backend: got 'knitro'"),
         (lambda: solvers.ipopt(TRACE, R0, constraints=[(UPPER, [0.0, 1.0], 1)]), ValueError, r"constraints\[0\]\[1\]"),
         (lambda: solvers.root(UPPER, R0), ValueError, "got 3 values of 8 unknowns"),

@@ -1,45 +1,37 @@
-"""What solvers are given, checked before they start: functions of matrices, constraints and bounds."""
+"""What solvers are given, checked before they start: functions of matrices, where to start, bounds and constraints."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy import optimize
 
 from matjac import inputs
 from matjac.flat import Flat
 from matjac.layout import Array
 
 
-def flat(F: Any) -> Flat:
+def flat(F: Any, name: str = "F") -> Flat:
     """What a solver can be given: a compiled function, or a `Function`."""
     if not isinstance(F, Flat):
-        raise TypeError(f"F: got {inputs.describe(F)}, expected what matjac.compile made, or a matjac.Function")
+        raise TypeError(
+            f"{name}: got {inputs.describe(F)}, expected what matjac.compile(f, *shapes) made, or a matjac.Function"
+        )
     return F
 
 
-def scalar(name: str, F: Any) -> Flat:
+def scalar(F: Any) -> Flat:
     """A function whose value is one number."""
     shape = getattr(flat(F), "out_shape", ())
     if np.prod(shape, dtype=int) != 1:
-        raise ValueError(f"{name}: got a function with values of shape {shape}, expected one number")
+        raise ValueError(f"F: got a function with values of shape {shape}, expected one number")
     return flat(F)
 
 
-def checked(F: Flat, constraints: Sequence[Any]) -> Iterator[tuple[Flat, Any, Any]]:
-    """Each constraint's function and bounds; of the objective's variables."""
-    for at, given in enumerate(constraints):
-        if not isinstance(given, tuple | list) or len(given) != 3:
-            raise TypeError(f"constraints[{at}]: got {inputs.describe(given)}, expected (G, lower, upper)")
-        G = flat(given[0])
-        if (G.variables.shapes, G.order) != (F.variables.shapes, F.order):
-            raise ValueError(f"constraints[{at}]: got a function of {G.variables}, expected one of {F.variables}")
-        yield G, given[1], given[2]
-
-
-def number(name: str, y: Array) -> float:
+def number(y: Array) -> float:
     """The one number that a scalar function's value is."""
     if y.size != 1:
-        raise ValueError(f"{name}: got {y.size} values, expected one number")
+        raise ValueError(f"F: got {y.size} values, expected one number")
     return float(y[0])
 
 
@@ -49,7 +41,83 @@ def square(F: Flat, y: Array) -> None:
         raise ValueError(f"F: got {y.size} values of {F.variables.size} unknowns, expected as many")
 
 
-def edge(name: str, value: Any, G: Flat) -> Array:
-    """The flat bound of G's entries; a number stays one."""
-    array = inputs.numeric(name, value)
-    return array if array.ndim == 0 else array.reshape(-1, order=G.order)
+def start(F: Flat, arrays: Sequence[Any], real: bool = True) -> Array:
+    """The flat vector to start from: finite, and real."""
+    x = F.pack(*arrays)
+    if real and x.dtype.kind == "c":
+        raise TypeError(f"start: got dtype {x.dtype}, expected real numbers")
+    bad = np.flatnonzero(~np.isfinite(x))
+    if bad.size:
+        raise ValueError(f"start: got {F.variables.entry(bad[0])} = {x[bad[0]]}, expected finite numbers")
+    return x if x.dtype.kind == "c" else x.astype(float)
+
+
+def bounds(F: Flat, given: Any) -> tuple[Array, Array]:
+    """The flat lower and upper bounds; None is no bound."""
+    if isinstance(given, optimize.Bounds):
+        given = given.lb, given.ub
+    pair = (None, None) if given is None else given
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        raise TypeError(f"bounds: got {inputs.describe(given)}, expected (lower, upper), each for all variables")
+    low, high = (
+        F.variables.spread(f"bounds[{at}]", _unbounded(side, none))
+        for at, (side, none) in enumerate(zip(pair, (-np.inf, np.inf), strict=True))
+    )
+    bad = np.flatnonzero(~(low <= high))
+    if bad.size:
+        which, at = F.variables.entry(bad[0]), bad[0]
+        raise ValueError(f"bounds: got {low[at]:g} to {high[at]:g} for {which}, expected the lower one first")
+    return low, high
+
+
+def within(F: Flat, x0: Array, low: Array, high: Array) -> None:
+    """Refuse a start that is outside its bounds."""
+    bad = np.flatnonzero((x0 < low) | (x0 > high))
+    if bad.size:
+        which, at = F.variables.entry(bad[0]), bad[0]
+        raise ValueError(f"start: got {which} = {x0[at]:g}, expected it within its bounds, {low[at]:g} to {high[at]:g}")
+
+
+def constraints(F: Flat, given: Sequence[Any], x0: Array) -> list[tuple[Flat, Array, Array]]:
+    """Each constraint's function, of the objective's variables, and the flat bounds of its entries."""
+    found = []
+    for at, each in enumerate(given):
+        name = f"constraints[{at}]"
+        if not isinstance(each, tuple | list) or len(each) != 3:
+            raise TypeError(f"{name}: got {inputs.describe(each)}, expected (G, lower, upper)")
+        G = flat(each[0], f"{name}[0]")
+        if (G.variables.shapes, G.order) != (F.variables.shapes, F.order):
+            raise ValueError(f"{name}: got a function of {G.variables}, expected one of {F.variables}")
+        size = G.fun(x0).size
+        low, high = (edge(f"{name}[{k}]", each[k], G, none, size) for k, none in ((1, -np.inf), (2, np.inf)))
+        bad = np.flatnonzero(~(low <= high))
+        if bad.size:
+            values = f"{low[bad[0]]:g} to {high[bad[0]]:g} for entry {bad[0]}"
+            raise ValueError(f"{name}: got {values}, expected the lower bound first")
+        found.append((G, low, high))
+    return found
+
+
+def edge(name: str, value: Any, G: Flat, none: float, size: int | None = None) -> Array:
+    """The flat bound of G's entries, of that size; without a size, a number stays one."""
+    array = inputs.numeric(name, _unbounded(value, none))
+    if array.ndim:
+        array = array.reshape(-1, order=G.order)
+    if size is None:
+        return array
+    if array.size not in (1, size):
+        raise ValueError(f"{name}: got {array.size} entries, expected a number or {size}")
+    return np.array(np.broadcast_to(array, (size,)), dtype=float)
+
+
+def refuse(options: dict[str, Any], *names: str) -> None:
+    """Refuse what matjac gives the solver itself."""
+    for name in names:
+        if name in options:
+            raise TypeError(f"{name}: got an argument that matjac gives the solver itself")
+
+
+def _unbounded(value: Any, none: float) -> Any:
+    if isinstance(value, tuple | list):
+        return type(value)(_unbounded(part, none) for part in value)
+    return none if value is None else value

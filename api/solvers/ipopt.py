@@ -10,7 +10,7 @@ from scipy.optimize import OptimizeResult
 from matjac import inputs
 from matjac.flat import Flat
 from matjac.layout import Array
-from matjac.solvers.door import checked, edge, number, scalar
+from matjac.solvers import door
 from matjac.solvers.extras import optional
 from matjac.solvers.watch import Callback, Stopped, Watch
 
@@ -74,26 +74,25 @@ class IpoptProblem:
         progress: Callback | None = None,
         seconds: float | None = None,
     ) -> None:
-        self.F = scalar("F", F)
+        self.F = door.scalar(F)
         self.watch = Watch(self.F, progress, seconds)
-        self.x0 = self.F.pack(*start).astype(float)
+        self.x0 = door.start(self.F, start)
         #: what was raised in a callback, once: Ipopt's may not raise, so all are not a number from then on
         self.error: Exception | None = None
         self.parts: list[Flat] = []
         lower, upper, rows, columns = [], [], [], []
         top = 0
         self._sizes: list[int] = []
-        for at, (G, low, high) in enumerate(checked(self.F, constraints)):
+        for G, low, high in door.constraints(self.F, constraints, self.x0):
             self.parts.append(G)
-            size = G.fun(self.x0).size
-            lower.append(_edge(f"constraints[{at}][1]", low, size, G))
-            upper.append(_edge(f"constraints[{at}][2]", high, size, G))
+            lower.append(low)
+            upper.append(high)
             i, j = G.jac(self.x0).coo_structure()
             rows.append(i.astype(np.int64) + top)
             columns.append(j.astype(np.int64))
             self._sizes.append(i.size)
-            top += size
-        self.lower, self.upper = _joined(lower, float), _joined(upper, float)
+            top += low.size
+        self.lower, self.upper = (np.clip(_joined(b, float), -INFINITY, INFINITY) for b in (lower, upper))
         self._rows, self._columns = _joined(rows, np.int64), _joined(columns, np.int64)
         self.iterate = np.array(self.x0)
 
@@ -103,7 +102,7 @@ class IpoptProblem:
         """F at x."""
 
         def value() -> float:
-            y = number("F", self.F.fun(x))
+            y = door.number(self.F.fun(x))
             self.watch.evaluated("objective", x, np.asarray(y))
             self.iterate = np.array(x)
             return y
@@ -207,7 +206,7 @@ def ipopt(
     *start : array_like
         One for each variable.
     constraints : sequence of (G, lower, upper), optional
-        See `IpoptProblem`.
+        See `IpoptProblem`. Of a symmetric matrix constrain one half, as in `minimize`.
     bounds : tuple, optional
         Lower and upper bounds, as in `least_squares`.
     backend : {"ipyopt", "cyipopt"}, optional
@@ -241,9 +240,8 @@ def ipopt(
     True
     """
     problem = IpoptProblem(F, constraints, start, progress, seconds)
-    variables, x0 = problem.F.variables, problem.x0
-    edges = (-INFINITY, INFINITY) if bounds is None else bounds
-    low, high = (np.clip(variables.spread(f"bounds[{at}]", b), -INFINITY, INFINITY) for at, b in enumerate(edges))
+    x0 = problem.x0
+    low, high = (np.clip(bound, -INFINITY, INFINITY) for bound in door.bounds(problem.F, bounds))
     settings = {"hessian_approximation": "limited-memory", "print_level": 0, "sb": "yes", **(options or {})}
     run = {"ipyopt": _ipyopt, "cyipopt": _cyipopt}[_backend(backend)]
     problem.objective(x0)
@@ -296,14 +294,6 @@ def _cyipopt(problem: IpoptProblem, low: Array, high: Array, settings: dict[str,
         solver.add_option(name, value)
     x, info = solver.solve(np.array(problem.x0))
     return x, float(info["obj_val"]), int(info["status"])
-
-
-def _edge(name: str, value: Any, size: int, G: Flat) -> Array:
-    array = edge(name, value, G)
-    if array.size not in (1, size):
-        raise ValueError(f"{name}: got {array.size} entries, expected a number or {size}")
-    bound: Array = np.clip(np.broadcast_to(array, (size,)).astype(float), -INFINITY, INFINITY)
-    return bound
 
 
 def _joined(arrays: Sequence[Array], dtype: Any) -> Array:

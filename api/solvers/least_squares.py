@@ -7,7 +7,7 @@ from scipy import optimize
 
 from matjac import inputs
 from matjac.layout import Array
-from matjac.solvers.door import flat
+from matjac.solvers import door
 from matjac.solvers.watch import ENDS, Callback, Watch
 
 FACES = ("operator", "csr")
@@ -37,7 +37,8 @@ def least_squares(
     jac : {"operator", "csr"}, optional
         The Jacobian's face: matrix-free products, or one sparse matrix that is refilled at each step.
     bounds : tuple, optional
-        Lower and upper bounds; each a number, or a tuple of a number or an array for each variable.
+        ``(lower, upper)``, each a number for all entries, or a tuple with a number or an array for each variable: for U
+        and V, ``((lower of U, lower of V), (upper of U, upper of V))``. None is no bound.
     x_scale : "jac", float or tuple, optional
         Scales of the variables: one over the norms of the Jacobian's columns at the start, or numbers, one for all
         or one part for each variable.
@@ -52,7 +53,7 @@ def least_squares(
     -------
     scipy.optimize.OptimizeResult
         SciPy's, with ``variables``, the arrays, and ``seconds``. Where it was stopped ``success`` is False, ``status``
-        is -9 and ``message`` says why and where.
+        is -9, ``message`` says why and where, and of SciPy's fields there are ``x``, ``cost``, ``nfev`` and ``njev``.
 
     Raises
     ------
@@ -69,12 +70,13 @@ def least_squares(
     >>> np.allclose(R.T @ R, K)
     True
     """
-    F = flat(F)
+    F = door.flat(F)
+    door.refuse(options, "fun", "x0", "args", "kwargs", "callback")
     inputs.one_of("jac", jac, FACES)
-    watch, x0 = Watch(F, progress, seconds), F.pack(*start).astype(float)
-    lower, upper = (-np.inf, np.inf) if bounds is None else bounds
+    watch, x0 = Watch(F, progress, seconds), door.start(F, start)
     # arrays, for SciPy spreads numbers slowly
-    options["bounds"] = F.variables.spread("bounds[0]", lower), F.variables.spread("bounds[1]", upper)
+    options["bounds"] = door.bounds(F, bounds)
+    door.within(F, x0, *options["bounds"])
     dense = options.get("method") == "lm"
     matrix: Any = None
     last: tuple[Array, Array] | None = None

@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 from scipy import optimize
 
+from matjac import inputs
 from matjac.layout import Array
-from matjac.solvers.door import checked, edge, flat, number, scalar
-from matjac.solvers.watch import ENDS, Callback, Watch
+from matjac.solvers import door
+from matjac.solvers.watch import ENDS, Callback, Stopped, Watch
 
-#: Methods that take a sparse Jacobian of the constraints.
+#: Methods that take constraints, and those that take a sparse Jacobian of them.
+CONSTRAINED = ("trust-constr", "SLSQP", "COBYLA", "COBYQA")
 SPARSE = ("trust-constr",)
 
 
@@ -41,8 +43,8 @@ def constraint(G: Any, lower: Any, upper: Any, dense: bool = False) -> optimize.
     >>> c.jac(np.ones(6)).shape
     (3, 6)
     """
-    G = flat(G)
-    edges = [edge(name, value, G) for name, value in (("lower", lower), ("upper", upper))]
+    G = door.flat(G, "G")
+    edges = [door.edge("lower", lower, G, -np.inf), door.edge("upper", upper, G, np.inf)]
     return optimize.NonlinearConstraint(G.fun, *edges, jac=(lambda x: G.jac(x).toarray()) if dense else G.jac_csr)
 
 
@@ -69,7 +71,8 @@ def minimize(
     bounds : tuple, optional
         Lower and upper bounds, as in `least_squares`.
     constraints : sequence of (G, lower, upper), optional
-        See `constraint`.
+        See `constraint`. Of a symmetric matrix constrain one half: of equal rows only one counts, and they make the
+        constraints' Jacobian rank-deficient.
     progress, seconds
         As in `least_squares`.
     **options
@@ -94,20 +97,23 @@ def minimize(
     >>> np.allclose(L @ L.T, np.linalg.inv(S), atol=1e-4)
     True
     """
-    F = scalar("F", F)
-    watch, x0 = Watch(F, progress, seconds), F.pack(*start).astype(float)
+    F = door.scalar(F)
+    door.refuse(options, "fun", "x0", "args", "jac", "callback")
+    watch, x0 = Watch(F, progress, seconds), door.start(F, start)
     if bounds is not None:
-        edges = [F.variables.spread(f"bounds[{at}]", bound) for at, bound in enumerate(bounds)]
-        options["bounds"] = optimize.Bounds(*edges)
+        options["bounds"] = optimize.Bounds(*door.bounds(F, bounds))
     method = method or ("trust-constr" if len(constraints) else "L-BFGS-B")
     if len(constraints):
-        options["constraints"] = [constraint(*c, dense=method not in SPARSE) for c in checked(F, constraints)]
+        inputs.one_of("method (with constraints)", method, CONSTRAINED)
+        dense = method not in SPARSE
+        given = door.constraints(F, constraints, x0)
+        options["constraints"] = [constraint(G, low, high, dense) for G, low, high in given]
 
     last: tuple[Array, float] | None = None
 
     def objective(x: Array) -> float:
         nonlocal last
-        value = number("F", F.fun(x))
+        value = door.number(F.fun(x))
         watch.evaluated("objective", x, np.asarray(value))
         last = np.array(x), value
         if watch.point is None:
@@ -124,6 +130,8 @@ def minimize(
 
     try:
         result = optimize.minimize(objective, x0, jac=gradient, method=method, callback=stepped, **options)
+        if not np.isfinite(result.fun):
+            raise Stopped(watch.trouble)
     except ENDS as why:
         return watch.stopped(why, x0, fun=watch.value)
     return watch.finish(result)

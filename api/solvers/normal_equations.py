@@ -1,5 +1,6 @@
 """Normal equations by a sparse Cholesky factorisation: analysed once, factorised anew at each step."""
 
+import importlib.util
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from matjac.layout import Array
 from matjac.patterns import Found, replaying
 from matjac.solvers.extras import optional
 
-BACKENDS = ("cholmod", "qdldl")
+#: The packages that factorise, and their modules.
+BACKENDS = {"cholmod": "sksparse", "qdldl": "qdldl"}
 
 
 class NormalEquations:
@@ -24,7 +26,7 @@ class NormalEquations:
     ----------
     backend : {"cholmod", "qdldl"}, optional
         CHOLMOD by scikit-sparse (``pip install matjac[cholmod]``, which needs SuiteSparse's headers), or QDLDL
-        (``pip install matjac[qdldl]``, a wheel).
+        (``pip install matjac[qdldl]``, a wheel). Whichever is installed, CHOLMOD first, unless given.
 
     Raises
     ------
@@ -49,9 +51,11 @@ class NormalEquations:
     True
     """
 
-    def __init__(self, backend: str = "cholmod") -> None:
-        inputs.one_of("backend", backend, BACKENDS)
-        self.backend = backend
+    def __init__(self, backend: str | None = None) -> None:
+        if backend is None:
+            installed = (name for name, module in BACKENDS.items() if importlib.util.find_spec(module))
+            backend = next(installed, "qdldl")
+        self.backend = inputs.one_of("backend", backend, tuple(BACKENDS))
         self._package = optional("sksparse.cholmod" if backend == "cholmod" else "qdldl", f"matjac[{backend}]")
         #: what it raises where a matrix is not positive definite
         self._failure: Any = self._package.CholmodError if backend == "cholmod" else RuntimeError
@@ -124,7 +128,8 @@ class NormalEquations:
     def _cholmod(self, matrix: Any, shift: float) -> None:
         matrix = sp.csc_matrix(matrix)
         if self._factors is None:
-            self._factors = self._package.analyze(matrix)
+            # LLᵀ, which fails where the matrix is not positive definite; the simplicial LDLᵀ does not
+            self._factors = self._package.analyze(matrix, mode="supernodal")
         self._factors.cholesky_inplace(matrix, beta=shift)
 
     def _qdldl(self, matrix: Any, shift: float) -> None:
@@ -133,3 +138,7 @@ class NormalEquations:
             self._factors = self._package.Solver(lifted)
         else:
             self._factors.update(lifted)
+        # LDLᵀ exists for more than positive definite matrices
+        pivots = self._factors.factors()[1]
+        if not np.all(pivots > 0):
+            raise RuntimeError(f"a pivot is {pivots.min():.3g}")

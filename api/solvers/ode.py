@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 from scipy import integrate, optimize
 
+from matjac import inputs
 from matjac.layout import Array
-from matjac.solvers.door import flat, square
+from matjac.solvers import door
 from matjac.solvers.watch import ENDS, Callback, Watch
 
 #: Methods that take a Jacobian, as a sparse matrix.
@@ -22,7 +23,7 @@ def solve_ivp(
     seconds: float | None = None,
     **options: Any,
 ) -> optimize.OptimizeResult:
-    r"""Integrate Ẋ = F(X) for a matrix X by ``scipy.integrate.solve_ivp``.
+    r"""Integrate Ẋ = F(X) for one matrix X, F not of the time, by ``scipy.integrate.solve_ivp``.
 
     Parameters
     ----------
@@ -37,7 +38,8 @@ def solve_ivp(
     progress, seconds
         As in `least_squares`; the value of a `Progress` is the time.
     **options
-        Of ``scipy.integrate.solve_ivp``: ``rtol``, ``atol``, ``events``, ``t_eval``, …
+        Of ``scipy.integrate.solve_ivp``: ``rtol``, ``atol``, ``events``, ``t_eval``, … Events get, and ``sol`` of
+        ``dense_output`` gives, flat vectors: `F.unpack` makes matrices of them.
 
     Returns
     -------
@@ -59,8 +61,10 @@ def solve_ivp(
     >>> np.allclose(R.T @ R, K, atol=1e-3)
     True
     """
-    F = flat(F)
-    x0 = F.pack(start)
+    F = door.flat(F)
+    door.refuse(options, "fun", "y0", "args", "jac", "vectorized")
+    x0 = door.start(F, (start,), real=False)
+    t0, _ = inputs.array("t_span", t_span, 1)
     watch = Watch(F, progress, seconds)
     times: list[float] = []
     points: list[Array] = []
@@ -84,14 +88,16 @@ def solve_ivp(
 
     events = options.pop("events", None) or []
     try:
-        square(F, slope(float(t_span[0]), x0))
+        door.square(F, slope(float(t0), x0))
         if method in IMPLICIT:
             options["jac"] = jacobian
         given = [events] if callable(events) else list(events)
         result = integrate.solve_ivp(slope, t_span, x0, method=method, events=[*given, stepped], **options)
         result.t_events, result.y_events = ((a or [])[:-1] or None for a in (result.t_events, result.y_events))
     except ENDS as why:
-        result = watch.stopped(why, x0, t=np.array(times), y=np.stack(points or [x0], axis=1))
+        result = watch.stopped(why, x0, t=np.array(times or [float(t0)]), y=np.stack(points or [x0], axis=1))
+    if result.status == -1:
+        result.message = f"at t = {result.t[-1]:.6g}: {result.message}"
     result.x = result.y[:, -1]
     result.states = np.stack([F.unpack(x)[0] for x in result.y.T])
     return watch.finish(result)

@@ -8,7 +8,7 @@ from scipy.sparse.linalg import LinearOperator, splu
 
 from matjac.flat import Flat
 from matjac.layout import Array
-from matjac.solvers.door import flat, square
+from matjac.solvers import door
 from matjac.solvers.watch import ENDS, Callback, Stopped, Watch
 
 #: Evaluations without a residual smaller by a hundredth after which it stalls; SciPy's limit grows with the unknowns.
@@ -37,7 +37,7 @@ class NewtonPreconditioner(LinearOperator):  # type: ignore[misc]
     """
 
     def __init__(self, F: Any) -> None:
-        self.F: Flat = flat(F)
+        self.F: Flat = door.flat(F)
         size = self.F.variables.size
         super().__init__(np.dtype(float), (size, size))
         self._factors: Any = None
@@ -93,8 +93,9 @@ def root(
     >>> np.allclose(X @ X, A, atol=1e-4)
     True
     """
-    F = flat(F)
-    watch, x0 = Watch(F, progress, seconds), F.pack(*start).astype(float)
+    F = door.flat(F)
+    door.refuse(options, "fun", "x0", "args", "jac", "callback")
+    watch, x0 = Watch(F, progress, seconds), door.start(F, start)
 
     best, improved = np.inf, 0
 
@@ -117,7 +118,7 @@ def root(
         return matrix
 
     try:
-        square(F, residual(x0))
+        door.square(F, residual(x0))
         if method == "krylov":
             preconditioner = NewtonPreconditioner(F)
             preconditioner.update(x0, None)

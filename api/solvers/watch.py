@@ -72,7 +72,7 @@ class Watch:
             raise ValueError(f"seconds: got {seconds}, expected a positive number")
         self.F, self.progress, self.limit = F, progress, seconds
         self.began = time.perf_counter()
-        self.steps = self.evaluations = self.failures = 0
+        self.steps = self.evaluations = self.derivatives = self.failures = 0
         #: where the last value that was not finite came from
         self.trouble = ""
         #: the last point that was good, and its value
@@ -98,7 +98,8 @@ class Watch:
             raise Stopped(self.trouble)
 
     def derived(self, what: str, x: Array, gradient: Array) -> None:
-        """Stop where a derivative at x is not finite."""
+        """Note a derivative at x; stop where it is not finite."""
+        self.derivatives += 1
         if not np.isfinite(gradient).all():
             raise Stopped(self._not_finite(what, x, gradient))
 
@@ -107,10 +108,11 @@ class Watch:
         if not np.isfinite(value):
             return
         self.steps += 1
-        self.point, self.value = np.array(x), value
+        self.point, self.value = np.array(x), float(value)
         if self.progress is None:
             return
-        if self.progress(Progress(self.steps, self.evaluations, value, self.seconds, self.point)) is True:
+        answer = self.progress(Progress(self.steps, self.evaluations, self.value, self.seconds, self.point))
+        if isinstance(answer, bool | np.bool_) and answer:
             raise Stopped(f"progress: the callback stopped it at step {self.steps}")
 
     def stopped(self, why: Exception, start: Array, **more: Any) -> OptimizeResult:
@@ -125,9 +127,8 @@ class Watch:
         none = self.point is None
         where = "the start, where nothing good was found" if none else f"the last good point, of step {self.steps}"
         x = start if self.point is None else self.point
-        result = OptimizeResult(
-            x=x, success=False, status=STOPPED, message=f"{why}. Returned: {where}.", nfev=self.evaluations, **more
-        )
+        message, counts = f"{why}. Returned: {where}.", {"nfev": self.evaluations, "njev": self.derivatives}
+        result = OptimizeResult(x=x, success=False, status=STOPPED, message=message, **counts, **more)
         return self.finish(result)
 
     def finish(self, result: OptimizeResult) -> OptimizeResult:
@@ -142,10 +143,7 @@ class Watch:
         text = f"{what}: {bad.size} of {np.size(y)} entries are not finite, the first is number {bad[0]}, {first}"
         text = f"{what}: got {first}" if np.size(y) == 1 else text
         times = f", {self.failures} times in a row" if self.failures > 1 else ""
-        largest = max(zip(map(_largest, self.F.unpack(x)), self.F.variables.names, strict=True))
-        return f"{text}, at evaluation {self.evaluations}{times}; the largest entry of {largest[1]} is {largest[0]:.3g}"
-
-
-def _largest(array: Array) -> float:
-    sizes = np.abs(array)
-    return float(np.max(np.where(np.isnan(sizes), np.inf, sizes), initial=0.0))
+        # of a vector with NaN, argmax is the first of those
+        at = int(np.argmax(np.abs(x))) if np.size(x) else 0
+        largest = f"; the largest unknown is {self.F.variables.entry(at)} = {x[at]:.3g}" if np.size(x) else ""
+        return f"{text}, at evaluation {self.evaluations}{times}{largest}"
