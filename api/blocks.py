@@ -6,14 +6,14 @@ from matjac import kernels
 from matjac.assembly import chunks, filler
 from matjac.compose import blocks_of
 from matjac.factors import Dense, Factor
-from matjac.layout import NONE, Array, Shape
+from matjac.layout import NONE, Array, Shape, as_matrix
 from matjac.maps import LinearMap, Sum
 from matjac.terms import Term
 
 
 def block_axis(shape: Shape, axis: int | None) -> tuple[int, tuple[int, int]]:
     """The axis along which that variable's blocks go, the shorter unless given; and how many of which size."""
-    p, q = (*shape, 1, 1)[:2]
+    p, q = as_matrix(shape)
     along = (1 if q <= p else 0) if axis is None else axis
     return along, ((p, q) if along == 1 else (q, p))
 
@@ -21,7 +21,8 @@ def block_axis(shape: Shape, axis: int | None) -> tuple[int, tuple[int, int]]:
 def normal_blocks(linear: LinearMap, shapes: list[tuple[int, int]], weights: Array | None) -> list[Array]:
     """For each variable, a matrix (p, q) by rows, the p blocks of q × q."""
     blocks = blocks_of(linear)
-    results = [np.zeros((p, q, q), linear.dtype) for p, q in shapes]
+    dtype = linear.dtype if weights is None else np.result_type(linear.dtype, weights)
+    results = [np.zeros((p, q, q), dtype) for p, q in shapes]
     if len(blocks.widths) != len(shapes):
         # one stored matrix of all variables
         _add_rows(linear, weights, shapes, results)

@@ -145,7 +145,7 @@ class Flat(ABC):
             The variables' entries, one variable after another, each in `order`.
         out : scipy.sparse.csr_array, optional
             An earlier result, to be overwritten. Without it every result has values of its own and shares
-            its index arrays with the others.
+            its index arrays with the others: change its values, not its pattern (``eliminate_zeros``).
         """
         J = self.jac(x)
         if out is not None:

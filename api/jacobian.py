@@ -12,7 +12,21 @@ from matjac.assembly import chunks, filler, run, tocsr
 from matjac.blocks import block_axis, normal_blocks
 from matjac.factors import canonical_csr
 from matjac.fill import Filler
-from matjac.layout import Array, Layout, Order, Shape, Shapes, flip, index_dtype, parts, several, size, unvec, vec
+from matjac.layout import (
+    Array,
+    Layout,
+    Order,
+    Shape,
+    Shapes,
+    as_matrix,
+    flip,
+    index_dtype,
+    parts,
+    several,
+    size,
+    unvec,
+    vec,
+)
 from matjac.maps import LinearMap, Sum
 from matjac.terms import Term
 
@@ -176,7 +190,8 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
             out = tocsr(self._entries, self._filler)
             refill.remember(out, self._entries, self._filler)
         else:
-            self._fill_values(out.data, refill.check(out, self._entries, self._filler))
+            offsets = refill.check(out, self._entries, self._filler)
+            self._fill_values(out.data, offsets)
         return out
 
     def rows(self, start: int, stop: int) -> Any:
@@ -601,7 +616,7 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
             # blocks are consecutive where the variable is counted along them
             turned.append((along == 0) == (self.order == "C") and min(blocked) > 1)
             shapes.append(blocked)
-        given = [shape if self.order == "C" else shape[::-1] for shape in ((*s, 1, 1)[:2] for s in parts(of))]
+        given = [shape if self.order == "C" else shape[::-1] for shape in map(as_matrix, parts(of))]
         linear = compose.turn_columns(self._entries, given, turned)
         blocks = normal_blocks(linear, shapes, kept)
         return tuple(blocks) if several(of) else blocks[0]

@@ -36,6 +36,12 @@ def parts(shapes: Shapes) -> tuple[Shape, ...]:
     return shapes if several(shapes) else (shapes,)  # type: ignore[return-value]
 
 
+def as_matrix(shape: Shape) -> tuple[int, int]:
+    """The shape of a matrix; a vector is one column, a number one entry."""
+    p, q = (*shape, 1, 1)[:2]
+    return p, q
+
+
 def index_dtype(*counts: int) -> np.dtype[Any]:
     """int32 while every count fits in it, int64 beyond."""
     return np.dtype(np.int32 if max(counts) <= np.iinfo(np.int32).max else np.int64)

@@ -43,6 +43,8 @@ def test_weights_and_blocks_of_identities(case, axis, weighted, seed):
     x = np.random.default_rng(seed + 1).standard_normal(J.shape[1])
     close(N @ x, expected @ x, case.tolerance)
     assert N.dtype == J.normal_blocks(axis, w).dtype == J.dtype
+    if w is not None:
+        assert J.normal_blocks(axis, w.astype(float)).dtype == J.normal(w.astype(float)).dtype
     variable = J.in_shape if J.layout == "numerator" else J.out_shape
     if len(variable) <= 2:
         close(J.normal_blocks(axis, w), dense_blocks(expected, [variable], axis, case.order)[0], case.tolerance)

@@ -343,6 +343,71 @@ def test_a_blow_up_says_when():
     assert "at t = " in fit.message
 
 
+def test_a_mistake_of_ones_own_is_raised():
+    def wrong(at):
+        raise NotImplementedError("of one's own")
+
+    F = mj.compile(lambda X: X @ X - np.diag([4.0, 9.0]), (2, 2))
+    with pytest.raises(NotImplementedError, match="of one's own"):
+        solvers.root(F, np.diag([3.0, 5.0]), progress=wrong)
+
+
+def test_lsoda_stops_at_a_value_that_is_not_finite():
+    F = spoiled(mj.compile(lambda X: -X, (2,)), 60)
+    fit = solvers.solve_ivp(F, (0, 50), np.ones(2), "LSODA", rtol=1e-10)
+    assert not fit.success
+    assert np.isfinite(fit.states).all()
+    assert np.isfinite(fit.variables[0]).all()
+
+
+def test_an_end_before_the_first_wanted_time():
+    half = lambda t, x: x[0] - 0.5  # noqa: E731
+    half.terminal = True
+    F = mj.compile(lambda x: -x, (1,))
+    fit = solvers.solve_ivp(F, (0, 2), [1.0], events=half, t_eval=[1.5])
+    assert fit.states.shape == (0, 1)
+    assert fit.variables[0][0] < 0.6
+    fit = solvers.solve_ivp(mj.compile(lambda x: x**2, (1,)), (0, 2), [1.0], "RK45", t_eval=[0.5, 1.5])
+    assert fit.message.startswith("at t = 0.99") or fit.message.startswith("at t = 1")
+
+
+@pytest.mark.parametrize("jac", ["operator", "csr"])
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+def test_one_unknown(shape, jac):
+    F = mj.compile(lambda a: a * np.arange(1.0, 4.0) - 2.0, shape)
+    fit = solvers.least_squares(F, np.full(shape, 0.3), jac=jac)
+    assert_allclose(fit.x, 12 / 14, rtol=1e-6)
+
+
+def test_narrow_functions():
+    A = np.diag([4.0, 9.0]).astype(np.float32)
+    F = mj.Function(lambda x: A @ x - 1, lambda x: mj.d_matvec_dx(A), (2,))
+    assert_allclose(solvers.root(F, np.ones(2)).x, [0.25, 1 / 9], rtol=1e-5)
+    J = mj.d_matvec_dA(np.array([0.1, 0.3, 0.7], np.float32), 3)
+    step = solvers.damped_step(J, np.ones(3), atol=1e-12, btol=1e-12)
+    assert_allclose(J @ step, -np.ones(3), rtol=1e-4)
+
+
+def test_a_jacobian_whose_pattern_changes():
+    # a stored factor that drops an entry
+    F = mj.Function(
+        lambda x: np.array([x[0] ** 2, x[1] - 1, x[2]]),
+        lambda x: mj.d_matvec_dx(sp.csr_array(np.diag([2 * x[0], 1, 1]))),
+        (3,),
+    )
+    fit = solvers.least_squares(F, np.array([0.0, 2.0, 3.0]), jac="csr")
+    assert_allclose(fit.x, [0, 1, 0], atol=1e-6)
+
+
+def test_what_progress_gets_is_ones_own():
+    def spoil(at):
+        at.x[:] = 77
+        return at.steps == 3
+
+    fit = solvers.least_squares(completion(), *START, progress=spoil)
+    assert np.abs(fit.x).max() < 77
+
+
 def test_root_stalls_with_a_message():
     F = mj.compile(lambda X: X**2 + 1.0, (2, 2))
     fit = solvers.root(F, np.full((2, 2), 0.5), options={"maxiter": 10**6})
@@ -369,6 +434,7 @@ def backend(request):
 
 HALF = np.triu_indices(2)
 TRACE = mj.compile(lambda R: -0.5 * np.sum((GRAM @ R) * R), (4, 2))
+GRAMIAN = mj.compile(lambda R: R.T @ R, (4, 2))
 UPPER = mj.compile(lambda R: (R.T @ R)[HALF], (4, 2))
 ORTHONORMAL = [(UPPER, np.eye(2)[HALF], np.eye(2)[HALF])]
 R0 = np.linalg.qr(rng.standard_normal((4, 2)))[0]
@@ -419,6 +485,30 @@ def test_the_problem_speaks_both_languages():
     problem.eval_grad_f(x, gradient)
     assert_allclose(gradient, -(GRAM @ x.reshape(4, 2)).ravel())
     assert problem.objective(x) == problem.eval_f(x) == pytest.approx(TRACE.fun(x)[0])
+
+
+def test_ctrl_c_goes_through_ipopt(backend):
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        solvers.ipopt(TRACE, R0, constraints=ORTHONORMAL, backend=backend, progress=interrupt)
+    objective = mj.Function(interrupt, TRACE.jacobian, (4, 2))
+    with pytest.raises(KeyboardInterrupt):
+        solvers.ipopt(objective, R0, constraints=ORTHONORMAL, backend=backend)
+
+
+def test_constraints_keep_their_pattern_and_may_be_narrow():
+    F = mj.compile(lambda x: np.sum(x**2), (2,))
+    largest = mj.Function(
+        lambda x: np.max(x, keepdims=True), lambda x: mj.d_identity_dx(2).take([int(np.argmax(x))]), (2,)
+    )
+    problem = solvers.IpoptProblem(F, [(largest, 1.0, None)], (np.array([2.0, 1.0]),))
+    assert np.isnan(problem.jacobian(np.array([1.0, 2.0]))).all()
+    assert "in other places" in str(problem.error)
+    A = rng.standard_normal((1, 2)).astype(np.float32)
+    narrow = mj.Function(lambda x: A @ x, lambda x: mj.d_matvec_dx(A), (2,))
+    assert_allclose(solvers.IpoptProblem(F, [(narrow, 1.0, None)], (np.ones(2),)).jacobian(np.ones(2)), A[0])
 
 
 def test_ipopt_stops(backend):
@@ -478,6 +568,35 @@ def test_what_cannot_be_factorised_says_so(backend):
         equations.factorize(crossed, damping=0.1)
     with pytest.raises(TypeError, match="numerator layout"):
         equations.factorize(J.T)
+
+
+@pytest.mark.parametrize("backend", ["cholmod", "qdldl"])
+def test_normal_equations_through_zeros_failures_and_other_patterns(backend):
+    pytest.importorskip("sksparse.cholmod" if backend == "cholmod" else "qdldl")
+    F = mj.compile(lambda u, v: np.outer(u, v), (2,), (2,))
+    equations = solvers.NormalEquations(backend)
+    for x in ([1.0, 0, 3, 4], [1.0, 2, 3, 4], [0.0, 0, 1, 1]):
+        J = F.jac(np.array(x))
+        found = equations.factorize(J, damping=0.5).solve(np.ones(4))
+        assert_allclose(found, np.linalg.solve(J.normal().toarray() + 0.25 * np.eye(4), np.ones(4)))
+    with pytest.raises(ValueError, match="entries that are not finite"):
+        equations.factorize(F.jac(np.full(4, np.nan)), damping=0.5)
+
+    def times(A):
+        return mj.compile(lambda x: sp.csr_array(A) @ x, (3,)).jacobian(np.ones(3))
+
+    crossed = [[1.0, 2, 0], [1, 2, 0], [0, 3, 1]], [[1.0, 2, 0], [0, 1, 3], [2, 0, 1]]
+    equations = solvers.NormalEquations(backend).factorize(times(crossed[0]), damping=0.5)
+    with pytest.raises(ValueError, match="the same places as at first"):
+        equations.factorize(times(crossed[1]), damping=0.5)
+    # a failure leaves nothing behind
+    with pytest.raises(np.linalg.LinAlgError):
+        equations.factorize(times(np.diag([1.0, 0, 1]) @ crossed[0]))
+    with pytest.raises(ValueError, match="expected a call of factorize"):
+        equations.solve(np.ones(3))
+    J = mj.d_matvec_dA([1.0, 2.0], 3)
+    found = equations.factorize(J, damping=0.5).solve(np.ones(6))
+    assert_allclose(J.normal() @ found + 0.25 * found, 1.0)
 
 
 @pytest.mark.parametrize("package", ["sksparse", "qdldl", "ipyopt"])
@@ -579,7 +698,11 @@ def test_blocks_that_a_jacobian_does_not_reach():
             r"constraints\[0\]: got a function of",
         ),
         (lambda: solvers.minimize(TRACE, R0, constraints=[(np.sin, 0, 1)]), TypeError, r"constraints\[0\]\[0\]: got"),
-        (lambda: solvers.minimize(TRACE, R0, constraints=[(UPPER, np.ones(2), 1)]), ValueError, r"got 2 entries"),
+        (
+            lambda: solvers.minimize(TRACE, R0, constraints=[(UPPER, np.ones(2), 1)]),
+            ValueError,
+            r"got shape \(2,\), expected a number or \(3,\)",
+        ),
         (
             lambda: solvers.minimize(TRACE, R0, constraints=[(UPPER, 1, 0)]),
             ValueError,
@@ -588,7 +711,7 @@ def test_blocks_that_a_jacobian_does_not_reach():
         (
             lambda: solvers.minimize(TRACE, R0, method="L-BFGS-B", constraints=[(UPPER, 0, 1)]),
             ValueError,
-            r"method \(with constraints\): got 'L-BFGS-B'",
+            r"method \(with constraints\): got 'l-bfgs-b'",
         ),
         (lambda: solvers.minimize(TRACE, R0, jac=True), TypeError, "jac: got an argument that matjac gives"),
         (lambda: solvers.root(completion(), *START, callback=print), TypeError, "callback: got an argument"),
@@ -606,6 +729,22 @@ def test_blocks_that_a_jacobian_does_not_reach():
         (lambda: solvers.root(completion(), START[0], START[1] * np.nan), ValueError, r"start: got V\[0, 0\] = nan"),
         (lambda: solvers.minimize(TRACE, 1j * R0), TypeError, "start: got dtype complex128, expected real"),
         (lambda: solvers.solve_ivp(UPPER, 1, R0), ValueError, "t_span: got 0 dimensions"),
+        (
+            lambda: solvers.minimize(mj.compile(lambda x: np.sum(x * x * (1 + 2j)), (2,)), np.ones(2)),
+            TypeError,
+            "F: got values of dtype complex128",
+        ),
+        (
+            lambda: solvers.least_squares(mj.compile(lambda x: x * (1 + 2j), (2,)), np.ones(2)),
+            TypeError,
+            "F: got values of dtype complex128",
+        ),
+        (
+            lambda: solvers.ipopt(TRACE, R0, constraints=[(GRAMIAN, np.ones(4), np.ones((4, 1)))]),
+            ValueError,
+            "got shape",
+        ),
+        (lambda: solvers.block_jacobi(UPPER.jacobian(R0)).right(np.ones(9)), ValueError, r"x: got shape \(9,\)"),
         (lambda: solvers.ipopt(TRACE, R0, backend="knitro"), ValueError, "backend: got 'knitro'"),
         (lambda: solvers.ipopt(TRACE, R0, constraints=[(UPPER, [0.0, 1.0], 1)]), ValueError, r"constraints\[0\]\[1\]"),
         (lambda: solvers.root(UPPER, R0), ValueError, "got 3 values of 8 unknowns"),

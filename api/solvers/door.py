@@ -8,7 +8,7 @@ from scipy import optimize
 
 from matjac import inputs
 from matjac.flat import Flat
-from matjac.layout import Array
+from matjac.layout import Array, Shape, size
 
 
 def flat(F: Any, name: str = "F") -> Flat:
@@ -32,7 +32,14 @@ def number(y: Array) -> float:
     """The one number that a scalar function's value is."""
     if y.size != 1:
         raise ValueError(f"F: got {y.size} values, expected one number")
-    return float(y[0])
+    return float(real(y)[0])
+
+
+def real(y: Array) -> Array:
+    """A value that isn't complex: solvers would drop the imaginary part."""
+    if y.dtype.kind == "c":
+        raise TypeError(f"F: got values of dtype {y.dtype}, expected real ones")
+    return y
 
 
 def square(F: Flat, y: Array) -> None:
@@ -88,8 +95,8 @@ def constraints(F: Flat, given: Sequence[Any], x0: Array) -> list[tuple[Flat, Ar
         G = flat(each[0], f"{name}[0]")
         if (G.variables.shapes, G.order) != (F.variables.shapes, F.order):
             raise ValueError(f"{name}: got a function of {G.variables}, expected one of {F.variables}")
-        size = G.fun(x0).size
-        low, high = (edge(f"{name}[{k}]", each[k], G, none, size) for k, none in ((1, -np.inf), (2, np.inf)))
+        shape = np.shape(G(*F.unpack(x0)))
+        low, high = (edge(f"{name}[{k}]", each[k], G, none, shape) for k, none in ((1, -np.inf), (2, np.inf)))
         bad = np.flatnonzero(~(low <= high))
         if bad.size:
             values = f"{low[bad[0]]:g} to {high[bad[0]]:g} for entry {bad[0]}"
@@ -98,16 +105,14 @@ def constraints(F: Flat, given: Sequence[Any], x0: Array) -> list[tuple[Flat, Ar
     return found
 
 
-def edge(name: str, value: Any, G: Flat, none: float, size: int | None = None) -> Array:
-    """The flat bound of G's entries, of that size; without a size, a number stays one."""
+def edge(name: str, value: Any, G: Flat, none: float, shape: Shape | None = None) -> Array:
+    """The flat bound of G's value, of that shape; without a shape, a number stays one."""
     array = inputs.numeric(name, _unbounded(value, none))
+    if shape is not None and array.shape not in ((), shape, (size(shape),)):
+        raise ValueError(f"{name}: got shape {array.shape}, expected a number or {shape}, the shape of G's value")
     if array.ndim:
         array = array.reshape(-1, order=G.order)
-    if size is None:
-        return array
-    if array.size not in (1, size):
-        raise ValueError(f"{name}: got {array.size} entries, expected a number or {size}")
-    return np.array(np.broadcast_to(array, (size,)), dtype=float)
+    return array if shape is None else np.array(np.broadcast_to(array, (size(shape),)), dtype=float)
 
 
 def refuse(options: dict[str, Any], *names: str) -> None:

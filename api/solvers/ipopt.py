@@ -39,9 +39,10 @@ MESSAGES = {
 class IpoptProblem:
     """min F subject to lower ≤ G ≤ upper and bounds, as Ipopt's two Python interfaces call it.
 
-    The pattern of G's Jacobian is fixed: `jacobianstructure` gives it once, and values are filled straight into
-    Ipopt's buffer. For ``cyipopt`` it has ``objective``, ``gradient``, ``constraints``, ``jacobianstructure``,
-    ``jacobian`` and ``intermediate``; for ``ipyopt``, ``eval_f``, ``eval_grad_f``, ``eval_g`` and ``eval_jac_g``.
+    The pattern of G's Jacobian is fixed: `jacobianstructure` gives it once, and values are filled into Ipopt's buffer.
+    What a callback raises is kept in ``error``, for Ipopt's may not raise; values are NaN from then on. For ``cyipopt``
+    it has ``objective``, ``gradient``, ``constraints``, ``jacobianstructure``, ``jacobian`` and ``intermediate``; for
+    ``ipyopt``, ``eval_f``, ``eval_grad_f``, ``eval_g`` and ``eval_jac_g``.
 
     Parameters
     ----------
@@ -78,19 +79,19 @@ class IpoptProblem:
         self.watch = Watch(self.F, progress, seconds)
         self.x0 = door.start(self.F, start)
         #: what was raised in a callback, once: Ipopt's may not raise, so all are not a number from then on
-        self.error: Exception | None = None
-        self.parts: list[Flat] = []
+        self.error: BaseException | None = None
+        #: each constraint, and its Jacobian, which is refilled
+        self.parts: list[tuple[Flat, Any]] = []
         lower, upper, rows, columns = [], [], [], []
         top = 0
-        self._sizes: list[int] = []
         for G, low, high in door.constraints(self.F, constraints, self.x0):
-            self.parts.append(G)
+            matrix = G.jac_csr(self.x0)
+            self.parts.append((G, matrix))
             lower.append(low)
             upper.append(high)
-            i, j = G.jac(self.x0).coo_structure()
+            i, j = matrix.tocoo().coords
             rows.append(i.astype(np.int64) + top)
             columns.append(j.astype(np.int64))
-            self._sizes.append(i.size)
             top += low.size
         self.lower, self.upper = (np.clip(_joined(b, float), -INFINITY, INFINITY) for b in (lower, upper))
         self._rows, self._columns = _joined(rows, np.int64), _joined(columns, np.int64)
@@ -157,7 +158,7 @@ class IpoptProblem:
         """G, into `out`."""
 
         def value() -> Array:
-            y = _joined([G.fun(x) for G in self.parts], float)
+            y = _joined([G.fun(x) for G, _ in self.parts], float)
             self.watch.evaluated("constraints", x, y)
             return y
 
@@ -168,9 +169,10 @@ class IpoptProblem:
 
         def fill() -> Array:
             at = 0
-            for G, size in zip(self.parts, self._sizes, strict=True):
-                G.jac(x).fill(out[at : at + size])
-                at += size
+            for G, matrix in self.parts:
+                # refused where the pattern is another
+                out[at : at + matrix.nnz] = G.jac_csr(x, out=matrix).data
+                at += matrix.nnz
             self.watch.derived("constraints' Jacobian", x, out)
             return out
 
@@ -182,7 +184,7 @@ class IpoptProblem:
         if self.error is None:
             try:
                 return task()
-            except Exception as error:
+            except BaseException as error:  # Ctrl-C too: Ipopt's own callbacks would lose it
                 self.error = error
         return np.nan
 
@@ -248,7 +250,7 @@ def ipopt(
     if problem.error is None:
         x, value, status = run(problem, low, high, settings)
     if problem.error is None and status == NOT_FINITE:
-        problem.error = Stopped(problem.watch.trouble)
+        problem.error = Stopped(problem.watch.trouble or "Ipopt: a value is not finite")
     if isinstance(problem.error, Stopped):
         return problem.watch.stopped(problem.error, x0, fun=problem.watch.value)
     if problem.error is not None:

@@ -35,7 +35,7 @@ def least_squares(
     *start : array_like
         One for each variable.
     jac : {"operator", "csr"}, optional
-        The Jacobian's face: matrix-free products, or one sparse matrix that is refilled at each step.
+        The Jacobian's face: matrix-free products, or a sparse matrix, fresh values on one pattern.
     bounds : tuple, optional
         ``(lower, upper)``, each a number for all entries, or a tuple with a number or an array for each variable: for U
         and V, ``((lower of U, lower of V), (upper of U, upper of V))``. None is no bound.
@@ -53,7 +53,8 @@ def least_squares(
     -------
     scipy.optimize.OptimizeResult
         SciPy's, with ``variables``, the arrays, and ``seconds``. Where it was stopped ``success`` is False, ``status``
-        is -9, ``message`` says why and where, and of SciPy's fields there are ``x``, ``cost``, ``nfev`` and ``njev``.
+        is -9, ``message`` says why and where, and of SciPy's fields there are ``x``, ``nfev``, ``njev``
+        and, of a linear loss, ``cost``.
 
     Raises
     ------
@@ -77,25 +78,22 @@ def least_squares(
     # arrays, for SciPy spreads numbers slowly
     options["bounds"] = door.bounds(F, bounds)
     door.within(F, x0, *options["bounds"])
-    dense = options.get("method") == "lm"
-    matrix: Any = None
+    # SciPy's inner solver for operators wants two unknowns
+    dense = options.get("method") == "lm" or x0.size == 1
     last: tuple[Array, Array] | None = None
 
     def residual(x: Array) -> Array:
         nonlocal last
-        y: Array = F.fun(x)
+        y = door.real(F.fun(x))
         watch.evaluated("residuals", x, y)
         last = np.array(x), y
         return y
 
     def jacobian(x: Array) -> Any:
-        nonlocal matrix
         y = last[1] if last is not None and np.array_equal(last[0], x) else F.fun(x)
-        # trf and dogbox keep no earlier Jacobian, so one matrix serves for all
-        J = F.jac(x) if jac == "operator" else F.jac_csr(x, out=matrix)
+        J = F.jac(x) if jac == "operator" else F.jac_csr(x)
         watch.derived("Jᵀ · residuals", x, J.T @ y)
         watch.went(x, 0.5 * float(y @ y))
-        matrix = None if jac == "operator" else J
         return J.toarray() if dense else J
 
     try:
@@ -109,5 +107,5 @@ def least_squares(
             options["x_scale"] = F.variables.spread("x_scale", x_scale)
         result = optimize.least_squares(residual, x0, jacobian, **options)
     except ENDS as why:
-        return watch.stopped(why, x0, cost=watch.value)
+        return watch.stopped(why, x0, **({"cost": watch.value} if options.get("loss", "linear") == "linear" else {}))
     return watch.finish(result)

@@ -12,7 +12,7 @@ from matjac.solvers import door
 from matjac.solvers.watch import ENDS, Callback, Stopped, Watch
 
 #: Methods that take constraints, and those that take a sparse Jacobian of them.
-CONSTRAINED = ("trust-constr", "SLSQP", "COBYLA", "COBYQA")
+CONSTRAINED = ("trust-constr", "slsqp", "cobyla", "cobyqa")
 SPARSE = ("trust-constr",)
 
 
@@ -104,8 +104,8 @@ def minimize(
         options["bounds"] = optimize.Bounds(*door.bounds(F, bounds))
     method = method or ("trust-constr" if len(constraints) else "L-BFGS-B")
     if len(constraints):
-        inputs.one_of("method (with constraints)", method, CONSTRAINED)
-        dense = method not in SPARSE
+        inputs.one_of("method (with constraints)", method.lower(), CONSTRAINED)
+        dense = method.lower() not in SPARSE
         given = door.constraints(F, constraints, x0)
         options["constraints"] = [constraint(G, low, high, dense) for G, low, high in given]
 

@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from matjac import inputs
 from matjac.jacobian import Jacobian
 from matjac.layout import Array
+from matjac.maps import LinearMap
 from matjac.patterns import Found, replaying
 from matjac.solvers.extras import optional
 
@@ -59,7 +60,8 @@ class NormalEquations:
         self._package = optional("sksparse.cholmod" if backend == "cholmod" else "qdldl", f"matjac[{backend}]")
         #: what it raises where a matrix is not positive definite
         self._failure: Any = self._package.CholmodError if backend == "cholmod" else RuntimeError
-        #: the pattern of JᵀWJ, and the entries of its diagonal
+        #: the first Jacobian and whether it came without weights, then what products found of it
+        self._first: tuple[LinearMap, bool] | None = None
         self._products: list[Found] | None = None
         self._matrix: Any = None
         self._factors: Any = None
@@ -91,7 +93,10 @@ class NormalEquations:
         if not isinstance(J, Jacobian) or J.layout != "numerator" or J.dtype.kind == "c":
             raise TypeError(f"J: got {inputs.describe(J)}, expected a real matjac.Jacobian in numerator layout")
         shift = float(inputs.array("damping", damping, 0)) ** 2
-        with replaying(self._products) as replay:
+        # the pattern of JᵀWJ is found again only where J's is another, or weights came or went
+        form = J._forward, weights is None
+        known = self._first is not None and self._first[0].same_pattern(form[0]) and self._first[1] == form[1]
+        with replaying(self._products if known else None) as replay:
             matrix = J.normal(weights).tocsr()
         first = matrix if self._matrix is None else self._matrix
         if not all(np.array_equal(getattr(matrix, part), getattr(first, part)) for part in ("indptr", "indices")):
@@ -99,6 +104,8 @@ class NormalEquations:
                 f"J: got a normal matrix of {matrix.shape} with {matrix.nnz} entries, expected {first.shape} "
                 f"and {first.nnz}, in the same places as at first"
             )
+        if not np.isfinite(matrix.data).all():
+            raise ValueError("J: got a normal matrix with entries that are not finite")
         # it is its own transpose, so its rows are columns
         csc = sp.csc_array((matrix.data.astype(float), matrix.indices, matrix.indptr), shape=matrix.shape)
         try:
@@ -107,12 +114,11 @@ class NormalEquations:
             else:
                 self._qdldl(csc, shift)
         except self._failure as error:
+            self._first = self._products = self._matrix = self._factors = None
             raise np.linalg.LinAlgError(
                 f"JᵀWJ + {shift:g} I is not positive definite ({error}): try a larger damping"
             ) from None
-        if self._products is None:
-            self._products = replay.found
-        self._matrix = matrix
+        self._first, self._products, self._matrix = form, replay.found, matrix
         return self
 
     def solve(self, b: Any) -> Array:
@@ -133,7 +139,11 @@ class NormalEquations:
         self._factors.cholesky_inplace(matrix, beta=shift)
 
     def _qdldl(self, matrix: Any, shift: float) -> None:
-        lifted = sp.csc_matrix(matrix + shift * sp.eye_array(matrix.shape[0]))
+        # SciPy's sum would drop entries that are zero by chance, and with them the pattern
+        entries, diagonal = matrix.tocoo(), np.arange(matrix.shape[0])
+        values = np.concatenate([entries.data, np.full(diagonal.size, shift)])
+        places = tuple(np.concatenate([along, diagonal]) for along in (entries.row, entries.col))
+        lifted = sp.csc_matrix((values, places), shape=matrix.shape)
         if self._factors is None:
             self._factors = self._package.Solver(lifted)
         else:

@@ -8,7 +8,7 @@ from scipy import integrate, optimize
 from matjac import inputs
 from matjac.layout import Array
 from matjac.solvers import door
-from matjac.solvers.watch import ENDS, Callback, Watch
+from matjac.solvers.watch import ENDS, Callback, Stopped, Watch
 
 #: Methods that take a Jacobian, as a sparse matrix.
 IMPLICIT = ("Radau", "BDF")
@@ -80,7 +80,9 @@ def solve_ivp(
         return J
 
     def stepped(t: float, x: Array) -> float:
-        # an event that never happens is how SciPy tells of each step it took
+        # an event that never happens is how SciPy tells of each step it took; LSODA goes on with NaN
+        if not np.isfinite(x).all():
+            raise Stopped(watch.trouble)
         times.append(t)
         points.append(x)
         watch.went(x, t)
@@ -97,7 +99,9 @@ def solve_ivp(
     except ENDS as why:
         result = watch.stopped(why, x0, t=np.array(times or [float(t0)]), y=np.stack(points or [x0], axis=1))
     if result.status == -1:
-        result.message = f"at t = {result.t[-1]:.6g}: {result.message}"
-    result.x = result.y[:, -1]
-    result.states = np.stack([F.unpack(x)[0] for x in result.y.T])
+        result.message = f"at t = {(times or [t0])[-1]:.6g}: {result.message}"
+    # none where it ended before the first of t_eval
+    states = list(np.transpose(result.y)) if len(result.t) else []
+    result.states = np.array([F.unpack(x)[0] for x in states]).reshape(len(states), *F.variables.shapes[0])
+    result.x = states[-1] if states else (points or [x0])[-1]
     return watch.finish(result)

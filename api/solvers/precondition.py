@@ -9,7 +9,7 @@ from scipy.sparse.linalg import LinearOperator, aslinearoperator, lsmr
 from matjac import inputs, kernels
 from matjac.blocks import block_axis
 from matjac.jacobian import Jacobian
-from matjac.layout import Array, Order, Shape, parts, several, size
+from matjac.layout import Array, Order, Shape, as_matrix, parts, several, size
 from matjac.threads import split
 
 
@@ -62,6 +62,7 @@ class BlockJacobi(LinearOperator):  # type: ignore[misc]
 
     def _each(self, blocks: list[Array], x: Array) -> Array:
         """The blocks' products with the parts of a flat vector."""
+        x = inputs.shaped("x", x, (self.shape[0],))
         out = np.empty(x.size, np.result_type(self.dtype, x))
         at = 0
         for block, order in zip(blocks, self._orders, strict=True):
@@ -81,8 +82,8 @@ def block_jacobi(J: Jacobian, damping: Any = 0.0, weights: Any = None, axis: int
     J : Jacobian
         In numerator layout, of matrices or vectors.
     damping : float or array_like, optional
-        D, a number or one for each column. A block that is not positive definite without it, for J does not reach it
-        in all directions, is given 10⁻⁸ of its largest diagonal entry (a zero block, the identity).
+        D, a number or one for each column. Where a block is not positive definite without it, for J does not reach it
+        in all directions, such blocks are given √ε of their largest diagonal entry (a zero block, the identity).
     weights : array_like, optional
         W, one for each row.
     axis : {0, 1}, optional
@@ -147,12 +148,12 @@ def augmented(J: Any, damping: Any) -> LinearOperator:
     (9, 6)
     """
     rows, columns = J.shape
-    scale = _damping(damping, columns)
+    scale, operator = _damping(damping, columns), aslinearoperator(J)
     return LinearOperator(
         (rows + columns, columns),
         dtype=np.result_type(J.dtype, scale),
         matvec=lambda p: np.concatenate([J @ np.ravel(p), scale * np.ravel(p)]),
-        rmatvec=lambda y: J.T @ np.ravel(y)[:rows] + scale * np.ravel(y)[rows:],
+        rmatvec=lambda y: operator.rmatvec(np.ravel(y)[:rows]) + scale.conj() * np.ravel(y)[rows:],
     )
 
 
@@ -211,7 +212,7 @@ def _rows(shape: Shape, along: int, order: Order) -> Callable[[Array], Array]:
     """A view of a variable's flat vector with a row for each block."""
 
     def view(x: Array) -> Array:
-        matrix = x.reshape((*shape, 1, 1)[:2], order=order)
+        matrix = x.reshape(as_matrix(shape), order=order)
         return matrix if along == 1 else matrix.T
 
     return view
@@ -219,10 +220,11 @@ def _rows(shape: Shape, along: int, order: Order) -> Callable[[Array], Array]:
 
 def _cholesky(blocks: Array) -> Array:
     try:
-        return np.linalg.cholesky(blocks)
+        return np.linalg.cholesky(blocks.astype(float))
     except np.linalg.LinAlgError:
-        largest = np.einsum("bii->bi", blocks).max(axis=1, initial=0.0)
-        lift = np.where(largest > 0, 1e-8 * largest, 1.0)
+        small = np.sqrt(np.finfo(blocks.dtype).eps) * np.einsum("bii->bi", blocks).max(axis=1, initial=0.0)
+        weak = np.linalg.eigvalsh(blocks.astype(float))[:, 0] <= small
+        lift = np.where(weak, np.where(small > 0, small, 1.0), 0.0)
         return np.linalg.cholesky(blocks + lift[:, None, None] * np.eye(blocks.shape[1]))
 
 

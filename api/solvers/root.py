@@ -11,7 +11,7 @@ from matjac.layout import Array
 from matjac.solvers import door
 from matjac.solvers.watch import ENDS, Callback, Stopped, Watch
 
-#: Evaluations without a residual smaller by a hundredth after which it stalls; SciPy's limit grows with the unknowns.
+#: Evaluations without a residual smaller by a hundredth after which Newton–Krylov stalls: it would go on for long.
 STALL = 200
 
 
@@ -44,7 +44,13 @@ class NewtonPreconditioner(LinearOperator):  # type: ignore[misc]
 
     def update(self, x: Array, f: Any) -> None:
         """Factorise the Jacobian at x; SciPy calls it at each iterate."""
-        self._factors = splu(self.F.jac_csr(np.ravel(x)).tocsc())
+        matrix = self.F.jac_csr(np.ravel(x)).tocsc().astype(float)
+        if not np.isfinite(matrix.data).all():
+            raise np.linalg.LinAlgError("Jacobian: entries are not finite")
+        try:
+            self._factors = splu(matrix)
+        except RuntimeError as error:
+            raise np.linalg.LinAlgError(f"Jacobian: {error}") from None
 
     def _matvec(self, x: Array) -> Array:
         return self._factors.solve(np.ravel(x))  # type: ignore[no-any-return]
@@ -101,14 +107,14 @@ def root(
 
     def residual(x: Array) -> Array:
         nonlocal best, improved
-        y: Array = F.fun(x)
+        y = door.real(F.fun(x))
         watch.evaluated("equations", x, y)
         largest = float(np.abs(y).max(initial=0.0))
         if largest < watch.value:
             watch.went(x, largest)
         if largest < 0.99 * best:
             best, improved = largest, watch.evaluations
-        elif watch.evaluations - improved > STALL:
+        elif method == "krylov" and watch.evaluations - improved > STALL:
             raise Stopped(f"equations: the largest is still {watch.value:.3g}, after {STALL} more evaluations")
         return y
 
@@ -128,6 +134,4 @@ def root(
         result = optimize.root(residual, x0, method=method, jac=dense if method in ("hybr", "lm") else None, **options)
     except ENDS as why:
         return watch.stopped(why, x0, fun=watch.value)
-    except RuntimeError as why:
-        return watch.stopped(Stopped(f"Jacobian: {why}"), x0, fun=watch.value)
     return watch.finish(result)

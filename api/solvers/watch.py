@@ -25,10 +25,10 @@ class Progress:
     Attributes
     ----------
     steps, evaluations : int
-        Points that the solver went to (for which it asked for a derivative), and values it asked for.
+        Points that the solver went to (of `root`, those with a smaller residual), and values it asked for.
     value : float
-        Half the sum of squares, the objective, the largest residual of a system of equations, or the time of a
-        differential equation.
+        Half the sum of squares (before a robust loss), the objective, the largest residual of a system of equations,
+        or the time of a differential equation.
     seconds : float
         Since the start.
     x : numpy.ndarray
@@ -111,19 +111,19 @@ class Watch:
         self.point, self.value = np.array(x), float(value)
         if self.progress is None:
             return
-        answer = self.progress(Progress(self.steps, self.evaluations, self.value, self.seconds, self.point))
+        answer = self.progress(Progress(self.steps, self.evaluations, self.value, self.seconds, np.array(x)))
         if isinstance(answer, bool | np.bool_) and answer:
             raise Stopped(f"progress: the callback stopped it at step {self.steps}")
 
     def stopped(self, why: Exception, start: Array, **more: Any) -> OptimizeResult:
         """The result that tells where it stopped, with the last good point; any other error is raised again.
 
-        A solver's own error on a value that is not finite is a stop too.
+        A solver's own error on a value that is not finite is a stop too, and so is a singular matrix anywhere.
         """
         if not isinstance(why, Stopped):
-            if not self.failures:
+            if not self.failures and not isinstance(why, np.linalg.LinAlgError):
                 raise why
-            why = Stopped(self.trouble)
+            why = Stopped(self.trouble if self.failures else f"at evaluation {self.evaluations}: {why}")
         none = self.point is None
         where = "the start, where nothing good was found" if none else f"the last good point, of step {self.steps}"
         x = start if self.point is None else self.point
