@@ -70,7 +70,8 @@ class Variables:
 
     def spread(self, name: str, value: Any) -> Array:
         """The flat vector of what is given for all entries (a number or a flat vector) or one for each variable."""
-        if isinstance(value, tuple | list):
+        # of one variable a list is a matrix
+        if isinstance(value, tuple) or (isinstance(value, list) and len(self.shapes) > 1):
             if len(value) != len(self.shapes):
                 raise ValueError(f"{name}: got {len(value)} parts, expected one for each of {', '.join(self.names)}")
             whole = [

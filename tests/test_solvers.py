@@ -81,7 +81,14 @@ def test_variables(order):
     assert_allclose(variables.spread("x", x), x)
     assert_allclose(variables.spread("x", (1.0, -np.inf, arrays[2])), [1] * 6 + [-np.inf, *arrays[2]])
     one = mj.Variables((2, 3), order=order)
-    assert_allclose(one.spread("x", arrays[0]), arrays[0].ravel(order))
+    for same in (arrays[0], arrays[0].tolist(), (arrays[0],)):
+        assert_allclose(one.spread("x", same), arrays[0].ravel(order))
+    assert [variables.entry(k) for k in (0, 1, 6, 7)] == [
+        "x0[0, 0]",
+        f"x0[{'0, 1' if order == 'C' else '1, 0'}]",
+        "x1",
+        "x2[0]",
+    ]
 
 
 @pytest.mark.parametrize(
