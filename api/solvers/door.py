@@ -35,10 +35,10 @@ def number(y: Array) -> float:
     return float(real(y)[0])
 
 
-def real(y: Array) -> Array:
-    """A value that isn't complex: solvers would drop the imaginary part."""
+def real(y: Array, name: str = "F") -> Array:
+    """Values that aren't complex: solvers would drop the imaginary part."""
     if y.dtype.kind == "c":
-        raise TypeError(f"F: got values of dtype {y.dtype}, expected real ones")
+        raise TypeError(f"{name}: got values of dtype {y.dtype}, expected real ones")
     return y
 
 
@@ -67,7 +67,7 @@ def bounds(F: Flat, given: Any) -> tuple[Array, Array]:
     if not isinstance(pair, tuple | list) or len(pair) != 2:
         raise TypeError(f"bounds: got {inputs.describe(given)}, expected (lower, upper), each for all variables")
     low, high = (
-        F.variables.spread(f"bounds[{at}]", _unbounded(side, none))
+        real(F.variables.spread(f"bounds[{at}]", _unbounded(side, none)), f"bounds[{at}]")
         for at, (side, none) in enumerate(zip(pair, (-np.inf, np.inf), strict=True))
     )
     bad = np.flatnonzero(~(low <= high))
@@ -95,7 +95,7 @@ def constraints(F: Flat, given: Sequence[Any], x0: Array) -> list[tuple[Flat, Ar
         G = flat(each[0], f"{name}[0]")
         if (G.variables.shapes, G.order) != (F.variables.shapes, F.order):
             raise ValueError(f"{name}: got a function of {G.variables}, expected one of {F.variables}")
-        shape = np.shape(G(*F.unpack(x0)))
+        shape = real(G(*F.unpack(x0)), f"{name}[0]").shape
         low, high = (edge(f"{name}[{k}]", each[k], G, none, shape) for k, none in ((1, -np.inf), (2, np.inf)))
         bad = np.flatnonzero(~(low <= high))
         if bad.size:
@@ -107,7 +107,7 @@ def constraints(F: Flat, given: Sequence[Any], x0: Array) -> list[tuple[Flat, Ar
 
 def edge(name: str, value: Any, G: Flat, none: float, shape: Shape | None = None) -> Array:
     """The flat bound of G's value, of that shape; without a shape, a number stays one."""
-    array = inputs.numeric(name, _unbounded(value, none))
+    array = real(inputs.numeric(name, _unbounded(value, none)), name)
     if shape is not None and array.shape not in ((), shape, (size(shape),)):
         raise ValueError(f"{name}: got shape {array.shape}, expected a number or {shape}, the shape of G's value")
     if array.ndim:

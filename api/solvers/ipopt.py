@@ -251,7 +251,7 @@ def ipopt(
         x, value, status = run(problem, low, high, settings)
     if problem.error is None and status == NOT_FINITE:
         problem.error = Stopped(problem.watch.trouble or "Ipopt: a value is not finite")
-    if isinstance(problem.error, Stopped):
+    if isinstance(problem.error, Stopped | np.linalg.LinAlgError):
         return problem.watch.stopped(problem.error, x0, fun=problem.watch.value)
     if problem.error is not None:
         raise problem.error

@@ -84,7 +84,7 @@ def least_squares(
 
     def residual(x: Array) -> Array:
         nonlocal last
-        y = door.real(F.fun(x))
+        y = door.real(watch.call(F.fun, x))
         watch.evaluated("residuals", x, y)
         last = np.array(x), y
         return y

@@ -107,13 +107,16 @@ def minimize(
         inputs.one_of("method (with constraints)", method.lower(), CONSTRAINED)
         dense = method.lower() not in SPARSE
         given = door.constraints(F, constraints, x0)
-        options["constraints"] = [constraint(G, low, high, dense) for G, low, high in given]
+        options["constraints"] = [
+            _watched(watch, f"constraints[{at}]", constraint(G, low, high, dense))
+            for at, (G, low, high) in enumerate(given)
+        ]
 
     last: tuple[Array, float] | None = None
 
     def objective(x: Array) -> float:
         nonlocal last
-        value = door.number(F.fun(x))
+        value = door.number(watch.call(F.fun, x))
         watch.evaluated("objective", x, np.asarray(value))
         last = np.array(x), value
         if watch.point is None:
@@ -129,9 +132,25 @@ def minimize(
         watch.went(x, last[1] if last is not None and np.array_equal(last[0], x) else float(F.fun(x)[0]))
 
     try:
+        for each in options.get("constraints", ()):
+            # before there is any good point: it stops where the start is none
+            each.fun(x0)
         result = optimize.minimize(objective, x0, jac=gradient, method=method, callback=stepped, **options)
-        if not np.isfinite(result.fun):
+        if not np.isfinite(result.fun) or (watch.failures and not result.success):
             raise Stopped(watch.trouble)
     except ENDS as why:
         return watch.stopped(why, x0, fun=watch.value)
     return watch.finish(result)
+
+
+def _watched(watch: Watch, name: str, given: optimize.NonlinearConstraint) -> optimize.NonlinearConstraint:
+    """The constraint, whose values must be finite too."""
+    fun = given.fun
+
+    def values(x: Array) -> Array:
+        y = watch.call(fun, x)
+        watch.evaluated(name, x, y)
+        return y
+
+    given.fun = values
+    return given

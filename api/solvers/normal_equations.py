@@ -93,6 +93,8 @@ class NormalEquations:
         if not isinstance(J, Jacobian) or J.layout != "numerator" or J.dtype.kind == "c":
             raise TypeError(f"J: got {inputs.describe(J)}, expected a real matjac.Jacobian in numerator layout")
         shift = float(inputs.array("damping", damping, 0)) ** 2
+        if not np.isfinite(shift):
+            raise ValueError(f"damping: got {damping}, expected a finite number")
         # the pattern of JᵀWJ is found again only where J's is another, or weights came or went
         form = J._forward, weights is None
         known = self._first is not None and self._first[0].same_pattern(form[0]) and self._first[1] == form[1]
@@ -126,10 +128,15 @@ class NormalEquations:
         if self._matrix is None:
             raise ValueError("solve: got no factors, expected a call of factorize before")
         right = inputs.vectors("b", b, self._matrix.shape[0], (1, 2))
+        if right.dtype.kind == "c":
+            raise TypeError(f"b: got dtype {right.dtype}, expected real numbers")
         if self.backend == "cholmod":
-            return np.asarray(self._factors(right))
-        columns = right.astype(float).reshape(right.shape[0], -1).T
-        return np.stack([self._factors.solve(column) for column in columns], axis=1).reshape(right.shape)
+            return np.asarray(self._factors(right.astype(float)))
+        solution = np.empty(right.shape)
+        columns = solution.reshape(right.shape[0], -1) if right.ndim == 1 else solution
+        for at, column in enumerate(right.astype(float).reshape(columns.shape).T):
+            columns[:, at] = self._factors.solve(column)
+        return solution
 
     def _cholmod(self, matrix: Any, shift: float) -> None:
         matrix = sp.csc_matrix(matrix)

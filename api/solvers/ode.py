@@ -70,7 +70,9 @@ def solve_ivp(
     points: list[Array] = []
 
     def slope(t: float, x: Array) -> Array:
-        y: Array = F.fun(x)
+        y = watch.call(F.fun, x)
+        if x0.dtype.kind != "c":
+            door.real(y)
         watch.evaluated(f"right-hand side at t = {t:.6g}", x, y)
         return y
 
@@ -100,8 +102,12 @@ def solve_ivp(
         result = watch.stopped(why, x0, t=np.array(times or [float(t0)]), y=np.stack(points or [x0], axis=1))
     if result.status == -1:
         result.message = f"at t = {(times or [t0])[-1]:.6g}: {result.message}"
-    # none where it ended before the first of t_eval
+    # no states where it ended before the first of t_eval; then the last is that of the event, or of the last step
     states = list(np.transpose(result.y)) if len(result.t) else []
     result.states = np.array([F.unpack(x)[0] for x in states]).reshape(len(states), *F.variables.shapes[0])
-    result.x = states[-1] if states else (points or [x0])[-1]
+    last = (points or [x0])[-1]
+    if result.status == 1:
+        at = [(abs(t[-1] - t0), x[-1]) for t, x in zip(result.t_events, result.y_events, strict=True) if len(t)]
+        last = max(at, key=lambda event: event[0])[1]
+    result.x = states[-1] if states else last
     return watch.finish(result)

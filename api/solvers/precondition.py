@@ -38,7 +38,7 @@ class BlockJacobi(LinearOperator):  # type: ignore[misc]
         super().__init__(factors[0].dtype, (total, total))
 
     def _matvec(self, x: Array) -> Array:
-        return self.right(self.right_transposed(x))
+        return self.right(self.right_transposed(np.ravel(x)))
 
     _rmatvec = _matvec
 

@@ -107,7 +107,7 @@ def root(
 
     def residual(x: Array) -> Array:
         nonlocal best, improved
-        y = door.real(F.fun(x))
+        y = door.real(watch.call(F.fun, x))
         watch.evaluated("equations", x, y)
         largest = float(np.abs(y).max(initial=0.0))
         if largest < watch.value:
@@ -132,6 +132,13 @@ def root(
             inner = {"inner_M": preconditioner, **settings.get("jac_options", {})}
             options["options"] = {**settings, "jac_options": inner}
         result = optimize.root(residual, x0, method=method, jac=dense if method in ("hybr", "lm") else None, **options)
+        if not np.isfinite(result.fun).all():
+            raise Stopped(watch.trouble)
     except ENDS as why:
-        return watch.stopped(why, x0, fun=watch.value)
+        if isinstance(why, np.linalg.LinAlgError) and watch.value == 0:
+            # SciPy asks for the factors at a solution too, where they need not exist
+            found = {"success": True, "status": 1, "message": "The residuals are zero.", "fun": np.zeros(x0.size)}
+            return watch.finish(optimize.OptimizeResult(x=watch.point, nfev=watch.evaluations, **found))
+        stalled = "yielded zero vector" in str(why)  # SciPy's Krylov solver: no direction helps
+        return watch.stopped(Stopped(f"equations: {why}") if stalled else why, x0, fun=watch.value)
     return watch.finish(result)

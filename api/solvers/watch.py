@@ -73,8 +73,11 @@ class Watch:
         self.F, self.progress, self.limit = F, progress, seconds
         self.began = time.perf_counter()
         self.steps = self.evaluations = self.derivatives = self.failures = 0
-        #: where the last value that was not finite came from
+        #: where the last value that was not finite came from, and at which point
         self.trouble = ""
+        self.bad: Array | None = None
+        #: what the user's own function raised
+        self.mistake: Exception | None = None
         #: the last point that was good, and its value
         self.point: Array | None = None
         self.value = np.inf
@@ -83,6 +86,16 @@ class Watch:
     def seconds(self) -> float:
         """Since the start."""
         return time.perf_counter() - self.began
+
+    def call(self, fun: Callable[[Array], Array], x: Array) -> Array:
+        """The value at x of a function that may raise errors of its own."""
+        try:
+            return fun(x)
+        except np.linalg.LinAlgError:
+            raise
+        except Exception as error:
+            self.mistake = error
+            raise
 
     def evaluated(self, what: str, x: Array, y: Array) -> None:
         """Note a value y at x; stop where it is not finite once too often, or the time is over."""
@@ -93,7 +106,7 @@ class Watch:
             self.failures = 0
             return
         self.failures += 1
-        self.trouble = self._not_finite(what, x, y)
+        self.trouble, self.bad = self._not_finite(what, x, y), np.array(x)
         if self.point is None or self.failures >= PATIENCE:
             raise Stopped(self.trouble)
 
@@ -104,8 +117,8 @@ class Watch:
             raise Stopped(self._not_finite(what, x, gradient))
 
     def went(self, x: Array, value: float) -> None:
-        """Note a point that the solver went to, and report it; one without a finite value is not good."""
-        if not np.isfinite(value):
+        """Note a point that the solver went to, and report it; one where something is not finite is not good."""
+        if not np.isfinite(value) or (self.bad is not None and np.array_equal(x, self.bad)):
             return
         self.steps += 1
         self.point, self.value = np.array(x), float(value)
@@ -121,7 +134,8 @@ class Watch:
         A solver's own error on a value that is not finite is a stop too, and so is a singular matrix anywhere.
         """
         if not isinstance(why, Stopped):
-            if not self.failures and not isinstance(why, np.linalg.LinAlgError):
+            singular = isinstance(why, np.linalg.LinAlgError)
+            if why is self.mistake or not (self.failures or singular):
                 raise why
             why = Stopped(self.trouble if self.failures else f"at evaluation {self.evaluations}: {why}")
         none = self.point is None
