@@ -27,7 +27,7 @@ def gauss_newton(F, x, steps, shown, equations):
             x, y = x + p, tried
             if np.abs(p).max() < 1e-6 * np.abs(x).max():
                 return x, f"converged at step {step}"
-        # not (gain > 0.5): a gain that is not a number asks for more damping too
+        # the last case is also that of a gain that is not a number
         damping = damping / 2 if gain > 0.8 else damping if gain > 0.5 else 2 * damping
         if damping > 1e8:
             return x, f"stalled at step {step}: no step helps"

@@ -12,6 +12,7 @@ from scipy.sparse.linalg import aslinearoperator, cg, lsmr, lsqr
 
 import matjac as mj
 from matjac import solvers
+from matjac.solvers.watch import PATIENCE, Stopped, Watch
 
 rng = np.random.default_rng(3)
 M, N, K = 9, 7, 2
@@ -416,6 +417,24 @@ def test_minimize_watches_its_constraints():
     assert "nothing good was found" in fit.message
 
 
+def test_a_run_of_bad_constraints_is_not_ended_by_good_objectives():
+    watch = Watch(TRACE, None, None)
+    x = np.ones(8)
+    watch.evaluated("objective", x, np.ones(1))
+    watch.went(x, 1.0)
+
+    def go_on():
+        for step in range(2 * PATIENCE):
+            watch.evaluated("objective", x + step, np.ones(1))
+            watch.evaluated("constraints", x + step, np.full(1, np.nan))
+
+    with pytest.raises(Stopped, match=f"constraints: got nan.*{PATIENCE} times in a row"):
+        go_on()
+    # a finite one of the same kind ends it
+    watch.evaluated("constraints", x, np.ones(1))
+    assert watch.failures == 0
+
+
 def test_lsoda_stops_at_a_value_that_is_not_finite():
     F = spoiled(mj.compile(lambda X: -X, (2,)), 60)
     fit = solvers.solve_ivp(F, (0, 50), np.ones(2), "LSODA", rtol=1e-10)
@@ -798,7 +817,8 @@ def test_blocks_that_a_jacobian_does_not_reach():
         ),
         (lambda: solvers.root(completion(), START[0], START[1] * np.nan), ValueError, r"start: got V\[0, 0\] = nan"),
         (lambda: solvers.minimize(TRACE, 1j * R0), TypeError, "start: got dtype complex128, expected real"),
-        (lambda: solvers.solve_ivp(UPPER, 1, R0), ValueError, "t_span: got 0 dimensions"),
+        (lambda: solvers.solve_ivp(UPPER, 1, R0), ValueError, r"t_span: got shape \(\), expected \(2,\)"),
+        (lambda: solvers.solve_ivp(UPPER, (0, 1, 2), R0), ValueError, r"t_span: got shape \(3,\)"),
         (
             lambda: solvers.solve_ivp(mj.compile(lambda x: 1j * x, (2,)), (0, 1), np.ones(2)),
             TypeError,

@@ -22,10 +22,11 @@ def flat(F: Any, name: str = "F") -> Flat:
 
 def scalar(F: Any) -> Flat:
     """A function whose value is one number."""
+    # a `Function` shows the shape of its value only when it is called: see `number`
     shape = getattr(flat(F), "out_shape", ())
-    if np.prod(shape, dtype=int) != 1:
+    if size(shape) != 1:
         raise ValueError(f"F: got a function with values of shape {shape}, expected one number")
-    return flat(F)
+    return F  # type: ignore[no-any-return]
 
 
 def number(y: Array) -> float:
@@ -48,10 +49,10 @@ def square(F: Flat, y: Array) -> None:
         raise ValueError(f"F: got {y.size} values of {F.variables.size} unknowns, expected as many")
 
 
-def start(F: Flat, arrays: Sequence[Any], real: bool = True) -> Array:
-    """The flat vector to start from: finite, and real."""
+def start(F: Flat, arrays: Sequence[Any], allow_complex: bool = False) -> Array:
+    """The flat vector to start from: finite, and real unless said otherwise."""
     x = F.pack(*arrays)
-    if real and x.dtype.kind == "c":
+    if x.dtype.kind == "c" and not allow_complex:
         raise TypeError(f"start: got dtype {x.dtype}, expected real numbers")
     bad = np.flatnonzero(~np.isfinite(x))
     if bad.size:

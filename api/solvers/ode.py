@@ -63,8 +63,8 @@ def solve_ivp(
     """
     F = door.flat(F)
     door.refuse(options, "fun", "y0", "args", "jac", "vectorized")
-    x0 = door.start(F, (start,), real=False)
-    t0, _ = inputs.array("t_span", t_span, 1)
+    x0 = door.start(F, (start,), allow_complex=True)
+    t0 = inputs.shaped("t_span", t_span, (2,))[0]
     watch = Watch(F, progress, seconds)
     times: list[float] = []
     points: list[Array] = []
@@ -73,7 +73,7 @@ def solve_ivp(
         y = watch.call(F.fun, x)
         if x0.dtype.kind != "c":
             door.real(y)
-        watch.evaluated(f"right-hand side at t = {t:.6g}", x, y)
+        watch.evaluated("right-hand side", x, y, f" at t = {t:.6g}")
         return y
 
     def jacobian(t: float, x: Array) -> Any:

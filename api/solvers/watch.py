@@ -73,8 +73,8 @@ class Watch:
         self.F, self.progress, self.limit = F, progress, seconds
         self.began = time.perf_counter()
         self.steps = self.evaluations = self.derivatives = self.failures = 0
-        #: where the last value that was not finite came from, and at which point
-        self.trouble = ""
+        #: what was last not finite, a message that says where, and that point
+        self.failing = self.trouble = ""
         self.bad: Array | None = None
         #: what the user's own function raised
         self.mistake: Exception | None = None
@@ -97,16 +97,21 @@ class Watch:
             self.mistake = error
             raise
 
-    def evaluated(self, what: str, x: Array, y: Array) -> None:
-        """Note a value y at x; stop where it is not finite once too often, or the time is over."""
+    def evaluated(self, what: str, x: Array, y: Array, where: str = "") -> None:
+        """Note a value y at x; stop where it is not finite once too often, or the time is over.
+
+        What is `what` is counted together, whatever other values are asked for in between.
+        """
         self.evaluations += 1
         if self.limit is not None and self.seconds > self.limit:
-            raise Stopped(f"{what}: the {self.limit:g} seconds were over at evaluation {self.evaluations}")
+            raise Stopped(f"{what}{where}: the {self.limit:g} seconds were over at evaluation {self.evaluations}")
         if np.isfinite(y).all():
-            self.failures = 0
+            if what == self.failing:
+                self.failures = 0
             return
-        self.failures += 1
-        self.trouble, self.bad = self._not_finite(what, x, y), np.array(x)
+        self.failures = self.failures + 1 if what == self.failing else 1
+        self.failing = what
+        self.trouble, self.bad = self._not_finite(what + where, x, y), np.array(x)
         if self.point is None or self.failures >= PATIENCE:
             raise Stopped(self.trouble)
 
