@@ -250,6 +250,14 @@ def test_matrix_differential_equation(method, order):
     assert_allclose(fit.x, plain.y[:, -1], atol=1e-7)
 
 
+@pytest.mark.parametrize(("method", "implicit"), [("BDF", True), ("Radau", True), ("RK45", False), ("LSODA", False)])
+def test_implicit_methods_get_the_jacobian(method, implicit):
+    F, asked = mj.compile(lambda X: -X @ X, (2, 2)), []
+    counted = mj.Function(F, lambda X: asked.append(X) or F.jacobian(X), (2, 2))
+    assert solvers.solve_ivp(counted, (0, 1), np.eye(2), method).success
+    assert bool(asked) == implicit
+
+
 def test_a_callers_events_are_their_own():
     F = mj.compile(lambda X: -X, (2, 2))
     half = lambda t, x: x[0] - 0.5  # noqa: E731
@@ -433,6 +441,9 @@ def test_a_run_of_bad_constraints_is_not_ended_by_good_objectives():
     # a finite one of the same kind ends it
     watch.evaluated("constraints", x, np.ones(1))
     assert watch.failures == 0
+    # the solver may go on in that very buffer
+    x[:] = 9
+    assert_allclose(watch.point, 1)
 
 
 def test_lsoda_stops_at_a_value_that_is_not_finite():
