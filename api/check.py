@@ -5,10 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from matjac import compose
-from matjac.compiled import Compiled
-from matjac.layout import Array, size
-from matjac.maps import Sum
+from matjac.conventions import Array, size
+from matjac.tracing.compiled import Compiled
 
 
 class CheckError(AssertionError):
@@ -147,10 +145,6 @@ def _variable(F: Compiled, column: int) -> str:
 
 def _terms(J: Any, row: int, column: int) -> str:
     """The terms of that entry's block."""
-    blocks = compose.blocks_of(J._forward)
-    band = int(np.searchsorted(np.cumsum(blocks.heights), row, side="right"))
-    at = int(np.searchsorted(np.cumsum(blocks.widths), column, side="right"))
-    cell = blocks.cells[band][at]
-    if not isinstance(cell, Sum):
-        return "no term"
-    return ", ".join(f"term {number} ({term.describe()})" for number, term in enumerate(cell.terms))
+    at = int(np.searchsorted(np.cumsum([size(s) for s in J.plan.expression.in_shapes]), column, side="right"))
+    mine = [t for t in J.plan.terms.get(at, []) if t.offset <= row < t.offset + t.count]
+    return ", ".join(f"term {number} ({t.describe()})" for number, t in enumerate(mine)) or "no term"

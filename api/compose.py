@@ -1,321 +1,209 @@
-"""Sums and products of maps: structured wherever the terms allow, else a sparse product on its exact pattern."""
+"""Maps from maps: products, sums, stacks, rows taken and scaled. Nothing is multiplied out: steps are put together."""
 
 from collections.abc import Callable, Sequence
-from functools import reduce
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from matjac.assembly import explicit, tocsr
-from matjac.factors import Dense, Select, canonical, canonical_csr, product
-from matjac.layout import Array, Shape, index_dtype
-from matjac.maps import Blocks, Cell, LinearMap, Normal, Sum, collect
-from matjac.rows import Grid
-from matjac.terms import Term, grid
+from matjac.conventions import Array, Shape, size
+from matjac.entries.plan import Plan
+from matjac.entries.point import Point
+from matjac.linear.expression import Expression
+from matjac.linear.primitives import Add, Apply, Join, MatMul, Multilinear, Multiply, Reshape, Slice, Take, Transpose
+from matjac.linear.program import Program
 
 
-def blocks_of(linear: LinearMap) -> Blocks:
-    """The map as blocks, of one where it is a sum."""
-    if isinstance(linear, Blocks):
-        return linear
-    if isinstance(linear, Normal):
-        linear = explicit(tocsr(linear))
-    return Blocks([[linear]], [linear.shape[0]], [linear.shape[1]], linear.dtype)
+class Combination:
+    """An expression put together from the steps of maps at their points."""
+
+    def __init__(self, in_shapes: Sequence[Shape]) -> None:
+        self.program = Program()
+        self.expression = Expression(self.program, in_shapes)
+        self.values: list[Any] = []
+        self._known: list[tuple[Point, dict[int, int]]] = []
+
+    def value(self, value: Any) -> int:
+        """The number of a given value."""
+        scalar_or_sparse = sp.issparse(value) or np.ndim(value) == 0
+        number = self.program.constant(value) if scalar_or_sparse else self.program.given(np.shape(value))
+        self.values.extend([None] * (number + 1 - len(self.values)))
+        self.values[number] = value
+        return number
+
+    def numbers(self, point: Point) -> Callable[[int], int]:
+        """Where the map's values went; a map that comes twice has its values once."""
+        found = next((made for known, made in self._known if known is point), None)
+        if found is None:
+            found = {}
+            self._known.append((point, found))
+        values, program = point.start(), point.plan.expression.program
+
+        def number(k: int) -> int:
+            if k not in found:
+                value = values[k].conj() if point.conjugate and np.iscomplexobj(values[k]) else values[k]
+                found[k] = self.value(value)
+                if k in program.patterns:
+                    self.program.patterns[found[k]] = program.patterns[k]
+            return found[k]
+
+        return number
+
+    def replay(self, point: Point, variables: Sequence[int]) -> int | None:
+        """The map's result for those variables, flat; None is zero."""
+        expression = point.plan.expression
+        given = [self.reshape(k, shape) for k, shape in zip(variables, expression.in_shapes, strict=True)]
+        out = expression.replay(self.expression, given, self.numbers(point))
+        return None if out is None else self.reshape(out, (size(expression.out_shape),))
+
+    def step(self, primitive: Multilinear, operands: Sequence[int | None], linear: Sequence[bool], shape: Shape) -> int:
+        """Record a step."""
+        return self.expression.add(primitive, operands, linear, shape)
+
+    def reshape(self, number: int, shape: Shape) -> int:
+        """The same entries in another shape."""
+        return self.step(Reshape(self.expression.shapes[number], shape), (number,), (True,), shape)
+
+    def split(self, flat: int, shapes: Sequence[Shape]) -> list[int]:
+        """The parts of a flat result, one after another."""
+        (total,) = self.expression.shapes[flat]
+        if len(shapes) == 1:
+            return [self.reshape(flat, shapes[0])]
+        at, parts = 0, []
+        for shape in shapes:
+            index = (slice(at, at + size(shape)),)
+            part = self.step(Slice((total,), index), (flat,), (True,), (size(shape),))
+            parts.append(self.reshape(part, shape))
+            at += size(shape)
+        return parts
+
+    def join(self, parts: Sequence[int | None], sizes: Sequence[int]) -> int | None:
+        """Flat results one after another; None is zero."""
+        if len(parts) == 1 or all(part is None for part in parts):
+            return parts[0]
+        shapes: tuple[Shape, ...] = tuple((n,) for n in sizes)
+        return self.step(Join(shapes), parts, (True,) * len(parts), (sum(sizes),))
+
+    def add(self, parts: Sequence[int | None]) -> int | None:
+        """The sum of results; None is zero."""
+        kept = [part for part in parts if part is not None]
+        if len(kept) < 2:
+            return kept[0] if kept else None
+        return self.step(Add((1,) * len(kept)), kept, (True,) * len(kept), self.expression.shapes[kept[0]])
+
+    def multiply(self, by: Any, number: int | None) -> int | None:
+        """A result times numbers."""
+        if number is None:
+            return None
+        return self.step(Multiply(), (self.value(by), number), (False, True), self.expression.shapes[number])
+
+    def sandwich(self, left: Any, number: int, right: Any) -> int:
+        """``left · X · right`` of a matrix; None is the identity."""
+        m, n = self.expression.shapes[number]
+        if left is not None:
+            m = left.shape[0]
+            number = self.step(MatMul(), (self.value(left), number), (False, True), (m, n))
+        if right is not None:
+            number = self.step(MatMul(), (number, self.value(right)), (True, False), (m, right.shape[1]))
+        return number
+
+    def transpose(self, number: int) -> int:
+        """The transposed matrix."""
+        m, n = self.expression.shapes[number]
+        return self.step(Transpose((m, n), (1, 0)), (number,), (True,), (n, m))
+
+    def finish(self, out: int | None, rows: int, dtype: np.dtype[Any]) -> Point:
+        """The map to that result, which is flat."""
+        self.expression.finish(out, (rows,))
+        known = [k for k, value in enumerate(self.values) if value is not None]
+        plan = Plan(self.expression, known, keep=False)
+        return Point(plan, self.values, dtype)
 
 
-def simplest(blocks: Blocks) -> LinearMap:
-    """The map of those blocks, a sum where there is but one."""
-    cell = blocks.cells[0][0] if len(blocks.heights) == len(blocks.widths) == 1 else None
-    return blocks if cell is None else cell
+def chain(outer: Point, inner: Point) -> Point:
+    """The product ``outer @ inner``."""
+    made = Combination(inner.plan.expression.in_shapes)
+    flat = made.replay(inner, range(len(inner.plan.expression.in_shapes)))
+    out = None if flat is None else made.replay(outer, made.split(flat, outer.plan.expression.in_shapes))
+    return made.finish(out, outer.shape[0], np.result_type(outer.dtype, inner.dtype))
 
 
-def add(first: LinearMap, second: LinearMap) -> LinearMap:
-    """The sum of two maps of one shape."""
-    a, b = blocks_of(first), blocks_of(second)
-    dtype = np.result_type(a.dtype, b.dtype)
-    if (a.heights, a.widths) != (b.heights, b.widths):
-        return _add_sums(explicit(tocsr(first)), explicit(tocsr(second)))
-    cells = [
-        [_add_cells(x, y) for x, y in zip(mine, its, strict=True)] for mine, its in zip(a.cells, b.cells, strict=True)
-    ]
-    return simplest(Blocks(cells, a.heights, a.widths, dtype))
+def add(points: Sequence[Point]) -> Point:
+    """The sum of maps of the same variables."""
+    made, variables = _of_same(points)
+    out = made.add([made.replay(point, variables) for point in points])
+    return made.finish(out, points[0].shape[0], np.result_type(*(p.dtype for p in points)))
 
 
-def _add_cells(first: Cell, second: Cell) -> Cell:
-    if first is None or second is None:
-        return first or second
-    assert isinstance(first, Sum)
-    assert isinstance(second, Sum)
-    return _add_sums(first, second)
+def above(points: Sequence[Point]) -> Point:
+    """Maps of the same variables, one above another."""
+    made, variables = _of_same(points)
+    rows = [point.shape[0] for point in points]
+    out = made.join([made.replay(point, variables) for point in points], rows)
+    return made.finish(out, sum(rows), np.result_type(*(p.dtype for p in points)))
 
 
-def _add_sums(first: Sum, second: Sum) -> Sum:
-    shapes = {(term.u.shape[1], term.w.shape[1]) for term in (*first.terms, *second.terms)}
-    if len(shapes) > 1:
-        first, second = explicit(tocsr(first)), explicit(tocsr(second))
-    return first.plus(second)
+def _of_same(points: Sequence[Point]) -> tuple[Combination, range]:
+    shapes = points[0].plan.expression.in_shapes
+    return Combination(shapes), range(len(shapes))
 
 
-def compose(outer: LinearMap, inner: LinearMap) -> LinearMap:
-    """The product of two maps, ``outer @ inner``."""
-    a, b = blocks_of(outer), blocks_of(inner)
-    dtype = np.result_type(a.dtype, b.dtype)
-    if a.widths != b.heights:
-        return explicit(product(tocsr(outer), tocsr(inner)))
-    cells: list[list[Cell]] = []
-    for band in a.cells:
-        cells.append([])
-        for column in zip(*b.cells, strict=True):
-            parts = [
-                _compose_sums(x, y)
-                for x, y in zip(band, column, strict=True)
-                if isinstance(x, Sum) and isinstance(y, Sum)
-            ]
-            cells[-1].append(reduce(_add_sums, parts) if parts else None)
-    return simplest(Blocks(cells, a.heights, b.widths, dtype))
-
-
-def _compose_sums(outer: Sum, inner: Sum) -> Sum:
-    dtype = np.result_type(outer.dtype, inner.dtype)
-    terms = [_compose_terms(second, first) for second in outer.terms for first in inner.terms]
-    found = [term for term in terms if term is not None]
-    if len(found) == len(terms):
-        return Sum(collect(found), dtype)
-    if outer.shape[0] == 1:
-        return _row(outer, inner, dtype)
-    if outer.shape[0] > 0 and _is_dense(outer) and _reaches_all(inner):
-        # rows of a dense matrix: each is a product with the inner map, and dense again
-        rows = inner.apply_transposed(tocsr(outer).toarray())
-        return Sum([grid(Dense(rows), Select(1))], dtype)
-    return explicit(product(tocsr(outer), tocsr(inner)))
-
-
-def _row(outer: Sum, inner: Sum, dtype: Any) -> Sum:
-    """The gradient of a scalar function of the inner one: two products, and the places by the same of ones."""
-    values, places = (
-        f.apply_transposed(g.apply_transposed(np.ones(1, dtype)))
-        for f, g in ((inner, outer), (inner.ones(), outer.ones()))
-    )
-    columns = np.flatnonzero(places)
-    if columns.size == values.size:
-        return Sum([grid(Dense(values[None, :].astype(dtype, copy=False)), Select(1))], dtype)
-    index = index_dtype(values.size)
-    pointers = np.array([0, columns.size], index)
-    matrix = canonical_csr(values[columns].astype(dtype), columns.astype(index), pointers, (1, values.size))
-    return explicit(matrix)
-
-
-def _is_dense(outer: Sum) -> bool:
-    """Whether the map is a dense matrix of the whole variable."""
-    return all(
-        (isinstance(t.u, Dense) and t.w.shape == (1, 1)) or (isinstance(t.w, Dense) and t.u.shape == (1, 1))
-        for t in outer.terms
-    )
-
-
-def _compose_terms(outer: Term, inner: Term) -> Term | None:
-    """The product of two terms, where it is a term."""
-    p, q = outer.u.shape[1], outer.w.shape[1]
-    if inner.closed and isinstance(inner.rows, Grid) and (p, q) == (inner.rows.m, inner.rows.n):
-        return outer.after(inner)
-    if not outer.selects:
-        return None
-    assert isinstance(outer.u, Select)
-    assert isinstance(outer.w, Select)
-    # each row is one of the inner's rows: all in their order, or those that it selects
-    if not (outer.rows == Grid(p, q) and outer.u.identity and outer.w.identity):
-        i, j = outer.rows.pairs(0, outer.rows.count)
-        inner = inner.take(outer.u.indices[i] * q + outer.w.indices[j])
-    return inner if outer.scale is None else inner.scale_rows(outer.scale)
-
-
-def _reaches_all(inner: Sum) -> bool:
-    """Whether certainly no column of the map is empty."""
-    term = inner.terms[0]
-    return (
-        min(inner.shape) > 0
-        and term.rows.whole
-        and all(isinstance(f, Dense) or (isinstance(f, Select) and f.identity) for f in (term.u, term.w))
-    )
-
-
-def take(linear: LinearMap, index: Array, memo: dict[Any, Any] | None = None) -> LinearMap:
-    """Those rows of a map, in that order."""
-    blocks = blocks_of(linear)
-    if len(blocks.heights) == 1:
-        band_cells = [None if cell is None else _take_cell(cell, index, memo) for cell in blocks.cells[0]]
-        return simplest(Blocks([band_cells], [index.size], blocks.widths, blocks.dtype))
-    tops = np.cumsum([0, *blocks.heights])
-    band = np.searchsorted(tops, index, side="right") - 1
-    if np.any(band[1:] < band[:-1]):
-        # rows of the bands in turn: not bands again
-        return explicit(tocsr(linear)[index])
-    cells, heights = [], []
-    for number, row in enumerate(blocks.cells):
-        mine = index[band == number] - tops[number]
-        cells.append([None if cell is None else _take_cell(cell, mine) for cell in row])
-        heights.append(mine.size)
-    return simplest(Blocks(cells, heights, blocks.widths, blocks.dtype))
-
-
-def _take_cell(cell: LinearMap, index: Array, memo: dict[Any, Any] | None = None) -> LinearMap:
-    assert isinstance(cell, Sum)
-    return cell.take(index, memo)
-
-
-def scale_rows(linear: LinearMap, factors: Array) -> LinearMap:
-    """Each row of a map times its number."""
-    blocks = blocks_of(linear)
-    parts = np.split(factors, np.cumsum(blocks.heights)[:-1])
-    cells: list[list[Cell]] = [
-        [cell.scale_rows(part) if isinstance(cell, Sum) else None for cell in row]
-        for row, part in zip(blocks.cells, parts, strict=True)
-    ]
-    return simplest(Blocks(cells, blocks.heights, blocks.widths, np.result_type(blocks.dtype, factors)))
-
-
-def times(linear: LinearMap, number: Any) -> LinearMap:
-    """A map times a number."""
-    dtype = np.result_type(linear.dtype, number)
-    # ones are float32, and so would be a Python float times them
-    exact = dtype.type(number)
-    blocks = blocks_of(linear).map(lambda cell: cell.times(exact))
-    blocks.dtype = dtype
-    return simplest(blocks)
-
-
-def normal(linear: LinearMap, weights: Array | None = None) -> LinearMap:
-    """``Jᴴ W J``: of closed terms without weights their products, else a map that multiplies by one after the other."""
-    turned = linear.transpose().conj()
-    cells = [cell for blocks in map(blocks_of, (linear, turned)) for band in blocks.cells for cell in band]
-    if weights is None and all(cell is None or isinstance(cell, Sum) for cell in cells):
-        return compose(turned, linear)
-    return Normal(linear, weights)
-
-
-def beside(maps: list[LinearMap]) -> LinearMap:
+def beside(points: Sequence[Point]) -> Point:
     """Maps of equally many rows, side by side."""
-    parts = [blocks_of(linear) for linear in maps]
-    if len({b.heights for b in parts}) > 1:
-        parts = [blocks_of(explicit(tocsr(b))) for b in parts]
-    cells = [[cell for row in rows for cell in row] for rows in zip(*(b.cells for b in parts), strict=True)]
-    widths = [width for b in parts for width in b.widths]
-    return simplest(Blocks(cells, parts[0].heights, widths, np.result_type(*(b.dtype for b in parts))))
+    shapes = [point.plan.expression.in_shapes for point in points]
+    made = Combination([shape for mine in shapes for shape in mine])
+    starts = np.cumsum([0, *map(len, shapes)]).tolist()
+    parts = [made.replay(p, range(a, b)) for p, a, b in zip(points, starts, starts[1:], strict=False)]
+    return made.finish(made.add(parts), points[0].shape[0], np.result_type(*(p.dtype for p in points)))
 
 
-def above(maps: list[LinearMap]) -> LinearMap:
-    """Maps of equally many columns, one above another."""
-    parts = [blocks_of(linear) for linear in maps]
-    if len({b.widths for b in parts}) > 1:
-        parts = [blocks_of(explicit(tocsr(b))) for b in parts]
-    cells = [row for b in parts for row in b.cells]
-    heights = [height for b in parts for height in b.heights]
-    return simplest(Blocks(cells, heights, parts[0].widths, np.result_type(*(b.dtype for b in parts))))
+def times(point: Point, number: Any) -> Point:
+    """A map times a number."""
+    dtype = np.result_type(point.dtype, number)
+    made, variables = _of_same([point])
+    return made.finish(made.multiply(dtype.type(number), made.replay(point, variables)), point.shape[0], dtype)
 
 
-def of_matrix(
-    linear: LinearMap, shape: tuple[int, int], change: Callable[[Term], Term], otherwise: Callable[[], LinearMap]
-) -> LinearMap:
-    """Change the terms of a map whose rows are a matrix of that shape; what has other terms goes the other way."""
-    blocks = blocks_of(linear)
-    grids = [
-        isinstance(cell, Sum) and all(isinstance(t.rows, Grid) and (t.rows.m, t.rows.n) == shape for t in cell.terms)
-        for band in blocks.cells
-        for cell in band
-        if cell is not None
-    ]
-    if len(blocks.heights) > 1 or not all(grids):
-        return otherwise()
-    cells = [[Sum(map(change, c.terms), c.dtype) if isinstance(c, Sum) else None for c in blocks.cells[0]]]
-    height = next((c.shape[0] for c in cells[0] if c is not None), None)
-    if height is None:
-        return otherwise()
-    return simplest(Blocks(cells, [height], blocks.widths, blocks.dtype))
+def scale_rows(point: Point, factors: Array) -> Point:
+    """Each row times its number."""
+    made, variables = _of_same([point])
+    out = made.multiply(factors, made.replay(point, variables))
+    return made.finish(out, point.shape[0], np.result_type(point.dtype, factors))
 
 
-def take_grid(linear: LinearMap, shape: tuple[int, int], rows: Array, columns: Array) -> LinearMap:
-    """The differential of ``Y[rows][:, columns]``."""
-    positions = rows[:, None] * shape[1] + columns
-
-    def otherwise() -> LinearMap:
-        return take(linear, positions.reshape(-1))
-
-    return of_matrix(linear, shape, lambda term: term.take_grid(rows, columns), otherwise)
-
-
-def transpose_rows(linear: LinearMap, shape: tuple[int, int]) -> LinearMap:
-    """The differential of Yᵀ."""
-
-    def otherwise() -> LinearMap:
-        return take(linear, np.arange(shape[0] * shape[1]).reshape(shape).T.reshape(-1))
-
-    return of_matrix(linear, shape, Term.transpose_rows, otherwise)
+def take(point: Point, index: Array) -> Point:
+    """Those rows, in that order."""
+    made, variables = _of_same([point])
+    out = made.replay(point, variables)
+    if out is not None:
+        shape = (index.size,)
+        out = made.step(Take((point.shape[0],), index, 1, shape), (out,), (True,), shape)
+    return made.finish(out, index.size, point.dtype)
 
 
-def sum_last(linear: LinearMap, shape: tuple[int, int]) -> LinearMap:
-    """The differential of the sums along the rows of Y."""
-    m, n = shape
-
-    def otherwise() -> LinearMap:
-        rows = sp.csr_array((np.ones(m * n), np.arange(m * n), np.arange(m + 1) * n), shape=(m, m * n))
-        return compose(explicit(rows), linear)
-
-    return of_matrix(linear, shape, Term.sum_last, otherwise)
-
-
-def is_structured(linear: LinearMap) -> bool:
-    """Whether a map is terms of small factors, with no stored product among them."""
-    cells = [cell for band in blocks_of(linear).cells for cell in band]
-    return not any(isinstance(c, Sum) and any(t.stored for t in c.terms) for c in cells)
-
-
-def turn_columns(linear: LinearMap, in_shapes: Sequence[Shape], turned: Sequence[bool]) -> LinearMap:
-    """The map where the entries of those variables are counted column by column."""
-    if not any(turned):
-        return linear
-    blocks = blocks_of(linear)
-    if len(blocks.widths) != len(in_shapes):
-        # one general matrix of all variables
-        starts = np.cumsum([0, *[np.prod(shape, dtype=int) for shape in in_shapes]])
-        parts = [
-            start + np.arange(np.prod(shape, dtype=int)).reshape(shape).reshape(-1, order="F" if turn else "C")
-            for start, shape, turn in zip(starts, in_shapes, turned, strict=False)
-        ]
-        return explicit(canonical(tocsr(linear)[:, np.concatenate(parts)]))
-    cells = [
-        [
-            _columns_turned(cell, shape) if turn and cell is not None else cell
-            for cell, shape, turn in zip(band, in_shapes, turned, strict=True)
-        ]
-        for band in blocks.cells
-    ]
-    return simplest(Blocks(cells, blocks.heights, blocks.widths, blocks.dtype))
+def applied(
+    shapes: Sequence[Shape],
+    rows: int,
+    dtype: np.dtype[Any],
+    product: Callable[[Array], Array],
+    transposed: Callable[[Array], Array],
+    matrix: Callable[[], Any],
+) -> Point:
+    """The map of two products and a matrix."""
+    made = Combination(shapes)
+    sizes = [size(shape) for shape in shapes]
+    flat = made.join([made.reshape(k, (n,)) for k, n in enumerate(sizes)], sizes)
+    out = made.step(Apply(product, transposed, matrix, (rows,)), (flat,), (True,), (rows,))
+    return made.finish(out, rows, dtype)
 
 
-def column_major(linear: LinearMap, out_shape: Shape, in_shapes: Sequence[Shape]) -> LinearMap:
-    """The map where the output's and the variables' entries are counted column by column."""
-    turned = turn_columns(linear, in_shapes, [True] * len(in_shapes))
-    if len(out_shape) < 2:
-        return turned
-    if len(out_shape) == 2:
-        return transpose_rows(turned, (out_shape[0], out_shape[1]))
-    return take(turned, np.arange(np.prod(out_shape)).reshape(out_shape).reshape(-1, order="F"))
+def transposed(point: Point, shapes: Sequence[Shape]) -> Point:
+    """The transposed map, of variables of the function's output shapes."""
 
+    def matrix() -> Any:
+        entries = point.entries("denominator")
+        data = np.empty(entries.filler.nnz, point.dtype)
+        point.run("denominator", data)
+        return entries.pattern.matrix(data)
 
-def _columns_turned(cell: LinearMap, shape: Any) -> LinearMap:
-    if len(shape) < 2:
-        return cell
-    if len(shape) == 2 and isinstance(cell, Sum) and all((t.u.shape[1], t.w.shape[1]) == shape for t in cell.terms):
-        return Sum((t.transpose_columns() for t in cell.terms), cell.dtype)
-    matrix = tocsr(cell)
-    order = np.arange(np.prod(shape)).reshape(shape).reshape(-1, order="F")
-    return explicit(canonical(matrix[:, order]))
-
-
-def cast(linear: LinearMap, dtype: np.dtype[Any]) -> LinearMap:
-    """The map with values of the function's own dtype; a real one stays real."""
-    if linear.dtype == dtype or (linear.dtype.kind == "c") != (dtype.kind == "c"):
-        return linear
-    blocks = blocks_of(linear).map(lambda cell: Sum(cell.terms, dtype))
-    return simplest(Blocks(blocks.cells, blocks.heights, blocks.widths, dtype))
+    return applied(shapes, point.shape[1], point.dtype, point.apply_transposed, point.apply, matrix)

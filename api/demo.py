@@ -17,7 +17,7 @@ from sklearn.datasets import load_digits
 
 from matjac.identities.quadratic import d_gram_dR
 from matjac.jacobian import Jacobian
-from matjac.layout import Array
+from matjac.conventions import Array
 from matjac.threads import split, thread_count
 
 REPEATS = 21

@@ -6,13 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from matjac import inputs
-from matjac.assembly import filler
-from matjac.factors import canonical_csr
+from matjac import checks
 from matjac.jacobian import Jacobian
-from matjac.layout import ORDERS, Array, Order, Shape, Shapes, parts, size
-from matjac.maps import LinearMap
-from matjac.refill import remember
+from matjac.conventions import ORDERS, Array, Order, Shape, Shapes, parts, several, size
 
 
 class Variables:
@@ -44,8 +40,8 @@ class Variables:
     """
 
     def __init__(self, *shapes: Shape, order: Order = "C", names: Sequence[str] | None = None) -> None:
-        inputs.one_of("order", order, ORDERS)
-        self.shapes = tuple(inputs.shape(f"shapes[{at}]", shape) for at, shape in enumerate(shapes))
+        checks.one_of("order", order, ORDERS)
+        self.shapes = tuple(checks.shape(f"shapes[{at}]", shape) for at, shape in enumerate(shapes))
         self.order = order
         self.names = tuple(f"x{at}" for at in range(len(shapes))) if names is None else tuple(names)
         if not shapes or len(self.names) != len(shapes):
@@ -61,7 +57,7 @@ class Variables:
 
     def unpack(self, x: Array) -> tuple[Array, ...]:
         """The variables that a flat vector holds; views of it where it can be viewed so."""
-        vector = inputs.shaped("x", x, (self.size,))
+        vector = checks.shaped("x", x, (self.size,))
         ends = np.cumsum([size(shape) for shape in self.shapes])
         return tuple(
             part.reshape(shape, order=self.order)
@@ -79,7 +75,7 @@ class Variables:
                 for at, (v, shape) in enumerate(zip(value, self.shapes, strict=True))
             ]
             return self.pack(*whole)
-        vector = inputs.numeric(name, value)
+        vector = checks.numeric(name, value)
         if vector.ndim > 1 and len(self.shapes) == 1:
             return self.pack(_broadcast(name, vector, self.shapes[0]))
         return _broadcast(name, vector, (self.size,))
@@ -97,11 +93,24 @@ class Variables:
         """One array for each variable, of its shape, as copies: what is made of them doesn't change with them."""
         if len(values) != len(self.shapes):
             raise TypeError(f"arguments: got {len(values)}, expected {len(self.shapes)}: {', '.join(self.names)}")
-        return [np.array(inputs.shaped(*part)) for part in zip(self.names, values, self.shapes, strict=True)]
+        return [np.array(checks.shaped(*part)) for part in zip(self.names, values, self.shapes, strict=True)]
+
+
+def weighted(name: str, weights: Any, shape: Shapes, order: Order) -> Any:
+    """Weights of a function's values in its shape, checked; ones for a scalar."""
+    if weights is None:
+        if shape != ():
+            raise ValueError(f"{name}: got none for a function of shape {shape}, expected them in that shape")
+        return np.ones(())
+    assert not several(shape)
+    if name == "w":
+        flat = checks.shaped(name, weights, (size(shape),))  # type: ignore[arg-type]
+        return flat.reshape(shape, order=order)
+    return checks.shaped(name, weights, shape)  # type: ignore[arg-type]
 
 
 def _broadcast(name: str, value: Any, shape: Shape) -> Array:
-    array = inputs.numeric(name, value)
+    array = checks.numeric(name, value)
     try:
         return np.broadcast_to(array, shape)
     except ValueError:
@@ -113,8 +122,6 @@ class Flat(ABC):
 
     #: the matrices it takes
     variables: Variables
-    #: the pattern of the whole Jacobian, once it was made: row pointers, columns, and whose they are
-    _pattern: tuple[Array, Array, LinearMap] | None = None
 
     @abstractmethod
     def __call__(self, *args: Any) -> Array:
@@ -135,7 +142,7 @@ class Flat(ABC):
 
     def jac(self, x: Array) -> Jacobian:
         """The Jacobian at a flat vector."""
-        return self.jacobian(*self.unpack(x))
+        return self._at(self._unpacked(x))
 
     def jac_csr(self, x: Array, out: Any = None) -> Any:
         """The Jacobian at a flat vector as a csr_array: fresh values on a pattern that is found once.
@@ -146,21 +153,60 @@ class Flat(ABC):
             The variables' entries, one variable after another, each in `order`.
         out : scipy.sparse.csr_array, optional
             An earlier result, to be overwritten. Without it every result has values of its own and shares
-            its index arrays with the others: change its values, not its pattern (``eliminate_zeros``).
+            its index arrays, which cannot be written to, with the others.
         """
-        J = self.jac(x)
-        if out is not None:
-            return J.tocsr(out=out)
-        if self._pattern is None or not self._pattern[2].same_pattern(J._forward):
-            matrix = J.tocsr()
-            self._pattern = matrix.indptr, matrix.indices, J._forward
-            return matrix
-        indptr, indices, _ = self._pattern
-        data = np.empty(indices.size, J.dtype)
-        J._fill_values(data, indptr.__getitem__)
-        matrix = canonical_csr(data, indices, indptr, J.shape)
-        remember(matrix, J._forward, filler(J._forward))
-        return matrix
+        return self.jac(x).tocsr(out=out)
+
+    def gradient(self, *args: Any, weights: Any = None) -> Any:
+        """The gradient of a scalar function, or of ``Σ weights ∘ F``, by one adjoint sweep.
+
+        Parameters
+        ----------
+        *args : array_like
+            The variables.
+        weights : array_like, optional
+            Of the function's shape; not needed where that is ().
+
+        Returns
+        -------
+        numpy.ndarray
+            ``∂f / ∂X`` of X's shape; a tuple of them where there are several variables.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where an argument or `weights` has another shape or is not numeric.
+
+        Examples
+        --------
+        >>> import numpy as np, matjac as mj
+        >>> F = mj.compile(lambda X: np.sum(X * X), (2, 2))
+        >>> F.gradient([[1.0, 2.0], [3.0, 4.0]])
+        array([[2., 4.],
+               [6., 8.]])
+        """
+        arrays = self._adjoint(self.variables.arrays(args), "weights", weights)
+        return arrays[0] if len(arrays) == 1 else tuple(arrays)
+
+    def grad(self, x: Array, w: Any = None) -> Array:
+        """`gradient` at a flat vector, as one; w is flat too, in `order`."""
+        arrays = self._adjoint(self._unpacked(x), "w", w)
+        flat = [part.reshape(-1, order=self.order) for part in arrays]
+        return flat[0].copy() if len(flat) == 1 else np.concatenate(flat)
+
+    def _unpacked(self, x: Array) -> list[Array]:
+        """The variables that a flat vector holds, as copies."""
+        return list(self.variables.unpack(np.array(x)))
+
+    def _adjoint(self, arrays: list[Array], name: str, weights: Any) -> list[Array]:
+        """Jᵀ w in the variables' shapes; weights that are called w are flat."""
+        J = self._at(arrays)
+        W = J.vjp(weighted(name, weights, J.out_shape, self.order))
+        return list(W) if several(J.in_shape) else [W]
+
+    def _at(self, arrays: list[Array]) -> Jacobian:
+        """The Jacobian at variables that no one else changes."""
+        return self.jacobian(*arrays)
 
     def pack(self, *args: Any) -> Array:
         """The flat vector of the variables: one after another, each in `order`."""
@@ -207,7 +253,7 @@ class Function(Flat):
     ) -> None:
         for name, came in (("value", value), ("jacobian", jacobian)):
             if not callable(came):
-                raise TypeError(f"{name}: got {inputs.describe(came)}, expected a function of the variables")
+                raise TypeError(f"{name}: got {checks.describe(came)}, expected a function of the variables")
         self.variables = Variables(*shapes, order=order, names=names)
         self._value, self._derivative = value, jacobian
 
@@ -216,13 +262,13 @@ class Function(Flat):
 
     def __call__(self, *args: Any) -> Array:
         """The function's value."""
-        return inputs.numeric("value", self._value(*self.variables.arrays(args)))
+        return checks.numeric("value", self._value(*self.variables.arrays(args)))
 
     def jacobian(self, *args: Any) -> Jacobian:
         """The Jacobian at a point, by all variables side by side."""
         J = self._derivative(*self.variables.arrays(args))
         if not isinstance(J, Jacobian):
-            raise TypeError(f"jacobian: got {inputs.describe(J)}, expected a matjac.Jacobian")
+            raise TypeError(f"jacobian: got {checks.describe(J)}, expected a matjac.Jacobian")
         expected = (self.order, "numerator", self.variables.shapes)
         if (J.order, J.layout, _shapes(J.in_shape)) != expected:
             raise ValueError(

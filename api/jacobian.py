@@ -7,18 +7,13 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator
 
-from matjac import compose, inputs, refill
-from matjac.assembly import chunks, filler, run, tocsr
-from matjac.blocks import block_axis, normal_blocks
-from matjac.factors import canonical_csr
-from matjac.fill import Filler
-from matjac.layout import (
+from matjac import checks, compose, normal
+from matjac.conventions import (
     Array,
     Layout,
     Order,
     Shape,
     Shapes,
-    as_matrix,
     flip,
     index_dtype,
     parts,
@@ -27,8 +22,10 @@ from matjac.layout import (
     unvec,
     vec,
 )
-from matjac.maps import LinearMap, Sum
-from matjac.terms import Term
+from matjac.entries.filler import PLAIN, Filler
+from matjac.entries.pattern import Pattern
+from matjac.entries.plan import Plan
+from matjac.entries.point import Point
 
 
 class Jacobian(LinearOperator):  # type: ignore[misc]
@@ -74,35 +71,43 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
     dtype: np.dtype[Any]
 
     def __init__(
-        self, forward: LinearMap, out_shape: Shapes, in_shape: Shapes, order: Order = "C", layout: Layout = "numerator"
+        self, point: Point, out_shape: Shapes, in_shape: Shapes, order: Order = "C", layout: Layout = "numerator"
     ) -> None:
-        # `forward` maps vec(dX) to vec(dF), both in `order`, whatever the layout
-        rows, columns = forward.shape
+        # the point maps vec(dX) to vec(dF), both in `order`, whatever the layout
+        rows, columns = point.shape
         if max(rows, columns) > np.iinfo(np.int64).max:
             raise ValueError(f"shapes: got {out_shape} by {in_shape}, expected fewer than 2**63 rows and columns")
-        super().__init__(forward.dtype, (rows, columns) if layout == "numerator" else (columns, rows))
+        super().__init__(point.dtype, (rows, columns) if layout == "numerator" else (columns, rows))
         self.out_shape, self.in_shape = out_shape, in_shape
         self.order, self.layout = order, layout
-        self._forward = forward
+        self._point = point
 
     def __reduce__(self) -> Any:
-        return Jacobian, (self._forward, self.out_shape, self.in_shape, self.order, self.layout)
+        return Jacobian, (self._point, self.out_shape, self.in_shape, self.order, self.layout)
 
     def __repr__(self) -> str:
         return (
             f"<Jacobian {self.shape[0]} × {self.shape[1]} of {self.dtype}: {self.out_shape} by {self.in_shape}, "
-            f'order "{self.order}", {self.layout} layout, '
-            + (f"{self.nnz} entries, {self.nbytes} bytes as CSR>" if self._filler.counted else "not counted>")
+            f'order "{self.order}", {self.layout} layout, {self.nnz} entries, {self.nbytes} bytes as CSR>'
         )
 
-    @cached_property
-    def _entries(self) -> LinearMap:
-        """The map whose rows are the rows of the matrix as laid out."""
-        return self._forward if self.layout == "numerator" else self._forward.transpose()
+    @property
+    def plan(self) -> Plan:
+        """What was decided once for Jacobians of this function."""
+        return self._point.plan
+
+    @property
+    def values(self) -> list[Any]:
+        """The numbers that products are made of, by their numbers in the plan's program."""
+        return self._point.start()
 
     @cached_property
     def _filler(self) -> Filler:
-        return filler(self._entries)
+        return self._point.entries(self.layout).filler
+
+    @property
+    def _pattern(self) -> Pattern:
+        return self._point.entries(self.layout).pattern
 
     # Sizes -------------------------------------------------------------------------------------------
 
@@ -114,12 +119,8 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
     @property
     def nbytes(self) -> int:
         """Bytes that `tocsr` will take for values, indices and row pointers."""
-        index = self._index_dtype.itemsize
+        index = index_dtype(*self.shape, self.nnz).itemsize
         return self.nnz * (self.dtype.itemsize + index) + (self.shape[0] + 1) * index
-
-    @property
-    def _index_dtype(self) -> np.dtype[Any]:
-        return index_dtype(*self.shape, self.nnz)
 
     # The matrix --------------------------------------------------------------------------------------
 
@@ -131,15 +132,13 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
         indptr, indices : numpy.ndarray
             int32 where the number of entries and both dimensions fit in it, else int64.
         """
-        indptr = self._filler.indptr(0, self.shape[0]).astype(self._index_dtype)
-        indices = np.empty(self.nnz, dtype=self._index_dtype)
-        run(self._filler.columns, indices, self.shape[0], indptr.__getitem__)
-        return indptr, indices
+        pattern = self._pattern
+        return pattern.indptr.copy(), pattern.indices.copy()
 
     def coo_structure(self) -> tuple[Array, Array]:
         """Row and column of each entry, in the order of `fill`, as new arrays."""
-        indptr, indices = self.structure()
-        return _row_indices(indptr), indices
+        pattern = self._pattern
+        return pattern.rows.copy(), pattern.indices.copy()
 
     def fill(self, data: Array) -> None:
         """Write the values, in the order of `structure`, into a caller's buffer.
@@ -155,26 +154,27 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
         TypeError, ValueError
             Where `data` is no such array; then nothing was written.
         """
-        data = inputs.buffer("data", data, self.dtype, self.nnz)
-        self._fill_values(data, self._filler.offset)
+        data = checks.buffer("data", data, self.dtype, self.nnz)
+        self._fill(data)
 
-    def _fill_values(self, data: Array, offset: Any) -> None:
+    def _fill(self, data: Array) -> None:
         target = data if data.flags.c_contiguous and data.flags.aligned else np.empty(data.shape, data.dtype)
-        run(self._filler.values, target, self.shape[0], offset)
+        self._point.run(self.layout, target)
         if target is not data:
             data[:] = target
 
     def tocsr(self, out: Any = None) -> Any:
         """The Jacobian as a canonical ``scipy.sparse.csr_array``: sorted, without duplicates.
 
+        Matrices of one function share their index arrays, which cannot be written to: what would change the pattern
+        in place (``eliminate_zeros``) raises ValueError, and ``.copy()`` has index arrays of its own.
+
         Parameters
         ----------
         out : scipy.sparse.csr_array, optional
             A matrix with this Jacobian's pattern, as an earlier call made it for other values. Its values
-            are overwritten where they stand and nothing of its size is allocated. Up to 65,536 entries,
-            and for a matrix that matjac sees for the first time, the whole pattern is compared; a larger
-            one that matjac made or compared before is known by its index arrays and a sample of them, so
-            don't change the contents of its index arrays (``eliminate_zeros`` does).
+            are overwritten where they stand and nothing of its size is allocated. One with index arrays of its own
+            is compared entry by entry.
 
         Returns
         -------
@@ -186,12 +186,21 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
         TypeError, ValueError
             Where `out` has another type, shape, dtype or pattern; then it is as it was.
         """
+        pattern = self._pattern
         if out is None:
-            out = tocsr(self._entries, self._filler)
-            refill.remember(out, self._entries, self._filler)
-        else:
-            offsets = refill.check(out, self._entries, self._filler)
-            self._fill_values(out.data, offsets)
+            data = np.empty(pattern.indices.size, self.dtype)
+            self._point.run(self.layout, data)
+            return pattern.matrix(data)
+        if not isinstance(out, sp.csr_array | sp.csr_matrix):
+            raise TypeError(f"out: got {checks.describe(out)}, expected a csr_array, as tocsr() makes it")
+        if out.shape != self.shape or out.dtype != self.dtype:
+            raise ValueError(f"out: got {checks.describe(out)}, expected shape {self.shape} and dtype {self.dtype}")
+        checks.buffer("out.data", out.data, self.dtype, pattern.indices.size)
+        if not out.data.flags.c_contiguous:
+            raise ValueError("out.data: got a strided array, expected a contiguous one")
+        if not pattern.holds(out):
+            raise ValueError("out: got entries in other places, expected this Jacobian's pattern, as tocsr() makes it")
+        self._point.run(self.layout, out.data)
         return out
 
     def rows(self, start: int, stop: int) -> Any:
@@ -213,14 +222,15 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
         >>> mj.d_matvec_dA([5.0, 7.0], 10**9).rows(1, 2).nnz
         2
         """
-        start, stop = inputs.row_range(start, stop, self.shape[0])
-        pointers = self._filler.indptr(start, stop)
+        start, stop = checks.row_range(start, stop, self.shape[0])
+        filler = self._filler
+        pointers = filler.indptr(start, stop)
         nnz, shape = int(pointers[-1]), (stop - start, self.shape[1])
         dtype = index_dtype(*shape, nnz)
         indices, data = np.empty(nnz, dtype=dtype), np.empty(nnz, dtype=self.dtype)
-        self._filler.columns(indices, start, stop)
-        self._filler.values(data, start, stop)
-        return canonical_csr(data, indices, pointers.astype(dtype), shape)
+        filler.columns(indices, start, stop)
+        self._point.fill(self.layout)(data, start, stop, PLAIN)
+        return Pattern(shape, pointers.astype(dtype), indices).matrix(data)
 
     def tocsc(self) -> Any:
         """The Jacobian as a canonical ``scipy.sparse.csc_array``, filled column by column."""
@@ -232,7 +242,8 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
     def tocoo(self) -> Any:
         """The Jacobian as a canonical ``scipy.sparse.coo_array``."""
         matrix = self.tocsr()
-        result = sp.coo_array((matrix.data, (_row_indices(matrix.indptr), matrix.indices)), shape=self.shape)
+        places = self._pattern.rows.copy(), matrix.indices.copy()
+        result = sp.coo_array((matrix.data, places), shape=self.shape)
         result.has_canonical_format = True
         return result
 
@@ -284,17 +295,17 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
 
     def matmat(self, X: Array) -> Array:
         """``J @ X`` for a matrix of columns."""
-        return self._matmat(inputs.vectors("X", X, self.shape[1], (2,)))
+        return self._matmat(checks.vectors("X", X, self.shape[1], (2,)))
 
     def rmatmat(self, X: Array) -> Array:
         """``J.H @ X`` for a matrix of columns."""
-        return self._rmatmat(inputs.vectors("X", X, self.shape[0], (2,)))
+        return self._rmatmat(checks.vectors("X", X, self.shape[0], (2,)))
 
     def dot(self, x: Any) -> Any:
         """``J @ x`` for a vector, a matrix of columns, a number, or another Jacobian or operator.
 
-        The product of two Jacobians is the chain rule, and again a `Jacobian`: structured wherever the terms
-        allow, else a sparse product on its exact pattern.
+        The product of two Jacobians is the chain rule, and again a `Jacobian`, whose products are those of the one
+        after the other.
         """
         if isinstance(x, Jacobian):
             return self._chain(x)
@@ -302,7 +313,7 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
             return self._times(x)
         if isinstance(x, LinearOperator):
             return super().dot(x)
-        x = inputs.vectors("x", x, self.shape[1], (1, 2))
+        x = checks.vectors("x", x, self.shape[1], (1, 2))
         return self._matvec(x) if x.ndim == 1 else self._matmat(x)
 
     def __matmul__(self, other: Any) -> Any:
@@ -315,14 +326,14 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
         return super().__rmatmul__(other) if isinstance(other, LinearOperator) else self._from_left(other)
 
     def _from_left(self, other: Any) -> Any:
-        x = inputs.numeric("x", other)
+        x = checks.numeric("x", other)
         if x.ndim not in (1, 2) or x.shape[-1] != self.shape[0]:
             raise ValueError(f"x: got shape {x.shape}, expected ({self.shape[0]},) or (k, {self.shape[0]})")
         return self.T.dot(x.T).T
 
     @staticmethod
     def _vector(name: str, x: Any, length: int) -> Array:
-        vector = inputs.vectors(name, x, length, (1, 2))
+        vector = checks.vectors(name, x, length, (1, 2))
         if vector.ndim == 2 and vector.shape[1] != 1:
             raise ValueError(f"{name}: got shape {vector.shape}, expected ({length},) or ({length}, 1)")
         return vector
@@ -330,7 +341,7 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
     def _apply(self, x: Array, transposed: bool) -> Array:
         """The product with the matrix as laid out, or its transpose, on the last axis of x."""
         forward = (self.layout == "numerator") != transposed
-        return self._forward.apply(x) if forward else self._forward.apply_transposed(x)
+        return self._point.apply(x) if forward else self._point.apply_transposed(x)
 
     def _matvec(self, x: Array) -> Array:
         return self._apply(x.reshape(-1), transposed=False)
@@ -354,12 +365,12 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
                 f"J1 @ J2: got a function of an argument of shape {outer.in_shape} after one with values of shape "
                 f"{inner.out_shape}, expected the same shape"
             )
-        forward = compose.compose(outer._forward, inner._forward)
-        return Jacobian(forward, outer.out_shape, inner.in_shape, self.order, self.layout)
+        point = compose.chain(outer._point, inner._point)
+        return Jacobian(point, outer.out_shape, inner.in_shape, self.order, self.layout)
 
     def _times(self, number: Any) -> "Jacobian":
-        inputs.numeric("number", number)
-        return self._with(compose.times(self._forward, number))
+        checks.numeric("number", number)
+        return self._with(compose.times(self._point, number))
 
     def _check_conventions(self, other: "Jacobian") -> None:
         for name in ("order", "layout"):
@@ -368,9 +379,9 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
                 hint = "; J.T @ J is J.normal()" if name == "layout" else ""
                 raise ValueError(f"{name}: got Jacobians with {name} {mine!r} and {its!r}, expected the same{hint}")
 
-    def _with(self, forward: LinearMap) -> "Jacobian":
+    def _with(self, point: Point) -> "Jacobian":
         """The Jacobian of another map between the same shapes."""
-        return Jacobian(forward, self.out_shape, self.in_shape, self.order, self.layout)
+        return Jacobian(point, self.out_shape, self.in_shape, self.order, self.layout)
 
     def __add__(self, other: Any) -> Any:
         if not isinstance(other, Jacobian):
@@ -381,7 +392,7 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
                 f"J1 + J2: got Jacobians of {self.out_shape} by {self.in_shape} and of {other.out_shape} by "
                 f"{other.in_shape}, expected the same shapes"
             )
-        return self._with(compose.add(self._forward, other._forward))
+        return self._with(compose.add([self._point, other._point]))
 
     def __radd__(self, other: Any) -> Any:
         # so that sum() of Jacobians works
@@ -400,8 +411,8 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
 
     def __truediv__(self, other: Any) -> Any:
         if not _is_number(other):
-            raise TypeError(f"J / a: got {inputs.describe(other)}, expected a number")
-        inputs.numeric("a", other)
+            raise TypeError(f"J / a: got {checks.describe(other)}, expected a number")
+        checks.numeric("a", other)
         return self._times(1 / other)
 
     def take(self, rows: Any) -> "Jacobian":
@@ -431,7 +442,7 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
         array([[0., 4.],
                [2., 0.]])
         """
-        total = self._forward.shape[0]
+        total = self._point.shape[0]
         index = np.asarray(rows)
         if index.dtype == bool:
             if index.shape not in (self.out_shape, (total,)):
@@ -444,14 +455,14 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
         if index.size and not -total <= int(index.min()) <= int(index.max()) < total:
             raise IndexError(f"rows: got numbers from {index.min()} to {index.max()}, expected less than {total}")
         index = index.astype(np.int64)
-        forward = compose.take(self._forward, np.where(index < 0, index + total, index))
-        return Jacobian(forward, (index.size,), self.in_shape, self.order, self.layout)
+        point = compose.take(self._point, np.where(index < 0, index + total, index))
+        return Jacobian(point, (index.size,), self.in_shape, self.order, self.layout)
 
     def _transpose(self) -> "Jacobian":
-        return Jacobian(self._forward, self.out_shape, self.in_shape, self.order, flip(self.layout))
+        return Jacobian(self._point, self.out_shape, self.in_shape, self.order, flip(self.layout))
 
     def _adjoint(self) -> "Jacobian":
-        return Jacobian(self._forward.conj(), self.out_shape, self.in_shape, self.order, flip(self.layout))
+        return Jacobian(self._point.conj(), self.out_shape, self.in_shape, self.order, flip(self.layout))
 
     def jvp(self, dX: Any) -> Any:
         """The function's differential in the direction dX.
@@ -496,11 +507,11 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
     def _join(self, name: str, value: Any, shapes: Shapes) -> Array:
         """The vector of an array of that shape, or of one array for each of several shapes."""
         if not several(shapes):
-            return vec(inputs.shaped(name, value, shapes), self.order)  # type: ignore[arg-type]
+            return vec(checks.shaped(name, value, shapes), self.order)  # type: ignore[arg-type]
         if not isinstance(value, tuple | list) or len(value) != len(shapes):
-            raise ValueError(f"{name}: got {inputs.describe(value)}, expected {len(shapes)} arrays of shapes {shapes}")
+            raise ValueError(f"{name}: got {checks.describe(value)}, expected {len(shapes)} arrays of shapes {shapes}")
         arrays = [
-            vec(inputs.shaped(f"{name}[{at}]", part, shape), self.order)
+            vec(checks.shaped(f"{name}[{at}]", part, shape), self.order)
             for at, (part, shape) in enumerate(zip(value, parts(shapes), strict=True))
         ]
         return np.concatenate(arrays)
@@ -571,7 +582,7 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
         """
         kept = None if weights is None else self._weights(weights)
         shape = self.in_shape if self.layout == "numerator" else self.out_shape
-        return Jacobian(compose.normal(self._entries, kept), shape, shape, self.order)
+        return Jacobian(normal.normal(self._laid_out(), kept), shape, shape, self.order)
 
     def normal_blocks(self, axis: int | None = None, weights: Any = None) -> Any:
         """The diagonal blocks of `normal`: one for each row, or each column, of a variable that is a matrix.
@@ -612,17 +623,22 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
         for shape in parts(of):
             if len(shape) > 2:
                 raise ValueError(f"normal_blocks: got a variable of shape {shape}, expected at most two dimensions")
-            along, blocked = block_axis(shape, axis)
+            along, blocked = normal.block_axis(shape, axis)
             # blocks are consecutive where the variable is counted along them
             turned.append((along == 0) == (self.order == "C") and min(blocked) > 1)
             shapes.append(blocked)
-        given = [shape if self.order == "C" else shape[::-1] for shape in map(as_matrix, parts(of))]
-        linear = compose.turn_columns(self._entries, given, turned)
-        blocks = normal_blocks(linear, shapes, kept)
+        blocks = normal.normal_blocks(normal.turned(self._laid_out(), turned), shapes, kept)
         return tuple(blocks) if several(of) else blocks[0]
 
+    def _laid_out(self) -> Point:
+        """The map whose rows are the rows of the matrix as laid out."""
+        if self.layout == "numerator":
+            return self._point
+        shapes = [shape if self.order == "C" else shape[::-1] for shape in parts(self.out_shape)]
+        return compose.transposed(self._point, shapes)
+
     def _weights(self, weights: Any) -> Array:
-        array = inputs.numeric("weights", weights)
+        array = checks.numeric("weights", weights)
         if array.dtype.kind == "c":
             raise TypeError(f"weights: got dtype {array.dtype}, expected real numbers")
         if self.layout == "numerator" and not several(self.out_shape) and array.shape == self.out_shape:
@@ -633,19 +649,7 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
 
     def diagonal_normal(self) -> Array:
         """The diagonal of `normal`: the squared norm of each column, without forming J or JᵀJ."""
-        squares = self._entries.squared_norms()
-        if squares is None:
-            total = np.zeros(self.shape[1], dtype=np.zeros(0, self.dtype).real.dtype)
-            # along the rows of the forward map, which a range of is always cheap to make
-            numerator = self if self.layout == "numerator" else self.T
-            for start, stop in chunks(numerator._filler, numerator.shape[0]):
-                part = abs(numerator.rows(start, stop)) ** 2
-                if numerator is self:
-                    total += part.sum(axis=0)
-                else:
-                    total[start:stop] = part.sum(axis=1)
-            return total
-        return squares
+        return normal.column_squares(self._point) if self.layout == "numerator" else normal.row_squares(self._point)
 
     def column_norms(self) -> Array:
         """The norm of each column: what ``least_squares(x_scale="jac")`` works out from a matrix.
@@ -653,10 +657,6 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
         Give it ``x_scale=1 / np.where(norms > 0, norms, 1)`` along with the operator.
         """
         return np.sqrt(self.diagonal_normal())
-
-
-def _row_indices(indptr: Array) -> Array:
-    return np.repeat(np.arange(indptr.size - 1, dtype=indptr.dtype), np.diff(indptr))
 
 
 def _is_number(value: Any) -> bool:
@@ -669,9 +669,3 @@ def _same_vector(first: Shapes, second: Shapes) -> bool:
     flat = any(not several(shapes) and len(shapes) == 1 for shapes in (first, second))
     return first == second or (flat and sizes[0] == sizes[1])
 
-
-def assemble(terms: list[Term], out_shape: Shape, in_shape: Shape, order: Order, layout: Layout) -> Jacobian:
-    """The Jacobian of a sum of terms on whole matrices, which are written for row-major vec."""
-    inputs.conventions(order, layout)
-    assert terms[0].shape == (size(out_shape), size(in_shape))
-    return Jacobian(Sum(t.transpose_vec() if order == "F" else t for t in terms), out_shape, in_shape, order, layout)

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from matjac import compose, inputs
+from matjac import checks, compose
 from matjac.jacobian import Jacobian
-from matjac.layout import Shapes, parts, several, size, vec
-from matjac.maps import LinearMap
+from matjac.conventions import Shapes, parts, several, size, vec
+from matjac.entries.point import Point
 
 
 def hstack(jacobians: Sequence[Jacobian]) -> Jacobian:
@@ -111,7 +111,7 @@ def scale_rows(J: Jacobian, s: npt.ArrayLike) -> Jacobian:
 
     Notes
     -----
-    Source: d(s ∘ F) = s ∘ dF, the product rule of the second text.
+    Source: d(s ∘ F) = s ∘ dF, the product rule of Magnus & Neudecker, *Matrix Differential Calculus*, on Hadamard products.
 
     Examples
     --------
@@ -121,13 +121,13 @@ def scale_rows(J: Jacobian, s: npt.ArrayLike) -> Jacobian:
            [0., 5.]])
     """
     _check([J], "out_shape")
-    factors = inputs.numeric("s", s)
+    factors = checks.numeric("s", s)
     total = sum(size(shape) for shape in parts(J.out_shape))
     if factors.shape != (total,):
         if several(J.out_shape) or factors.shape != J.out_shape:
             raise ValueError(f"s: got shape {factors.shape}, expected {J.out_shape} or ({total},)")
         factors = vec(factors, J.order)
-    return J._with(compose.scale_rows(J._forward, np.array(factors)))
+    return J._with(compose.scale_rows(J._point, np.array(factors)))
 
 
 def _shapes(shapes: list[Shapes]) -> Shapes:
@@ -136,10 +136,10 @@ def _shapes(shapes: list[Shapes]) -> Shapes:
 
 def _check(jacobians: Any, shared: str) -> Jacobian:
     if not isinstance(jacobians, Sequence) or not jacobians:
-        raise ValueError(f"jacobians: got {inputs.describe(jacobians)}, expected at least one Jacobian in a sequence")
+        raise ValueError(f"jacobians: got {checks.describe(jacobians)}, expected at least one Jacobian in a sequence")
     for at, J in enumerate(jacobians):
         if not isinstance(J, Jacobian):
-            raise TypeError(f"jacobians[{at}]: got {inputs.describe(J)}, expected a Jacobian")
+            raise TypeError(f"jacobians[{at}]: got {checks.describe(J)}, expected a Jacobian")
         for name in (shared, "order", "layout"):
             mine, expected = getattr(J, name), getattr(jacobians[0], name)
             if mine != expected:
@@ -150,9 +150,9 @@ def _check(jacobians: Any, shared: str) -> Jacobian:
 
 def _stacked(
     jacobians: Sequence[Jacobian],
-    stack: Callable[[list[LinearMap]], LinearMap],
+    stack: Callable[[Sequence[Point]], Point],
     out_shape: Shapes,
     in_shape: Shapes,
 ) -> Jacobian:
     first = jacobians[0]
-    return Jacobian(stack([J._forward for J in jacobians]), out_shape, in_shape, first.order, first.layout)
+    return Jacobian(stack([J._point for J in jacobians]), out_shape, in_shape, first.order, first.layout)

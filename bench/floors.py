@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-from matjac.layout import index_dtype
+from matjac.conventions import index_dtype
 from matjac.threads import split
 
 

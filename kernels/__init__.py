@@ -11,7 +11,7 @@ The contract, for every kernel in this package:
 
 Rows of the Jacobian are pairs ``(i, j)``: row ``i`` of one factor meets row ``j`` of another. Every kernel
 takes that map as three arguments: ``f, g`` list the pairs where they are not empty; otherwise row ``r`` is
-the entry ``divmod(r, n)`` of a matrix with ``n`` columns.
+the entry ``divmod(r, n)`` of a matrix with ``n`` columns. A listed row with a negative ``f`` has no entries.
 
 Where rows do not follow one another in the output (another variable's entries stand between them), ``gap`` is
 the number of entries between two rows, or ``ptr[r - start]`` says where row ``r`` begins; ``base`` is what to add to
@@ -22,8 +22,8 @@ from matjac.kernels.blocks import add_row_blocks, block_products
 from matjac.kernels.casesplit import casesplit_columns, casesplit_values
 from matjac.kernels.kron import kron_columns, kron_values
 from matjac.kernels.merge import merge_rows
-from matjac.kernels.product import product_values, scatter_entries
-from matjac.kernels.sampled import sampled_dot, sampled_outer
+from matjac.kernels.sddmm import sddmm, sddmm_adjoint
+from matjac.kernels.spgemm import scatter_entries, spgemm
 
 __all__ = [
     "add_row_blocks",
@@ -33,8 +33,8 @@ __all__ = [
     "kron_columns",
     "kron_values",
     "merge_rows",
-    "product_values",
-    "sampled_dot",
-    "sampled_outer",
     "scatter_entries",
+    "sddmm",
+    "sddmm_adjoint",
+    "spgemm",
 ]

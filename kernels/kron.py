@@ -97,6 +97,9 @@ def kron_values(
                 j = col
         if placed:
             pos = np.uint64(ptr[r - start])
+        if i < 0:
+            pos += jump
+            continue
         s = scale[r * step]
         if uragged:
             at = np.uint64(uptr[i])
@@ -170,6 +173,9 @@ def kron_columns(
                 i, j = j, i
         if placed:
             pos = ptr[r - start]
+        if i < 0:
+            pos += gap
+            continue
         at = i * ustep
         to = j * wstep
         if uragged:

@@ -61,6 +61,10 @@ def merge_rows(
                 j = r - i * table[t, 1]
                 if kind == 1:
                     i, j = j, i
+            if i < 0:
+                cursor[t, 0] = 0
+                cursor[t, 1] = 0
+                continue
             # u's entries from, to, and the way from an entry to its index; the same for w
             at = table[t, 5] + i
             cursor[t, 0] = uptr[at]

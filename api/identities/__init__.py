@@ -1,1 +1,1 @@
-"""The identities of matrix calculus, a file a family: each is one or two terms."""
+"""The identities of matrix calculus, a file a family: each is its differential, its shapes and its docstring."""

@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 from scipy import optimize
 
-from matjac import inputs
+from matjac import checks
 from matjac.flat import Flat
-from matjac.layout import Array, Shape, size
+from matjac.conventions import Array, Shape, size
 
 
 def flat(F: Any, name: str = "F") -> Flat:
     """What a solver can be given: a compiled function, or a `Function`."""
     if not isinstance(F, Flat):
         raise TypeError(
-            f"{name}: got {inputs.describe(F)}, expected what matjac.compile(f, *shapes) made, or a matjac.Function"
+            f"{name}: got {checks.describe(F)}, expected what matjac.compile(f, *shapes) made, or a matjac.Function"
         )
     return F
 
@@ -66,7 +66,7 @@ def bounds(F: Flat, given: Any) -> tuple[Array, Array]:
         given = given.lb, given.ub
     pair = (None, None) if given is None else given
     if not isinstance(pair, tuple | list) or len(pair) != 2:
-        raise TypeError(f"bounds: got {inputs.describe(given)}, expected (lower, upper), each for all variables")
+        raise TypeError(f"bounds: got {checks.describe(given)}, expected (lower, upper), each for all variables")
     low, high = (
         real(F.variables.spread(f"bounds[{at}]", _unbounded(side, none)), f"bounds[{at}]")
         for at, (side, none) in enumerate(zip(pair, (-np.inf, np.inf), strict=True))
@@ -92,7 +92,7 @@ def constraints(F: Flat, given: Sequence[Any], x0: Array) -> list[tuple[Flat, Ar
     for at, each in enumerate(given):
         name = f"constraints[{at}]"
         if not isinstance(each, tuple | list) or len(each) != 3:
-            raise TypeError(f"{name}: got {inputs.describe(each)}, expected (G, lower, upper)")
+            raise TypeError(f"{name}: got {checks.describe(each)}, expected (G, lower, upper)")
         G = flat(each[0], f"{name}[0]")
         if (G.variables.shapes, G.order) != (F.variables.shapes, F.order):
             raise ValueError(f"{name}: got a function of {G.variables}, expected one of {F.variables}")
@@ -108,7 +108,7 @@ def constraints(F: Flat, given: Sequence[Any], x0: Array) -> list[tuple[Flat, Ar
 
 def edge(name: str, value: Any, G: Flat, none: float, shape: Shape | None = None) -> Array:
     """The flat bound of G's value, of that shape; without a shape, a number stays one."""
-    array = real(inputs.numeric(name, _unbounded(value, none)), name)
+    array = real(checks.numeric(name, _unbounded(value, none)), name)
     if shape is not None and array.shape not in ((), shape, (size(shape),)):
         raise ValueError(f"{name}: got shape {array.shape}, expected a number or {shape}, the shape of G's value")
     if array.ndim:

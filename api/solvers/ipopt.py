@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeResult
 
-from matjac import inputs
+from matjac import checks
 from matjac.flat import Flat
-from matjac.layout import Array
+from matjac.conventions import Array
 from matjac.solvers import door
 from matjac.solvers.extras import optional
 from matjac.solvers.watch import Callback, Stopped, Watch
@@ -148,7 +148,7 @@ class IpoptProblem:
         """The gradient of F, into `out`."""
 
         def value() -> Array:
-            slope: Array = self.F.jac(x).T @ np.ones(1)
+            slope: Array = self.F.grad(x)
             self.watch.derived("gradient", x, slope)
             return slope
 
@@ -263,7 +263,7 @@ def ipopt(
 
 def _backend(name: str | None) -> str:
     if name is not None:
-        return inputs.one_of("backend", name, BACKENDS)
+        return checks.one_of("backend", name, BACKENDS)
     return next((found for found in BACKENDS if importlib.util.find_spec(found)), "ipyopt")
 
 

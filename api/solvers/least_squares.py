@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from scipy import optimize
 
-from matjac import inputs
-from matjac.layout import Array
+from matjac import checks
+from matjac.conventions import Array
 from matjac.solvers import door
 from matjac.solvers.watch import ENDS, Callback, Watch
 
@@ -73,7 +73,7 @@ def least_squares(
     """
     F = door.flat(F)
     door.refuse(options, "fun", "x0", "args", "kwargs", "callback")
-    inputs.one_of("jac", jac, FACES)
+    checks.one_of("jac", jac, FACES)
     watch, x0 = Watch(F, progress, seconds), door.start(F, start)
     # arrays, for SciPy spreads numbers slowly
     options["bounds"] = door.bounds(F, bounds)
@@ -98,7 +98,7 @@ def least_squares(
 
     try:
         if isinstance(x_scale, str):
-            inputs.one_of("x_scale", x_scale, ("jac",))
+            checks.one_of("x_scale", x_scale, ("jac",))
             J = F.jac(x0)
             watch.derived("Jᵀ · residuals", x0, J.T @ residual(x0))
             norms = J.column_norms()

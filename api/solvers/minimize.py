@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from scipy import optimize
 
-from matjac import inputs
-from matjac.layout import Array
+from matjac import checks
+from matjac.conventions import Array
 from matjac.solvers import door
 from matjac.solvers.watch import ENDS, Callback, Stopped, Watch
 
@@ -104,7 +104,7 @@ def minimize(
         options["bounds"] = optimize.Bounds(*door.bounds(F, bounds))
     method = method or ("trust-constr" if len(constraints) else "L-BFGS-B")
     if len(constraints):
-        inputs.one_of("method (with constraints)", method.lower(), CONSTRAINED)
+        checks.one_of("method (with constraints)", method.lower(), CONSTRAINED)
         dense = method.lower() not in SPARSE
         given = door.constraints(F, constraints, x0)
         options["constraints"] = [
@@ -124,7 +124,7 @@ def minimize(
         return value
 
     def gradient(x: Array) -> Array:
-        slope: Array = F.jac(x).T @ np.ones(1)
+        slope: Array = F.grad(x)
         watch.derived("gradient", x, slope)
         return slope
 

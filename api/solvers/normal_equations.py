@@ -6,11 +6,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from matjac import inputs
+from matjac import checks
 from matjac.jacobian import Jacobian
-from matjac.layout import Array
-from matjac.maps import LinearMap
-from matjac.patterns import Found, replaying
+from matjac.conventions import Array
 from matjac.solvers.extras import optional
 
 #: The packages that factorise, and their modules.
@@ -56,13 +54,11 @@ class NormalEquations:
         if backend is None:
             installed = (name for name, module in BACKENDS.items() if importlib.util.find_spec(module))
             backend = next(installed, "qdldl")
-        self.backend = inputs.one_of("backend", backend, tuple(BACKENDS))
+        self.backend = checks.one_of("backend", backend, tuple(BACKENDS))
         self._package = optional("sksparse.cholmod" if backend == "cholmod" else "qdldl", f"matjac[{backend}]")
         #: what it raises where a matrix is not positive definite
         self._failure: Any = self._package.CholmodError if backend == "cholmod" else RuntimeError
-        #: the first Jacobian and whether it came without weights, then what products found of it
-        self._first: tuple[LinearMap, bool] | None = None
-        self._products: list[Found] | None = None
+        #: the first matrix, whose pattern was analysed
         self._matrix: Any = None
         self._factors: Any = None
 
@@ -91,15 +87,11 @@ class NormalEquations:
             Where an argument is not as described.
         """
         if not isinstance(J, Jacobian) or J.layout != "numerator" or J.dtype.kind == "c":
-            raise TypeError(f"J: got {inputs.describe(J)}, expected a real matjac.Jacobian in numerator layout")
-        shift = float(inputs.array("damping", damping, 0)) ** 2
+            raise TypeError(f"J: got {checks.describe(J)}, expected a real matjac.Jacobian in numerator layout")
+        shift = float(checks.array("damping", damping, 0)) ** 2
         if not np.isfinite(shift):
             raise ValueError(f"damping: got {damping}, expected a finite number")
-        # the pattern of JᵀWJ is found again only where J's is another, or weights came or went
-        form = J._forward, weights is None
-        known = self._first is not None and self._first[0].same_pattern(form[0]) and self._first[1] == form[1]
-        with replaying(self._products if known else None) as replay:
-            matrix = J.normal(weights).tocsr()
+        matrix = J.normal(weights).tocsr()
         first = matrix if self._matrix is None else self._matrix
         if not all(np.array_equal(getattr(matrix, part), getattr(first, part)) for part in ("indptr", "indices")):
             raise ValueError(
@@ -116,18 +108,18 @@ class NormalEquations:
             else:
                 self._qdldl(csc, shift)
         except self._failure as error:
-            self._first = self._products = self._matrix = self._factors = None
+            self._matrix = self._factors = None
             raise np.linalg.LinAlgError(
                 f"JᵀWJ + {shift:g} I is not positive definite ({error}): try a larger damping"
             ) from None
-        self._first, self._products, self._matrix = form, replay.found, matrix
+        self._matrix = matrix
         return self
 
     def solve(self, b: Any) -> Array:
         """The solution p for a right-hand side b, a vector or a matrix of columns."""
         if self._matrix is None:
             raise ValueError("solve: got no factors, expected a call of factorize before")
-        right = inputs.vectors("b", b, self._matrix.shape[0], (1, 2))
+        right = checks.vectors("b", b, self._matrix.shape[0], (1, 2))
         if right.dtype.kind == "c":
             raise TypeError(f"b: got dtype {right.dtype}, expected real numbers")
         if self.backend == "cholmod":

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from scipy import integrate, optimize
 
-from matjac import inputs
-from matjac.layout import Array
+from matjac import checks
+from matjac.conventions import Array
 from matjac.solvers import door
 from matjac.solvers.watch import ENDS, Callback, Stopped, Watch
 
@@ -64,7 +64,7 @@ def solve_ivp(
     F = door.flat(F)
     door.refuse(options, "fun", "y0", "args", "jac", "vectorized")
     x0 = door.start(F, (start,), allow_complex=True)
-    t0 = inputs.shaped("t_span", t_span, (2,))[0]
+    t0 = checks.shaped("t_span", t_span, (2,))[0]
     watch = Watch(F, progress, seconds)
     times: list[float] = []
     points: list[Array] = []

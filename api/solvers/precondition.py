@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, aslinearoperator, lsmr
 
-from matjac import inputs, kernels
-from matjac.blocks import block_axis
+from matjac import checks, kernels
 from matjac.jacobian import Jacobian
-from matjac.layout import Array, Order, Shape, as_matrix, parts, several, size
+from matjac.normal import block_axis
+from matjac.conventions import Array, Order, Shape, as_matrix, parts, several, size
 from matjac.threads import split
 
 
@@ -62,7 +62,7 @@ class BlockJacobi(LinearOperator):  # type: ignore[misc]
 
     def _each(self, blocks: list[Array], x: Array) -> Array:
         """The blocks' products with the parts of a flat vector."""
-        x = inputs.shaped("x", x, (self.shape[0],))
+        x = checks.shaped("x", x, (self.shape[0],))
         out = np.empty(x.size, np.result_type(self.dtype, x))
         at = 0
         for block, order in zip(blocks, self._orders, strict=True):
@@ -191,18 +191,18 @@ def damped_step(J: Jacobian, residual: Any, damping: Any = 0.0, axis: int | None
     """
     M = block_jacobi(J, damping, axis=axis)
     whole = M.columns(augmented(J, damping))
-    y = inputs.shaped("residual", residual, (J.shape[0],))
+    y = checks.shaped("residual", residual, (J.shape[0],))
     z = lsmr(whole, np.concatenate([-y, np.zeros(J.shape[1])]), **options)[0]
     return M.right(z)
 
 
 def _check(J: Any) -> None:
     if not isinstance(J, Jacobian) or J.layout != "numerator":
-        raise TypeError(f"J: got {inputs.describe(J)}, expected a matjac.Jacobian in numerator layout")
+        raise TypeError(f"J: got {checks.describe(J)}, expected a matjac.Jacobian in numerator layout")
 
 
 def _damping(damping: Any, columns: int) -> Array:
-    scale = inputs.numeric("damping", damping)
+    scale = checks.numeric("damping", damping)
     if scale.shape not in ((), (columns,)):
         raise ValueError(f"damping: got shape {scale.shape}, expected a number or ({columns},)")
     return scale

@@ -7,7 +7,7 @@ from scipy import optimize
 from scipy.sparse.linalg import LinearOperator, splu
 
 from matjac.flat import Flat
-from matjac.layout import Array
+from matjac.conventions import Array
 from matjac.solvers import door
 from matjac.solvers.watch import ENDS, Callback, Stopped, Watch
 

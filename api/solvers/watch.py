@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy.optimize import OptimizeResult
 
-from matjac import inputs
+from matjac import checks
 from matjac.flat import Flat
-from matjac.layout import Array
+from matjac.conventions import Array
 
 #: The status of a result that was stopped here; the solvers' own are greater.
 STOPPED = -9
@@ -67,8 +67,8 @@ class Watch:
 
     def __init__(self, F: Flat, progress: Callback | None, seconds: float | None) -> None:
         if progress is not None and not callable(progress):
-            raise TypeError(f"progress: got {inputs.describe(progress)}, expected a function of a Progress")
-        if seconds is not None and not float(inputs.array("seconds", seconds, 0)) > 0:
+            raise TypeError(f"progress: got {checks.describe(progress)}, expected a function of a Progress")
+        if seconds is not None and not float(checks.array("seconds", seconds, 0)) > 0:
             raise ValueError(f"seconds: got {seconds}, expected a positive number")
         self.F, self.progress, self.limit = F, progress, seconds
         self.began = time.perf_counter()

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from matjac.layout import size
-from matjac.tracing.traced import TracingError, handles, plain, total
+from matjac.conventions import size
+from matjac.tracing.functions import total
+from matjac.tracing.recorded import TracingError, handles, shape_of
 
 
 @handles(np.einsum)
@@ -53,7 +54,7 @@ def _contract(x: Any, a: str, y: Any, b: str, out: str) -> Any:
     batch = [c for c in a if c in b and c in out]
     inside = [c for c in a if c in b and c not in out]
     left, right = [c for c in a if c not in b], [c for c in b if c not in a]
-    pairs = list(zip(a + b, np.shape(plain(x)) + np.shape(plain(y)), strict=True))
+    pairs = list(zip(a + b, shape_of(x) + shape_of(y), strict=True))
     sizes = dict(pairs)
     if any(sizes[label] != length for label, length in pairs):
         raise TracingError("np.einsum of operands whose sizes differ can't be recorded: np.broadcast_to one of them")

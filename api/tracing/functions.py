@@ -1,203 +1,235 @@
-"""NumPy's functions on tracing arrays, each by way of the few operations that a program knows."""
+"""NumPy's functions on recorded arrays, each by way of the few primitives that are linear in each operand."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from matjac.layout import Array
-from matjac.tracing import operations as op
-from matjac.tracing.traced import (
+from matjac.conventions import Array, Shape
+from matjac.linear.primitives import Mask, Scatter
+from matjac.tracing.recorded import (
+    Recorded,
+    Symbol,
     Traced,
     TracingError,
+    broadcast,
     handles,
+    joined,
     matmul,
-    plain,
-    record,
-    reshape,
-    reshape_any,
+    moved,
+    positions,
+    reshaped,
+    shape_of,
+    summed,
     taken,
-    total,
+    transposed,
+    with_zeros,
 )
 
 
 def _rearranger(function: Any) -> None:
-    """A function that only moves entries of its first argument."""
+    """A function that only moves entries of its first argument: it is run on an array of positions."""
 
     @handles(function)
-    def rearrange(a: Traced, *args: Any, **kwargs: Any) -> Any:
-        return taken(a, function(np.arange(a.size).reshape(a.shape), *args, **kwargs))
+    def rearrange(a: Recorded, *args: Any, **kwargs: Any) -> Any:
+        return taken(a, function(positions(a), *args, **kwargs))
 
 
-MOVERS = (np.squeeze, np.expand_dims, np.flip, np.roll, np.diagonal, np.moveaxis, np.broadcast_to, np.repeat, np.tile)
-for _function in MOVERS:
+for _function in (np.flip, np.roll, np.diagonal, np.repeat, np.tile):
     _rearranger(_function)
 
 
+@handles(np.shape)
+def _shape(a: Recorded) -> Shape:
+    return a.shape
+
+
+@handles(np.ndim)
+def _ndim(a: Recorded) -> int:
+    return a.ndim
+
+
+@handles(np.iscomplexobj)
+def _iscomplexobj(x: Traced) -> bool:
+    return bool(np.iscomplexobj(x.value))
+
+
+def _permuter(function: Any) -> None:
+    """A function that only permutes the axes: it is run on an array whose lengths are the axes' numbers."""
+
+    @handles(function)
+    def permute(a: Recorded, *args: Any, **kwargs: Any) -> Any:
+        return transposed(a, function(np.empty(tuple(range(a.ndim))), *args, **kwargs).shape)
+
+
+for _function in (np.transpose, np.swapaxes, np.moveaxis):
+    _permuter(_function)
+
+
+@handles(np.reshape)
+def _reshape(a: Recorded, shape: Any, order: Any = "C") -> Any:
+    if order not in ("C", "F"):
+        raise TracingError(f"np.reshape in order {order!r} can't be recorded: use 'C' or 'F'")
+    after = np.broadcast_to(np.empty((), bool), a.shape).reshape(shape).shape
+    if order == "C":
+        return reshaped(a, after)
+    backwards = reshaped(transposed(a, tuple(range(a.ndim))[::-1]), after[::-1])
+    return transposed(backwards, tuple(range(len(after)))[::-1])
+
+
+@handles(np.ravel)
+def _ravel(a: Recorded, order: Any = "C") -> Any:
+    return _reshape(a, (-1,), order)
+
+
+@handles(np.squeeze)
+def _squeeze(a: Recorded, axis: Any = None) -> Any:
+    return reshaped(a, np.squeeze(np.broadcast_to(np.empty(()), a.shape), axis).shape)
+
+
+@handles(np.expand_dims)
+def _expand_dims(a: Recorded, axis: Any) -> Any:
+    return reshaped(a, np.expand_dims(np.broadcast_to(np.empty(()), a.shape), axis).shape)
+
+
+@handles(np.broadcast_to)
+def _broadcast_to(array: Recorded, shape: Any, subok: bool = False) -> Any:
+    return broadcast(array, np.broadcast_to(np.broadcast_to(np.empty(()), array.shape), shape).shape)
+
+
 @handles(np.take)
-def _take(a: Traced, indices: Any, axis: Any = None) -> Any:
-    return taken(a, np.take(np.arange(a.size).reshape(a.shape), indices, axis))
+def _take(a: Recorded, indices: Any, axis: Any = None) -> Any:
+    return taken(a, np.take(positions(a), indices, axis))
+
+
+@handles(np.sum)
+def total(a: Recorded, axis: Any = None, keepdims: bool = False) -> Any:
+    """``np.sum``, recorded."""
+    axes = tuple(range(a.ndim)) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, a.ndim)
+    result = summed(a, tuple(sorted(axes)))
+    return reshaped(result, tuple(1 if k in axes else n for k, n in enumerate(a.shape))) if keepdims else result
+
+
+@handles(np.mean)
+def _mean(a: Recorded, axis: Any = None, keepdims: bool = False) -> Any:
+    result = total(a, axis, keepdims)
+    return result * (result.size / max(a.size, 1))
 
 
 @handles(np.concatenate)
 def concatenate(arrays: Sequence[Any], axis: Any = 0) -> Any:
     """``np.concatenate``, recorded."""
-    arrays = [x if isinstance(x, Traced) else np.asarray(x) for x in arrays]
-    flat = record(op.Concatenate(), *arrays)
-    starts = np.cumsum([0, *[x.size for x in arrays]])
-    parts = [np.arange(x.size).reshape(x.shape) + start for x, start in zip(arrays, starts, strict=False)]
-    positions = np.concatenate(parts, axis=axis)
-    joined = taken(flat, positions.reshape(-1))
-    return reshape(joined, positions.shape)
+    arrays = [x if isinstance(x, Recorded) else np.asarray(x) for x in arrays]
+    shapes = [shape_of(x) for x in arrays]
+    starts = np.cumsum([0, *[int(np.prod(s)) for s in shapes]])
+    numbers = [np.arange(b - a).reshape(s) + a for a, b, s in zip(starts, starts[1:], shapes, strict=False)]
+    where = np.concatenate(numbers, axis=axis)
+    flat = joined(arrays)
+    return reshaped(taken(flat, where.reshape(-1)), where.shape)
 
 
 @handles(np.stack)
-def stack(arrays: Sequence[Any], axis: int = 0) -> Any:
-    """``np.stack``, recorded."""
+def _stack(arrays: Sequence[Any], axis: int = 0) -> Any:
     return concatenate([np.expand_dims(x, axis) for x in arrays], axis)
 
 
 @handles(np.hstack)
-def hstack(tup: Sequence[Any]) -> Any:
-    """``np.hstack``, recorded."""
-    arrays = [np.reshape(x, (1,)) if np.ndim(plain(x)) == 0 else x for x in tup]
-    return concatenate(arrays, 0 if np.ndim(plain(arrays[0])) == 1 else 1)
+def _hstack(tup: Sequence[Any]) -> Any:
+    arrays = [reshaped(x, (1,)) if shape_of(x) == () else x for x in tup]
+    return concatenate(arrays, 0 if len(shape_of(arrays[0])) == 1 else 1)
 
 
 @handles(np.vstack)
-def vstack(tup: Sequence[Any]) -> Any:
-    """``np.vstack``, recorded."""
-    return concatenate([np.reshape(x, (1, -1)) if np.ndim(plain(x)) < 2 else x for x in tup], 0)
+def _vstack(tup: Sequence[Any]) -> Any:
+    return concatenate([np.reshape(x, (1, -1)) if len(shape_of(x)) < 2 else x for x in tup], 0)
 
 
 @handles(np.trace)
-def trace(a: Traced, offset: int = 0) -> Any:
-    """``np.trace``, recorded."""
-    return total(a.diagonal(offset), -1)
+def _trace(a: Recorded, offset: int = 0) -> Any:
+    return total(np.diagonal(a, offset), -1)  # type: ignore[call-overload]
 
 
 @handles(np.diag)
-def diag(v: Traced, k: int = 0) -> Any:
-    """``np.diag``, recorded."""
+def _diag(v: Recorded, k: int = 0) -> Any:
     if v.ndim == 2:
-        return v.diagonal(k)
+        return np.diagonal(v, k)  # type: ignore[call-overload]
     n = v.size + abs(k)
-    return record(op.Scatter(np.flatnonzero(np.diag(np.ones(v.size), k)), (n, n)), v)
+    return moved(Scatter(v.shape, np.flatnonzero(np.diag(np.ones(v.size), k)), (n, n)), v, (n, n))
 
 
-def _mask(a: Traced, mask: Array) -> Any:
-    kept = np.flatnonzero(np.broadcast_to(mask, a.shape))
-    return record(op.Scatter(kept, a.shape), taken(a, kept))
+def masked(a: Recorded, mask: Array) -> Any:
+    """The entries where a constant mask is true, else zero."""
+    return a if mask.all() else moved(Mask(a.shape, np.ascontiguousarray(np.broadcast_to(mask, a.shape))), a, a.shape)
 
 
 @handles(np.tril)
-def tril(m: Traced, k: int = 0) -> Any:
-    """``np.tril``, recorded."""
-    return _mask(m, np.tril(np.ones(m.shape, dtype=bool), k))
+def _tril(m: Recorded, k: int = 0) -> Any:
+    return masked(m, np.tril(np.ones(m.shape, dtype=bool), k))
 
 
 @handles(np.triu)
-def triu(m: Traced, k: int = 0) -> Any:
-    """``np.triu``, recorded."""
-    return _mask(m, np.triu(np.ones(m.shape, dtype=bool), k))
+def _triu(m: Recorded, k: int = 0) -> Any:
+    return masked(m, np.triu(np.ones(m.shape, dtype=bool), k))
 
 
 @handles(np.where)
-def where(condition: Any, x: Any, y: Any) -> Any:
-    """``np.where``, recorded."""
-    if isinstance(condition, Traced):
+def _where(condition: Any, x: Any, y: Any) -> Any:
+    if isinstance(condition, Recorded):
         raise TracingError("np.where on a condition that depends on a variable can't be recorded: use np.maximum")
     condition = np.asarray(condition, dtype=bool)
-    shape = np.broadcast_shapes(condition.shape, plain(x).shape, plain(y).shape)
+    shape = np.broadcast_shapes(condition.shape, shape_of(x), shape_of(y))
     mask = np.broadcast_to(condition, shape)
-    parts: list[Any] = []
+    parts = []
     for part, kept in ((x, mask), (y, ~mask)):
-        wide: Any = np.broadcast_to(part, shape)
-        parts.append(_mask(wide, kept) if isinstance(part, Traced) else np.where(kept, wide, 0))
-    return parts[0] + parts[1]
+        wide = broadcast(part, shape)
+        if isinstance(part, Recorded):
+            parts.append(masked(wide, kept))
+        elif np.any(part):
+            parts.append(np.where(kept, wide, 0))
+    return parts[0] if len(parts) == 1 else parts[0] + parts[1]
 
 
 @handles(np.vdot)
-def vdot(a: Any, b: Any) -> Any:
-    """``np.vdot``, recorded."""
-    if any(plain(x).dtype.kind == "c" for x in (a, b)):
+def _vdot(a: Any, b: Any) -> Any:
+    if any(not isinstance(x, Symbol) and np.iscomplexobj(x) for x in (a, b)):
         raise TracingError("np.vdot conjugates, which has no complex derivative: use np.sum(a * b)")
     return total(np.ravel(a) * np.ravel(b))
 
 
+@handles(np.dot)
+def _dot(a: Any, b: Any) -> Any:
+    dims = len(shape_of(a)), len(shape_of(b))
+    if 0 in dims:
+        return a * b
+    if max(dims) > 2:
+        raise TracingError("np.dot of arrays with more than two dimensions can't be recorded: use @ or np.einsum")
+    return matmul(a, b)
+
+
 @handles(np.inner)
-def inner(a: Any, b: Any) -> Any:
-    """``np.inner``, recorded."""
-    dims = {np.ndim(plain(a)), np.ndim(plain(b))}
+def _inner(a: Any, b: Any) -> Any:
+    dims = len(shape_of(a)), len(shape_of(b))
     if 0 in dims:
         return a * b
     if max(dims) > 2:
         raise TracingError("np.inner of arrays with more than two dimensions can't be recorded: use np.einsum")
-    return matmul(a, np.transpose(b)) if np.ndim(plain(b)) == 2 else matmul(a, b)
+    return matmul(a, np.transpose(b)) if dims[1] == 2 else matmul(a, b)
 
 
 @handles(np.outer)
-def outer(a: Any, b: Any) -> Any:
-    """``np.outer``, recorded."""
-    return np.reshape(a, (-1, 1)) @ np.reshape(b, (1, -1))
+def _outer(a: Any, b: Any) -> Any:
+    return np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1))
 
 
 @handles(np.kron)
-def kron(a: Any, b: Any) -> Any:
-    """``np.kron``, recorded."""
-    if np.ndim(plain(a)) == np.ndim(plain(b)) == 1:
-        return np.ravel(outer(a, b))
-    if np.ndim(plain(a)) != 2 or np.ndim(plain(b)) != 2:
+def _kron(a: Any, b: Any) -> Any:
+    shapes = shape_of(a), shape_of(b)
+    if [len(s) for s in shapes] == [1, 1]:
+        return np.ravel(_outer(a, b))
+    if [len(s) for s in shapes] != [2, 2]:
         raise TracingError("np.kron can be recorded of two vectors or two matrices: reshape them")
-    (m, n), (r, s) = plain(a).shape, plain(b).shape
-    rows, columns = np.arange(m * r), np.arange(n * s)
-    wide = _grid(a, rows // max(r, 1), columns // max(s, 1))
-    return wide * _grid(b, rows % max(r, 1), columns % max(s, 1))
+    (m, n), (r, s) = shapes
+    a, b = with_zeros(a, b)
+    return np.reshape(np.reshape(a, (m, 1, n, 1)) * np.reshape(b, (1, r, 1, s)), (m * r, n * s))
 
 
-def _grid(x: Any, rows: Array, columns: Array) -> Any:
-    return x[rows[:, None], columns]
-
-
-def _square(a: Any) -> Any:
-    if np.ndim(plain(a)) != 2:
-        raise TracingError("np.linalg functions of a stack of matrices can't be recorded: take each, and np.stack them")
-    return a
-
-
-@handles(np.linalg.inv)
-def inv(a: Traced) -> Any:
-    """``np.linalg.inv``, recorded."""
-    return record(op.Inverse(), _square(a))
-
-
-@handles(np.linalg.det)
-def det(a: Traced) -> Any:
-    """``np.linalg.det``, recorded."""
-    return record(op.Det(), _square(a))
-
-
-@handles(np.linalg.slogdet)
-def slogdet(a: Traced) -> Any:
-    """``np.linalg.slogdet``, recorded."""
-    return record(op.SignDet(), _square(a)), record(op.LogDet(), _square(a))
-
-
-@handles(np.linalg.solve)
-def solve(a: Any, b: Any) -> Any:
-    """``np.linalg.solve``, recorded."""
-    _square(a)
-    if np.ndim(plain(b)) > 2:
-        raise TracingError("np.linalg.solve of a stack can't be recorded: solve each, and np.stack them")
-    if np.ndim(plain(b)) == 1:
-        return reshape(record(op.Solve(), a, reshape_any(b, (-1, 1))), (-1,))
-    return record(op.Solve(), a, b)
-
-
-@handles(np.linalg.norm)
-def norm(x: Traced, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    """``np.linalg.norm``, recorded."""
-    axes = x.ndim if axis is None else len(axis) if isinstance(axis, tuple) else 1
-    if ord not in (None, 2, "fro") or (ord == 2 and axes > 1):
-        raise TracingError(f"np.linalg.norm with ord={ord!r} can't be recorded: only the Euclidean and Frobenius norms")
-    return np.sqrt(total(x * x, axis, keepdims))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from matjac.layout import Array
+from matjac.conventions import Array
 
 
 def adjugate(A: Array) -> Array:

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 import scipy.sparse as sp
 
-from matjac.factors import Dense, Factor, Sparse, canonical, snapshot
-from matjac.layout import LAYOUTS, ORDERS, Array, Layout, Order, Shape
+from matjac.linear.factors import canonical
+from matjac.conventions import LAYOUTS, ORDERS, Array, Layout, Order, Shape
 
 T = TypeVar("T")
 DIMENSIONS = {0: "a scalar", 1: "a 1-D array", 2: "a 2-D array"}
@@ -65,16 +65,16 @@ def shaped(name: str, value: object, shape: Shape) -> Array:
     return result
 
 
-def factor(name: str, value: Any, shape: tuple[int | None, int | None] = (None, None)) -> Factor:
-    """A constant matrix, dense or sparse, as a factor with its own copy; None is any size."""
+def matrix(name: str, value: Any, shape: tuple[int | None, int | None] = (None, None)) -> Any:
+    """A constant matrix: a numeric array, or a canonical csr_array; None is any size."""
     sparse = sp.issparse(value)
-    matrix = value.astype(dtype_of(name, value.dtype)) if sparse else numeric(name, value)
-    if matrix.ndim != 2:
-        raise ValueError(f"{name}: got {matrix.ndim} dimensions (shape {matrix.shape}), expected {DIMENSIONS[2]}")
-    if any(wanted not in (None, came) for wanted, came in zip(shape, matrix.shape, strict=True)):
+    result = value.astype(dtype_of(name, value.dtype)) if sparse else numeric(name, value)
+    if result.ndim != 2:
+        raise ValueError(f"{name}: got {result.ndim} dimensions (shape {result.shape}), expected {DIMENSIONS[2]}")
+    if any(wanted not in (None, came) for wanted, came in zip(shape, result.shape, strict=True)):
         expected = " × ".join("any" if n is None else str(n) for n in shape)
-        raise ValueError(f"{name}: got shape {matrix.shape}, expected {expected}")
-    return Sparse(canonical(matrix).copy()) if sparse else Dense(snapshot(matrix))
+        raise ValueError(f"{name}: got shape {result.shape}, expected {expected}")
+    return canonical(result) if sparse else result
 
 
 def square(name: str, value: object) -> Array:

@@ -1,4 +1,4 @@
-"""The general sparse product, on a pattern that is found once and kept."""
+"""The product of two sparse matrices on a pattern that is known, and entries dealt out by column."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ A = Any  # an array; Numba infers the rest
 
 
 @kernel
-def product_values(
+def spgemm(
     a: A, aidx: A, aptr: A, b: A, bidx: A, bptr: A, idx: A, ptr: A, sums: A, out: A, start: int, stop: int
 ) -> None:
     """Fill the values of rows ``start:stop`` of A·B, whose pattern is ``idx, ptr``.

@@ -1,0 +1,1 @@
+"""From terms to entries: how many there are, where they stand, and what they are."""

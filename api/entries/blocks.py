@@ -1,0 +1,156 @@
+"""Blocks beside and above one another, and transposes."""
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from matjac import kernels
+from matjac.conventions import Array
+from matjac.entries.filler import PLAIN, Fill, Filler, Place, chunks, cumulative
+
+#: Entries of several blocks side by side that are filled together: 1 MiB of values, half of a core's cache here.
+TILE = 1 << 17
+#: Blocks side by side, each with its first column.
+Band: TypeAlias = list[tuple[Filler, int]]
+
+
+class BlockFiller(Filler):
+    """Bands of rows, each of blocks side by side; a row is the blocks' rows, one after the other."""
+
+    def __init__(self, bands: Sequence[Band], heights: Sequence[int]) -> None:
+        self.bands = list(bands)
+        self.tops: list[int] = np.cumsum([0, *heights]).tolist()
+        self.rows = self.tops[-1]
+        self.ranged = all(filler.ranged for band in self.bands for filler, _ in band)
+
+    @cached_property
+    def nnz(self) -> int:
+        return sum(filler.nnz for band in self.bands for filler, _ in band)
+
+    def _parts(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
+        """The bands that have rows of ``start:stop``, each with its range of rows counted from its own first."""
+        for at, (top, bottom) in enumerate(zip(self.tops[:-1], self.tops[1:], strict=True)):
+            first, last = max(start, top), min(stop, bottom)
+            if first < last:
+                yield at, first - top, last - top
+
+    def offset(self, row: int) -> int:
+        return sum(filler.offset(last) for at, _, last in self._parts(0, row) for filler, _ in self.bands[at])
+
+    def indptr(self, start: int, stop: int) -> Array:
+        result = np.zeros(stop - start + 1, dtype=np.int64)
+        row = 0
+        for at, first, last in self._parts(start, stop):
+            here = result[row : row + last - first + 1]
+            here[1:] = here[0]
+            for filler, _ in self.bands[at]:
+                here[1:] += filler.indptr(first, last)[1:]
+            row += last - first
+        return result
+
+    def columns(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:
+        self._fill([[filler.columns for filler, _ in band] for band in self.bands], out, start, stop)
+
+    def bind(self, values: Sequence[Any], dtype: np.dtype[Any]) -> Fill:
+        fills = [[filler.bind(values, dtype) for filler, _ in band] for band in self.bands]
+
+        def fill(out: Array, start: int, stop: int, place: Place) -> None:
+            self._fill(fills, out, start, stop)
+
+        return fill
+
+    def _fill(self, tasks: Sequence[Sequence[Any]], out: Array, start: int, stop: int) -> None:
+        position = 0
+        for at, first, last in self._parts(start, stop):
+            band = self.bands[at]
+            for begin, end in _tiles(band, first, last):
+                for task, (skip, place) in zip(tasks[at], _places(band, begin, end), strict=True):
+                    task(out[position + skip :], begin, end, place)
+                position += sum(filler.offset(end) - filler.offset(begin) for filler, _ in band)
+
+
+def _tiles(band: Band, start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Ranges of rows whose entries stay in the cache while one block after the other writes its part of them."""
+    if len(band) < 2 or not all(filler.ranged for filler, _ in band):
+        return iter([(start, stop)])
+    entries = sum(filler.offset(stop) - filler.offset(start) for filler, _ in band)
+    step = max(1, TILE * (stop - start) // max(entries, 1))
+    return ((row, min(row + step, stop)) for row in range(start, stop, step))
+
+
+def _places(band: Band, start: int, stop: int) -> list[tuple[int, Place]]:
+    """Where each block's rows go, and how many entries to skip before the first."""
+    if len(band) == 1:
+        return [(0, Place(base=band[0][1]))]
+    widths = [filler.per_row for filler, _ in band]
+    if None not in widths:
+        total = sum(width or 0 for width in widths)
+        skips = np.cumsum([0, *[width or 0 for width in widths]]).tolist()
+        return [
+            (skip, Place(gap=total - (width or 0), base=left))
+            for skip, width, (_, left) in zip(skips, widths, band, strict=False)
+        ]
+    pointers = [filler.indptr(start, stop) for filler, _ in band]
+    begin = np.sum([p[:-1] for p in pointers], axis=0)
+    places = []
+    for (_, left), pointer in zip(band, pointers, strict=True):
+        places.append((0, Place(ptr=begin.copy(), base=left)))
+        begin += np.diff(pointer)
+    return places
+
+
+class TransposedFiller(Filler):
+    """The transpose of any matrix: its rows are made in bounded memory, and dealt out to the columns."""
+
+    ranged = False
+
+    def __init__(self, base: Filler, rows: int) -> None:
+        self.base, self.rows = base, rows
+
+    @cached_property
+    def nnz(self) -> int:
+        return self.base.nnz
+
+    def _passes(self) -> Iterator[tuple[int, int, Array, Array]]:
+        for start, stop in chunks(self.base):
+            pointers = self.base.indptr(start, stop)
+            columns = np.empty(int(pointers[-1]), dtype=np.int64)
+            self.base.columns(columns, start, stop)
+            yield start, stop, pointers, columns
+
+    @cached_property
+    def offsets(self) -> Array:
+        counts = np.zeros(self.rows, dtype=np.int64)
+        for *_, columns in self._passes():
+            found, times = np.unique(columns, return_counts=True)
+            counts[found] += times
+        return cumulative(counts)
+
+    def indptr(self, start: int, stop: int) -> Array:
+        pointers: Array = self.offsets[start : stop + 1] - self.offsets[start]
+        return pointers
+
+    def _cursor(self, start: int, stop: int, place: Place) -> Array:
+        if place.ptr.size:
+            return place.ptr.copy()
+        return self.indptr(start, stop)[:-1] + place.gap * np.arange(stop - start)
+
+    def columns(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:
+        cursor = self._cursor(start, stop, place)
+        for first, last, pointers, columns in self._passes():
+            source = np.repeat(np.arange(first, last, dtype=np.int64), np.diff(pointers))
+            kernels.scatter_entries(columns, source, cursor, start, stop, place.base, out)
+
+    def bind(self, values: Sequence[Any], dtype: np.dtype[Any]) -> Fill:
+        of_base = self.base.bind(values, dtype)
+
+        def fill(out: Array, start: int, stop: int, place: Place) -> None:
+            cursor = self._cursor(start, stop, place)
+            for first, last, _, columns in self._passes():
+                source = np.empty(columns.size, dtype=dtype)
+                of_base(source, first, last, PLAIN)
+                kernels.scatter_entries(columns, source, cursor, start, stop, 0, out)
+
+        return fill

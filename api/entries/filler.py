@@ -1,0 +1,159 @@
+"""What a Jacobian asks of its entries, for any range of rows; positions are counted from that range's first entry.
+
+A filler is structure alone: it is made once for a function. `bind` gives it the numbers of a point.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from matjac.conventions import NONE, Array
+from matjac.linear.factors import writeable
+from matjac.linear.rowmap import RowMap, counting
+from matjac.linear.terms import Term
+from matjac.threads import split
+
+#: Entries that a pass in bounded memory holds at a time.
+CHUNK = 1 << 14
+
+
+class Place(NamedTuple):
+    """Where rows go among others' entries: see the kernels' `ptr` and `gap`, and `base` for columns."""
+
+    ptr: Array = NONE
+    gap: int = 0
+    base: int = 0
+
+
+PLAIN = Place()
+#: Fills the values of rows ``start:stop``: ``fill(out, start, stop, place)``.
+Fill: TypeAlias = Callable[[Array, int, int, Place], None]
+
+
+class Filler(ABC):
+    """The entries of a matrix with that many rows."""
+
+    rows: int
+    #: Whether a range of rows costs in proportion to its length: else ask for all at once.
+    ranged = True
+
+    @cached_property
+    def per_row(self) -> int | None:
+        """Entries in every row, or None where rows differ or nothing is known without counting."""
+        return None
+
+    @cached_property
+    def offsets(self) -> Array:
+        """Where each row begins, and the end (int64)."""
+        return self.indptr(0, self.rows)
+
+    @cached_property
+    def nnz(self) -> int:
+        """Number of entries, from the factors alone wherever that is possible."""
+        return self.offset(self.rows)
+
+    def offset(self, row: int) -> int:
+        """Number of entries in the rows before this one."""
+        return row * self.per_row if self.per_row is not None else int(self.offsets[row])
+
+    @abstractmethod
+    def indptr(self, start: int, stop: int) -> Array:
+        """Where each row of ``start:stop`` begins, and the end (int64)."""
+
+    @abstractmethod
+    def columns(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:
+        """Fill the sorted column indices of rows ``start:stop``."""
+
+    @abstractmethod
+    def bind(self, values: Sequence[Any], dtype: np.dtype[Any]) -> Fill:
+        """How to fill the values, from the numbers of a program."""
+
+
+class NoEntries(Filler):
+    """A zero matrix."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+
+    @cached_property
+    def per_row(self) -> int:
+        return 0
+
+    def indptr(self, start: int, stop: int) -> Array:
+        return np.zeros(stop - start + 1, np.int64)
+
+    def columns(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:
+        pass
+
+    def bind(self, values: Sequence[Any], dtype: np.dtype[Any]) -> Fill:
+        return lambda out, start, stop, place: None
+
+
+def chunks(filler: Filler) -> Iterator[tuple[int, int]]:
+    """Ranges that cover all rows, of about CHUNK entries (or one row) each; all at once where ranges are dear."""
+    rows = filler.rows
+    if not filler.ranged:
+        return iter([(0, rows)])
+    step = max(1, min(CHUNK, CHUNK * rows // max(filler.nnz, 1)))
+    return ((start, min(start + step, rows)) for start in range(0, rows, step))
+
+
+def run(fill: Any, filler: Filler, out: Array) -> None:
+    """Fill all rows, in parts at the same time where there is enough work."""
+
+    def part(start: int, stop: int) -> None:
+        whole = start == 0 and stop == filler.rows
+        fill(out if whole else out[filler.offset(start) : filler.offset(stop)], start, stop, PLAIN)
+
+    split(part, 0, filler.rows, out.size)
+
+
+def cumulative(counts: Array) -> Array:
+    """Row pointers of rows with that many entries."""
+    result = np.zeros(counts.size + 1, dtype=np.int64)
+    np.cumsum(counts, out=result[1:])
+    return result
+
+
+def kernel_rows(f: RowMap, g: RowMap) -> tuple[Array, Array, int, bool]:
+    """``f, g, n, swap`` as kernels take a pair of row maps: a grid read row by row, the same swapped, or lists."""
+    split_at = _grid(f, g)
+    swap = split_at is None
+    if swap:
+        split_at = _grid(g, f)
+    if split_at is None:
+        return (*(np.ascontiguousarray(m.rows(0, _count(m))) for m in (f, g)), 0, False)  # type: ignore[return-value]
+    m, n = split_at
+    # kernels run along rows, so a matrix of one column is read as one row
+    return (NONE, NONE, m, not swap) if n == 1 else (NONE, NONE, n, swap)
+
+
+def _count(m: RowMap) -> int:
+    return int(np.prod(m.shape, dtype=object)) if m.shape else 1
+
+
+def _grid(f: RowMap, g: RowMap) -> tuple[int, int] | None:
+    """(m, n) where f counts the rows of an m × n matrix and g its columns."""
+    if f.listed is not None or g.listed is not None or f.start or g.start:
+        return None
+    shape = f.shape
+    for at in range(len(shape) + 1):
+        first, second = counting(shape, range(at)), counting(shape, range(at, len(shape)))
+        if f.same(first) and g.same(second):
+            return _count(RowMap(shape[:at])), _count(RowMap(shape[at:]))
+    return None
+
+
+def scales(term: Term, values: Sequence[Any], dtype: np.dtype[Any], wide: bool = False) -> Array:
+    """A term's scale as kernels take it: one for each row, or (unless `wide`) one for all where they are equal."""
+    if term.scale is None:
+        return np.ones(1, dtype)
+    scale = np.asarray(values[term.scale])
+    if wide or scale.size != 1:
+        scale = np.broadcast_to(scale, term.shape)
+    return writeable(np.ascontiguousarray(scale, dtype).reshape(-1))
+
+

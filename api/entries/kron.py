@@ -1,0 +1,171 @@
+"""One term: rows are Kronecker products of rows of the factors. And the case split of RᵀR, two terms that interleave."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from matjac import kernels
+from matjac.conventions import Array, size
+from matjac.entries.filler import PLAIN, Fill, Filler, Place, cumulative, kernel_rows, scales
+from matjac.linear.factors import Dense, Eye, writeable
+from matjac.linear.terms import Term
+
+
+class KronFiller(Filler):
+    """One term."""
+
+    def __init__(self, term: Term) -> None:
+        self.term, self.rows = term, term.count
+
+    @cached_property
+    def per_row(self) -> int | None:
+        u, w = self.term.u.per_row, self.term.w.per_row
+        return None if u is None or w is None or not self.term.f.full else u * w
+
+    @cached_property
+    def nnz(self) -> int:
+        if self.per_row is None and self._rows[2] and self.term.f.full:
+            # every pair of rows once
+            return self.term.u.nnz * self.term.w.nnz
+        return self.offset(self.rows)
+
+    def indptr(self, start: int, stop: int) -> Array:
+        if self.per_row is not None:
+            return np.arange(stop - start + 1, dtype=np.int64) * self.per_row
+        i, j = (m.rows(start, stop) for m in (self.term.f, self.term.g))
+        counts = np.diff(self.term.u.pointers)[i] * np.diff(self.term.w.pointers)[j]
+        return cumulative(np.where(i < 0, 0, counts))
+
+    @cached_property
+    def _rows(self) -> tuple[Array, Array, int, bool]:
+        return kernel_rows(self.term.f, self.term.g)
+
+    @cached_property
+    def _places(self) -> tuple[Any, ...]:
+        u, w = self.term.u, self.term.w
+        return *u.places(), *w.places(), w.shape[1], *self._rows
+
+    def columns(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:
+        kernels.kron_columns(*self._places, place.base, place.ptr, place.gap, out, start, stop)
+
+    def bind(self, values: Sequence[Any], dtype: np.dtype[Any]) -> Fill:
+        term = self.term
+        if isinstance(term.u, Eye) and isinstance(term.w, Eye) and term.f.full:
+            return _copied(np.ones((), dtype) if term.scale is None else values[term.scale], term, dtype)
+        given = *term.u.rows(values, dtype), *term.w.rows(values, dtype), scales(term, values, dtype), *self._rows
+
+        def fill(out: Array, start: int, stop: int, place: Place) -> None:
+            kernels.kron_values(*given, place.ptr, place.gap, out, start, stop)
+
+        return fill
+
+
+def _copied(scale: Any, term: Term, dtype: np.dtype[Any]) -> Fill:
+    """One entry a row, the scale itself, which NumPy copies at the speed of memory."""
+    wide = np.broadcast_to(scale, term.shape)
+    flat = wide.reshape(-1) if wide.flags.c_contiguous else None
+    block = size(term.shape[1:])
+
+    def part(start: int, stop: int) -> Array:
+        if flat is not None:
+            return flat[start:stop]
+        if wide.ndim == 0:
+            return wide.reshape(1)[start:stop]
+        first, last = start // block, -(-stop // block)
+        return wide[first:last].reshape(-1)[start - first * block : stop - first * block]
+
+    def fill(out: Array, start: int, stop: int, place: Place) -> None:
+        if place.ptr.size:
+            out[place.ptr] = part(start, stop)
+            return
+        if flat is None and wide.size > 1 and not place.gap and start % block == 0 == stop % block:
+            # repeated along some axes: no copy between
+            np.copyto(out[: stop - start].reshape(-1, *term.shape[1:]), wide[start // block : stop // block])
+            return
+        end = max((stop - start) * (place.gap + 1) - place.gap, 0)
+        out[: end : place.gap + 1] = np.reshape(scale, ()) if np.size(scale) == 1 else part(start, stop)
+
+    return fill
+
+
+class CaseSplitFiller(Filler):
+    """The case split of RᵀR: entries of two terms interleave (or stand side by side), and add up on the diagonal.
+
+    Row (i, j) has a's row j at the columns of i, and b's row i at the columns of j.
+    """
+
+    def __init__(self, a: Term, b: Term) -> None:
+        # of a grid read row by row the first of each pair is i
+        if (rows := _pairs(a, b))[3]:
+            a, b = b, a
+            rows = _pairs(a, b)
+        self.f, self.g, self.n, _ = rows
+        self.blocks = isinstance(a.u, Eye)
+        self.a, self.b = (a.w, b.w) if self.blocks else (a.u, b.u)
+        self.i, self.j = (a.f, a.g) if self.blocks else (a.g, a.f)
+        self.term, self.rows = a, a.count
+        self.size = self.a.shape[1]
+
+    def _diagonals(self, row: int) -> int:
+        """Rows before this one that stand for a diagonal entry of K."""
+        if self.f.size or self.rows == 0:
+            return int(self._listed_diagonals[row])
+        i, j = divmod(row, max(self.n, 1))
+        return i + (j > i)
+
+    @cached_property
+    def _listed_diagonals(self) -> Array:
+        return cumulative(np.equal(self.f, self.g).astype(np.int64))
+
+    def offset(self, row: int) -> int:
+        return (2 * row - self._diagonals(row)) * self.size
+
+    def indptr(self, start: int, stop: int) -> Array:
+        i, j = self.i.rows(start, stop), self.j.rows(start, stop)
+        return cumulative(np.where(i == j, self.size, 2 * self.size))
+
+    def columns(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:
+        q = self.term.w.shape[1]
+        kernels.casesplit_columns(
+            self.size, q, self.blocks, self.f, self.g, self.n, place.base, place.ptr, place.gap, out, start, stop
+        )
+
+    def bind(self, values: Sequence[Any], dtype: np.dtype[Any]) -> Fill:
+        a, b = self.a.data(values, dtype), self.b.data(values, dtype)
+        shift = 0 if self.a.value == self.b.value else self.a.shape[0]
+        table = writeable(np.concatenate([a, b]) if shift else a).reshape(shift + self.b.shape[0], self.size)
+        given = table, shift, self.blocks, scales(self.term, values, dtype), self.f, self.g, self.n
+
+        def fill(out: Array, start: int, stop: int, place: Place) -> None:
+            kernels.casesplit_values(*given, place.ptr, place.gap, out, start, stop)
+
+        return fill
+
+
+def _pairs(a: Term, b: Term) -> tuple[Array, Array, int, bool]:
+    """The row maps (i, j) of a pair of terms as kernels take them."""
+    f, g, n, swap = kernel_rows(a.f, a.g) if isinstance(a.u, Eye) else kernel_rows(a.g, a.f)
+    if not f.size and n and n == a.count and n > 1:
+        # one row or one column of K, which a kernel for square ones does not read as such
+        i, j = (a.f, a.g) if isinstance(a.u, Eye) else (a.g, a.f)
+        return i.rows(0, a.count), j.rows(0, a.count), 0, False
+    return f, g, n, swap
+
+
+def is_case_split(terms: Sequence[Term]) -> bool:
+    """Whether two terms are ``dXᵀ·B + A·dX`` or ``B·dXᵀ + dX·A`` with dense A and B: the case split of RᵀR or RRᵀ."""
+    if len(terms) != 2:
+        return False
+    a, b = terms
+    if a.scale != b.scale or not (a.f.full and a.g.full) or a.shape != b.shape:
+        return False
+    if not (a.f.same(b.g) and a.g.same(b.f)):
+        return False
+    return any(
+        all(isinstance(dense, Dense) and isinstance(unit, Eye) for dense, unit in sides)
+        and sides[0][0].shape == sides[1][0].shape
+        for sides in (((a.u, a.w), (b.u, b.w)), ((a.w, a.u), (b.w, b.u)))
+    )
+

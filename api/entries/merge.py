@@ -1,0 +1,128 @@
+"""Any sum of terms on one variable: the sorted lists of their rows are merged as they are filled."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from matjac import kernels
+from matjac.conventions import NONE, Array
+from matjac.entries.filler import PLAIN, Fill, Filler, Place, cumulative, kernel_rows, scales
+from matjac.entries.kron import KronFiller
+from matjac.linear.factors import Dense, Factor
+from matjac.linear.terms import Term
+
+
+class MergeFiller(Filler):
+    """A sum of terms whose factors split the columns alike."""
+
+    def __init__(self, terms: Sequence[Term]) -> None:
+        self.terms, self.rows = tuple(terms), terms[0].count
+        self.q = terms[0].w.shape[1]
+
+    @cached_property
+    def nnz(self) -> int:
+        common = overlap(*self.terms) if len(self.terms) == 2 else None
+        return self.offset(self.rows) if common is None else sum(KronFiller(t).nnz for t in self.terms) - common
+
+    def indptr(self, start: int, stop: int) -> Array:
+        counts = np.empty(stop - start, dtype=np.int64)
+        none = np.empty(0)
+        self._merge(self._structure([none] * 2, none), counts, NONE, none, start, stop, PLAIN)
+        return cumulative(counts)
+
+    def columns(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:
+        none = np.empty(0)
+        self._merge(self._structure([none] * 2, none), NONE, out, none, start, stop, place)
+
+    def bind(self, values: Sequence[Any], dtype: np.dtype[Any]) -> Fill:
+        sides = [np.concatenate([getattr(t, side).data(values, dtype) for t in self.terms]) for side in "uw"]
+        given = self._structure(sides, np.concatenate([scales(t, values, dtype, wide=True) for t in self.terms]))
+
+        def fill(out: Array, start: int, stop: int, place: Place) -> None:
+            self._merge(given, NONE, NONE, out, start, stop, place)
+
+        return fill
+
+    @cached_property
+    def _table(self) -> tuple[Array, list[Array]]:
+        """Where each term's parts begin (see the kernel), and the parts that are structure alone."""
+        table = np.zeros((len(self.terms), 11), dtype=np.int64)
+        lists: list[tuple[Array, Array]] = []
+        ends = 0
+        for part, term in zip(table, self.terms, strict=True):
+            f, g, n, swap = kernel_rows(term.f, term.g)
+            kind = 2 if f.size or not n else int(swap)
+            part[:3] = kind, n, sum(x.size for x, _ in lists)
+            lists.append((f, g))
+            part[3:5] = ends, term.scale is not None
+            ends += 1 if term.scale is None else term.count
+        parts = []
+        for first, side in ((5, "u"), (8, "w")):
+            indices: list[Array] = []
+            pointers: list[Array] = []
+            entries = 0
+            for part, term in zip(table, self.terms, strict=True):
+                factor: Factor = getattr(term, side)
+                shared = isinstance(factor, Dense)
+                part[first : first + 3] = sum(x.size for x in pointers), sum(x.size for x in indices), shared
+                pointers.append(factor.pointers + entries)
+                indices.append(factor.indices)
+                entries += factor.nnz
+            parts += [np.concatenate(indices), np.concatenate(pointers)]
+        return table, [*parts, *(np.concatenate(side) for side in zip(*lists, strict=True))]
+
+    def _structure(self, sides: Sequence[Array], scale: Array) -> tuple[Any, ...]:
+        table, (uidx, uptr, widx, wptr, f, g) = self._table
+        return table, sides[0], uidx, uptr, sides[1], widx, wptr, scale, f, g, self.q
+
+    def _merge(
+        self,
+        given: tuple[Any, ...],
+        counts: Array,
+        columns: Array,
+        values: Array,
+        start: int,
+        stop: int,
+        place: Place,
+    ) -> None:
+        terms = len(self.terms)
+        cursor, coef = np.empty((terms, 8), dtype=np.int64), np.empty(terms, dtype=values.dtype)
+        kernels.merge_rows(
+            *given, place.base, cursor, coef, counts, columns, values, place.ptr, place.gap, start, stop
+        )
+
+
+def overlap(a: Term, b: Term) -> int | None:
+    """Number of places in which two terms both have an entry; None if only counting tells."""
+    rows = [kernel_rows(t.f, t.g) for t in (a, b)]
+    if a.shape != b.shape or not all(t.f.full for t in (a, b)) or any(f.size or not n for f, _, n, _ in rows):
+        return None
+    if a.f.same(b.f) and a.g.same(b.g):
+        # row i of one meets row i of the other, on both sides alone
+        return _diagonal_sum(_meet(a.u, b.u)) * _diagonal_sum(_meet(a.w, b.w))
+    if not (a.f.same(b.g) and a.g.same(b.f)):
+        return None
+    # rows (i, j): one has u_i ⊗ w_j, the other u_j ⊗ w_i
+    u, w = _meet(a.u, b.u), _meet(b.w, a.w)
+    height, width = a.u.shape[0], a.w.shape[0]
+    if isinstance(u, np.ndarray) and isinstance(w, np.ndarray):
+        if u.shape == w.shape:
+            return int((u * w).sum()) * (height * width // max(u.size, 1))
+        return int(u.sum()) * int(w.sum())
+    return int((w.multiply(u) if isinstance(u, np.ndarray) else u.multiply(w)).sum())
+
+
+def _meet(a: Factor, b: Factor) -> Any:
+    """How many places row i of one factor and row j of the other share: an array that broadcasts, or sparse."""
+    if isinstance(a, Dense):
+        return np.diff(b.pointers)[None, :]
+    if isinstance(b, Dense):
+        return np.diff(a.pointers)[:, None]
+    return a.structure() @ b.structure().T
+
+
+def _diagonal_sum(counts: Any) -> int:
+    """The sum of a square `_meet`'s diagonal."""
+    return int(counts.sum() if isinstance(counts, np.ndarray) else counts.diagonal().sum())

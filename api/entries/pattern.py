@@ -1,0 +1,57 @@
+"""Patterns: where a sparse matrix has entries, made once from structure and shared by every matrix that is filled."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from matjac.conventions import Array, index_dtype
+from matjac.entries.filler import Filler, run
+
+
+@dataclass(frozen=True, eq=False)
+class Pattern:
+    """Row pointers and sorted columns of a CSR matrix, as arrays that cannot be written to."""
+
+    shape: tuple[int, int]
+    indptr: Array
+    indices: Array
+
+    @cached_property
+    def rows(self) -> Array:
+        """The row of each entry."""
+        return np.repeat(np.arange(self.shape[0], dtype=self.indptr.dtype), np.diff(self.indptr))
+
+    def matrix(self, data: Array) -> Any:
+        """The csr_array of those values; it shares the index arrays."""
+        result = sp.csr_array((data, self.indices, self.indptr), shape=self.shape)
+        result.has_canonical_format = True
+        return result
+
+    def holds(self, matrix: Any) -> bool:
+        """Whether a matrix has its entries there: told at once where it shares the arrays, else by their contents."""
+        return all(
+            mine is its or np.array_equal(mine, its)
+            for mine, its in ((self.indptr, matrix.indptr), (self.indices, matrix.indices))
+        )
+
+
+def pattern_of(filler: Filler, shape: tuple[int, int]) -> Pattern:
+    """The pattern of a filler's entries."""
+    nnz = filler.nnz
+    dtype = index_dtype(*shape, nnz)
+    indptr = filler.indptr(0, shape[0]).astype(dtype)
+    indices = np.empty(nnz, dtype)
+    run(filler.columns, filler, indices)
+    return frozen(shape, indptr, indices)
+
+
+def frozen(shape: tuple[int, int], indptr: Array, indices: Array) -> Pattern:
+    """The pattern of those arrays, which no one can write to from then on."""
+    for part in (indptr, indices):
+        part.flags.writeable = False
+    return Pattern(shape, indptr, indices)
+
+

@@ -1,0 +1,212 @@
+"""Plans: what is decided once for a function's Jacobian, from structure alone: its terms, their fillers, its pattern."""
+
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from matjac.conventions import Layout, size
+from matjac.entries.blocks import Band, BlockFiller, TransposedFiller
+from matjac.entries.filler import Fill, Filler, NoEntries
+from matjac.entries.gradient import GradientFiller
+from matjac.entries.kron import CaseSplitFiller, KronFiller, is_case_split
+from matjac.entries.merge import MergeFiller
+from matjac.entries.pattern import Pattern, pattern_of
+from matjac.linear.contraction import merged
+from matjac.linear.expression import Expression
+from matjac.linear.factors import Eye
+from matjac.linear.primitives import Broadcast, Reshape, Slice, Transpose
+from matjac.linear.program import Program, Step
+from matjac.linear.reduce import ByVariable, terms_of
+from matjac.linear.rowmap import constant, listed
+from matjac.linear.terms import Term, Terms
+from matjac.linear.transposes import transposed
+
+
+class Plan:
+    """An expression, the steps that make its coefficients from what is `known`, and its entries in either layout.
+
+    `keep` says whether patterns stay with the plan, or only as long as a matrix uses them.
+    """
+
+    def __init__(self, expression: Expression, known: Iterable[int], keep: bool = True) -> None:
+        self.expression, self.known, self.keep = expression, frozenset(known), keep
+        self.steps = expression.program.steps(expression.coefficients, self.known)
+        self.shape = size(expression.out_shape), sum(map(size, expression.in_shapes))
+        self._entries: dict[Layout, Entries] = {}
+        self._terms: ByVariable | None = None
+        self._derived: dict[Any, Any] = {}
+        self._lock = threading.RLock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_entries": {}, "_terms": None, "_derived": {}, "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.RLock())
+
+    def entries(self, layout: Layout) -> "Entries":
+        """How to make the entries of the matrix in that layout."""
+        if layout not in self._entries:
+            with self._lock:
+                if layout not in self._entries:
+                    self._entries[layout] = Entries(self, layout)
+        return self._entries[layout]
+
+    def derived(self, key: Any, make: Callable[[], Any]) -> Any:
+        """What else is decided once, by its name."""
+        if key not in self._derived:
+            with self._lock:
+                if key not in self._derived:
+                    self._derived[key] = make()
+        return self._derived[key]
+
+    @property
+    def terms(self) -> ByVariable:
+        """The terms for each variable."""
+        if self._terms is None:
+            with self._lock:
+                self._terms = {} if 0 in self.shape else terms_of(self.expression)
+        return self._terms
+
+
+class Entries:
+    """The filler of a plan's matrix in one layout, the steps that make its numbers, and the pattern."""
+
+    def __init__(self, plan: Plan, layout: Layout) -> None:
+        self.keep = plan.keep
+        rows, columns = plan.shape
+        self.shape = (rows, columns) if layout == "numerator" else (columns, rows)
+        self.wanted: set[int] = set()
+        self.filler = self._filler(plan, upright=layout == "denominator")
+        self.steps: tuple[Step, ...] = plan.expression.program.steps(self.wanted, plan.known)
+        self._pattern: Any = None
+
+    @property
+    def pattern(self) -> Pattern:
+        """Where the entries are."""
+        made = self._pattern
+        if isinstance(made, tuple):
+            arrays = [part() for part in made]
+            made = None if any(part is None for part in arrays) else Pattern(self.shape, *arrays)
+        if made is None:
+            made = pattern_of(self.filler, self.shape)
+            # arrays and not the pattern: a matrix that uses them keeps them alive
+            self._pattern = made if self.keep else (weakref.ref(made.indptr), weakref.ref(made.indices))
+        return made  # type: ignore[no-any-return]
+
+    def bind(self, values: Sequence[Any], dtype: np.dtype[Any]) -> Fill:
+        """How to fill the values of a point."""
+        return self.filler.bind(values, dtype)
+
+    def _filler(self, plan: Plan, upright: bool) -> Filler:
+        expression = plan.expression
+        rows, columns = plan.shape
+        if expression.out is None or 0 in plan.shape:
+            return NoEntries(columns if upright else rows)
+        terms = Terms(expression.program)
+        if rows == 1 and not _cheap(expression, plan):
+            self.wanted |= expression.coefficients
+            return GradientFiller(expression, upright)
+        cells, heights = _cells(terms, plan.terms, rows, len(expression.in_shapes))
+        widths = [size(shape) for shape in expression.in_shapes]
+        if upright:
+            made = [[self._transposed(terms, cell, h, w) for cell, w in zip(row, widths, strict=True)]
+                    for row, h in zip(cells, heights, strict=True)]  # fmt: skip
+            return _blocks(list(zip(*made, strict=True)), widths, heights)
+        return _blocks([[self._cell(cell) for cell in row] for row in cells], heights, widths)
+
+    def _cell(self, terms: Sequence[Term]) -> Filler | None:
+        for term in terms:
+            self.wanted |= {k for k in (term.u.value, term.w.value, term.scale) if k is not None}
+        if not terms:
+            return None
+        if len(terms) == 1:
+            return KronFiller(terms[0])
+        return CaseSplitFiller(*terms) if is_case_split(terms) else MergeFiller(terms)
+
+    def _transposed(self, recorder: Terms, terms: Sequence[Term], rows: int, columns: int) -> Filler | None:
+        turned = [transposed(recorder, term) for term in terms]
+        # merging them needs the same blocks of columns
+        if len({(t.u.shape[1], t.w.shape[1]) for t in turned if t is not None}) == 1 and None not in turned:
+            return self._cell([t for t in turned if t is not None])
+        base = self._cell(terms)
+        return None if base is None else TransposedFiller(base, columns)
+
+
+def _cheap(expression: Expression, plan: Plan) -> bool:
+    """Whether the terms of a scalar function take no more numbers than its gradient has, else a sweep is better."""
+    program, found = expression.program, plan.terms
+    known = plan.known | {step.out for step in plan.steps}
+    made = program.steps(
+        {k for mine in found.values() for t in mine for k in (t.u.value, t.w.value, t.scale) if k is not None},
+        known,
+    )
+    views = Broadcast, Reshape, Slice, Transpose
+    work = sum(size(program.shapes[step.out]) for step in made if not isinstance(step.primitive, views))
+    return work <= plan.shape[1]
+
+
+def _cells(
+    terms: Terms, found: ByVariable, rows: int, variables: int
+) -> tuple[list[list[list[Term]]], list[int]]:
+    """The terms by bands of rows, on each of which those that are there cover all of it, and by variables."""
+    every = [t for mine in found.values() for t in mine]
+    edges = sorted({0, rows, *(t.offset for t in every), *(t.offset + t.count for t in every)})
+    cells = [
+        [_alike(terms, [_rows(terms, t, first, last) for t in found.get(k, []) if _covers(t, first, last)])
+         for k in range(variables)]
+        for first, last in zip(edges[:-1], edges[1:], strict=True)
+    ]  # fmt: skip
+    return cells, [last - first for first, last in zip(edges[:-1], edges[1:], strict=True)]
+
+
+def _covers(term: Term, first: int, last: int) -> bool:
+    return term.offset <= first and last <= term.offset + term.count
+
+
+def _rows(terms: Terms, term: Term, first: int, last: int) -> Term:
+    """The rows ``first:last`` of a term alone, counted from the first."""
+    start, stop = first - term.offset, last - term.offset
+    if (start, stop) == (0, term.count):
+        return replace(term, offset=0)
+    scale = term.scale
+    if scale is not None:
+        values = terms.values
+        flat = values.reshape(values.broadcast(values.pad(scale, len(term.shape)), term.shape), (term.count,))
+        scale = values.slice(flat, (slice(start, stop),))
+    return replace(
+        term, f=listed(term.f.rows(start, stop)), g=listed(term.g.rows(start, stop)), scale=scale, offset=0
+    )
+
+
+def _alike(terms: Terms, mine: list[Term]) -> list[Term]:
+    """The same terms, with factors that split the columns alike."""
+    if len({(t.u.shape[1], t.w.shape[1]) for t in mine}) < 2:
+        return mine
+    result = []
+    for term in mine:
+        u, f = merged(terms, term.u, term.f, term.w, term.g)
+        result.append(replace(term, u=u, f=f, w=Eye((1, 1)), g=constant(f.shape)))
+    return result
+
+
+def _blocks(bands: Sequence[Sequence[Filler | None]], heights: Sequence[int], widths: Sequence[int]) -> Filler:
+    if len(heights) == len(widths) == 1:
+        return bands[0][0] or NoEntries(heights[0])
+    lefts = np.cumsum([0, *widths]).tolist()
+    made: list[Band] = [
+        [(filler, left) for filler, left in zip(band, lefts, strict=False) if filler is not None] for band in bands
+    ]
+    return BlockFiller(made, heights)
+
+
+def ready(program: Program, steps: Sequence[Step], values: list[Any]) -> None:
+    """Compute what those steps make, where it is not there."""
+    if len(values) < len(program.shapes):
+        values.extend([program.constants.get(k) for k in range(len(values), len(program.shapes))])
+    for step in steps:
+        if values[step.out] is None:
+            values[step.out] = step.primitive.value(*[values[k] for k in step.operands])

@@ -1,0 +1,125 @@
+"""A plan at a point: a linear map with its numbers, which are made when a product or an entry asks for them."""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from matjac.conventions import Array, Layout, size
+from matjac.entries.filler import Fill, Place, run
+from matjac.entries.plan import Entries, Plan, ready
+from matjac.linear.factors import Dense, Factor
+
+
+class Point:
+    """The map of a plan for given values; `conjugate` where all its numbers are to be conjugated."""
+
+    def __init__(self, plan: Plan, values: list[Any], dtype: np.dtype[Any], conjugate: bool = False) -> None:
+        self.plan, self.values, self.dtype, self.conjugate = plan, values, dtype, conjugate
+        self._fills: dict[Layout, Fill] = {}
+        self._started = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        # what can be computed again is left behind
+        kept = self.plan.known | self.plan.expression.coefficients
+        self.start()
+        values = [v if k in kept else None for k, v in enumerate(self.values)]
+        return {**vars(self), "values": values, "_fills": {}}
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.plan.shape
+
+    def start(self) -> list[Any]:
+        """The values, with all that products need."""
+        if not self._started:
+            ready(self.plan.expression.program, self.plan.steps, self.values)
+            self._started = True
+        return self.values
+
+    def conj(self) -> "Point":
+        """The complex conjugate."""
+        if self.dtype.kind != "c":
+            return self
+        return Point(self.plan, self.values, self.dtype, not self.conjugate)
+
+    # products ----------------------------------------------------------------------------------------
+
+    def apply(self, x: Array) -> Array:
+        """J x for x of shape (..., columns)."""
+        expression, at, parts = self.plan.expression, 0, []
+        values = self.start()
+        if self.conjugate:
+            x = x.conj()
+        for shape in expression.in_shapes:
+            count = size(shape)
+            parts.append(x[..., at : at + count].reshape(x.shape[:-1] + shape))
+            at += count
+        y = expression.forward(values, parts).reshape(*x.shape[:-1], self.shape[0])
+        return self._own(y, x)
+
+    def apply_transposed(self, y: Array) -> Array:
+        """Jᵀ y for y of shape (..., rows)."""
+        expression = self.plan.expression
+        values = self.start()
+        if self.conjugate:
+            y = y.conj()
+        parts = expression.adjoint(values, y.reshape(y.shape[:-1] + expression.out_shape))
+        flat = [part.reshape(*y.shape[:-1], -1) for part in parts]
+        return self._own(flat[0] if len(flat) == 1 else np.concatenate(flat, axis=-1), y)
+
+    def _own(self, result: Array, given: Array) -> Array:
+        """The result as an array of its own, in the dtype of a product."""
+        dtype = np.result_type(self.dtype, given)
+        if result.dtype != dtype:
+            result = result.astype(dtype)
+        elif not result.flags.writeable or np.may_share_memory(result, given):
+            result = result.copy()
+        return result.conj() if self.conjugate else result
+
+    # entries -----------------------------------------------------------------------------------------
+
+    def entries(self, layout: Layout) -> Entries:
+        """How the entries of the matrix in that layout are made."""
+        return self.plan.entries(layout)
+
+    def fill(self, layout: Layout) -> Fill:
+        """Fills the values of a range of rows."""
+        if layout not in self._fills:
+            self._fills[layout] = self._bound(self.entries(layout))
+        return self._fills[layout]
+
+    def _bound(self, entries: Entries) -> Fill:
+        self.start()
+        ready(self.plan.expression.program, entries.steps, self.values)
+        plain = entries.bind(self.values, self.dtype)
+        if not self.conjugate:
+            return plain
+
+        def fill(out: Array, start: int, stop: int, place: Place) -> None:
+            plain(out, start, stop, place)
+            here = out[: entries.filler.offset(stop) - entries.filler.offset(start)]
+            np.conj(here, out=here)
+
+        return fill
+
+    def run(self, layout: Layout, out: Array) -> None:
+        """Fill all values."""
+        run(self.fill(layout), self.entries(layout).filler, out)
+
+    @cached_property
+    def matrices(self) -> Callable[[Factor], Any]:
+        """The matrix of a factor of a term: dense, a csr_array, or None for the identity."""
+        self.fill("numerator")
+
+        def matrix(factor: Factor) -> Any:
+            if factor.value is None:
+                return None
+            result = factor.structure()
+            result.data = factor.data(self.values, self.dtype)
+            result = result.toarray() if isinstance(factor, Dense) else result
+            return result.conj() if self.conjugate else result
+
+        return matrix

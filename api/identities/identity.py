@@ -1,0 +1,73 @@
+"""What all identities have in common: two keywords, the step to a Jacobian, and the words that say so."""
+
+import functools
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any
+
+from matjac import checks
+from matjac.conventions import Layout, Order
+from matjac.differentials import Differential, jacobian_of
+from matjac.jacobian import Jacobian
+
+KEYWORDS = (
+    inspect.Parameter("order", inspect.Parameter.KEYWORD_ONLY, default="C", annotation=Order),
+    inspect.Parameter("layout", inspect.Parameter.KEYWORD_ONLY, default="numerator", annotation=Layout),
+)
+PARAMETERS = """\
+order : {"C", "F"}, optional
+    Order in which the entries of the value and of the variable are counted: row by row (NumPy's ``ravel``), or
+    column by column (the textbooks' vec).
+layout : {"numerator", "denominator"}, optional
+    Whether the rows of the Jacobian are entries of the value and its columns those of the variable, or the
+    transpose."""
+RETURNS = """\
+Jacobian
+    With the out_shape and the in_shape stated above. Its dtype is NumPy's result type of the arrays, where integers
+    count as float64; float64 where there are no arrays."""
+RAISES = """\
+TypeError
+    If the dtype of an array is none of integers, float32, float64, complex64 and complex128, if a sparse matrix is
+    given where only dense arrays are accepted, or if a size is not an integer.
+ValueError
+    If an array has another shape or number of dimensions than stated, if a size is negative, or if a keyword is
+    none of the listed values."""
+
+
+def identity(function: Callable[..., Differential]) -> Callable[..., Jacobian]:
+    """Turn a function that gives a differential into one that gives its Jacobian.
+
+    The result takes the keywords `order` and `layout` as well, and its signature and its docstring say so. The rule of
+    the differential is recorded once for each name, shapes and values of the function's own keyword-only arguments.
+    """
+    signature = inspect.signature(function)
+    options = [(p.name, p.default) for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
+
+    @functools.wraps(function)
+    def jacobian(*arguments: Any, order: Order = "C", layout: Layout = "numerator", **named: Any) -> Jacobian:
+        checks.conventions(order, layout)
+        differential = function(*arguments, **named)
+        key = (function.__name__, *((name, named.get(name, default)) for name, default in options))
+        return jacobian_of(differential, order, layout, key)
+
+    parameters = [*signature.parameters.values(), *KEYWORDS]
+    jacobian.__signature__ = inspect.Signature(parameters, return_annotation=Jacobian)  # type: ignore[attr-defined]
+    jacobian.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": Jacobian}
+    jacobian.__doc__ = _documented(function.__doc__) if function.__doc__ else None  # python -OO has none
+    return jacobian
+
+
+def _documented(text: str) -> str:
+    """The docstring of an identity: its own words, and in each section what all identities have in common."""
+    summary, *sections = re.split(r"\n\n(?=[A-Z][A-Za-z ]+\n-+\n)", inspect.cleandoc(text))
+    own = dict(re.split(r"\n-+\n", section, maxsplit=1) for section in sections)
+    examples = own.pop("Examples")
+    bodies = {
+        "Parameters": f"{own.pop('Parameters')}\n{PARAMETERS}",
+        "Returns": RETURNS,
+        "Raises": f"{RAISES}\n{own.pop('Raises', '')}".rstrip(),
+        **own,
+        "Examples": f">>> import matjac as mj\n{examples}",
+    }
+    return "\n\n".join([summary, *(f"{title}\n{'-' * len(title)}\n{body}" for title, body in bodies.items())])

@@ -1,0 +1,195 @@
+"""Linear expressions: a differential as a graph of steps, run forwards for J v and backwards for Jᵀ u.
+
+A step is a primitive of which some operands are linear (variables' differentials, or results of earlier steps) and the others
+numbers of values in a `Program`. So an expression is structure alone; values come in when it is run.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from matjac.conventions import Array, Shape
+from matjac.linear.primitives import Add, MatMul, Multilinear, Reshape, Transpose
+from matjac.linear.program import Program
+
+
+@dataclass(frozen=True)
+class LinearStep:
+    """A primitive and its operands: numbers of linear results where `linear` is true, else of values."""
+
+    primitive: Multilinear
+    operands: tuple[int | None, ...]
+    linear: tuple[bool, ...]
+    out: int
+
+
+class Expression:
+    """A linear function of some variables: 0, 1, … are their differentials, the rest results of steps."""
+
+    def __init__(self, program: Program, in_shapes: Sequence[Shape]) -> None:
+        self.program, self.in_shapes = program, tuple(in_shapes)
+        self.shapes: list[Shape] = list(in_shapes)
+        self.steps: list[LinearStep] = []
+        #: the result, None where it is zero
+        self.out: int | None = None
+        self.out_shape: Shape = ()
+        self._known: dict[Any, int] = {}
+        self._makers: dict[int, LinearStep] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_known": {}}
+
+    # recording ---------------------------------------------------------------------------------------
+
+    def add(
+        self, primitive: Multilinear, operands: Sequence[int | None], linear: Sequence[bool], shape: Shape
+    ) -> int:
+        """Record a step, unless the same is there."""
+        if isinstance(primitive, Reshape) and primitive.before == shape:
+            return operands[0]  # type: ignore[return-value]
+        if isinstance(primitive, Transpose):
+            inner = self._makers.get(operands[0])  # type: ignore[arg-type]
+            if inner is not None and isinstance(inner.primitive, Transpose):
+                axes = tuple(inner.primitive.axes[k] for k in primitive.axes)
+                primitive, operands = Transpose(inner.primitive.before, axes), inner.operands
+            if primitive.axes == tuple(range(len(shape))):
+                return operands[0]  # type: ignore[return-value]
+        if isinstance(primitive, MatMul) and (turned := self._turned(operands, linear, shape)) is not None:
+            return turned
+        key = primitive.key, tuple(operands), tuple(linear)
+        if key not in self._known:
+            number = self._known[key] = len(self.shapes)
+            self.shapes.append(shape)
+            step = LinearStep(primitive, tuple(operands), tuple(linear), number)
+            self.steps.append(step)
+            self._makers[number] = step
+        return self._known[key]
+
+    def _turned(self, operands: Sequence[int | None], linear: Sequence[bool], shape: Shape) -> int | None:
+        """``dXᵀ B`` as ``(Bᵀ dX)ᵀ``: so the two terms of RᵀR share one product."""
+        at = linear.index(True)
+        inner = self._makers.get(operands[at])  # type: ignore[arg-type]
+        if inner is None or not isinstance(inner.primitive, Transpose) or inner.primitive.axes != (1, 0):
+            return None
+        other = operands[1 - at]
+        assert other is not None
+        program, turned = self.program, inner.operands[0]
+        rows, columns = program.shapes[other]
+        made, constant = program.makers.get(other), program.constants.get(other)
+        if made is not None and isinstance(made.primitive, Transpose):
+            back = made.operands[0]
+        elif sp.issparse(constant):
+            back = program.constant(sp.csr_array(constant.T))
+        else:
+            back = program.add(Transpose((rows, columns), (1, 0)), (other,), (columns, rows))
+        pair = (back, turned) if at == 0 else (turned, back)
+        product = self.add(MatMul(), pair, (at == 1, at == 0), shape[::-1])
+        return self.add(Transpose(shape[::-1], (1, 0)), (product,), (True,), shape)
+
+    def finish(self, out: int | None, out_shape: Shape) -> "Expression":
+        """Make that the result, and forget the steps it does not need."""
+        self.out, self.out_shape = out, out_shape
+        needed = {out}
+        for step in reversed(self.steps):
+            if step.out in needed:
+                needed.update(k for k, linear in zip(step.operands, step.linear, strict=True) if linear)
+        self.steps = [step for step in self.steps if step.out in needed]
+        self._known.clear()
+        return self
+
+    def replay(
+        self, target: "Expression", variables: Sequence[int | None], value: Callable[[int], int], wanted: Any = ()
+    ) -> Any:
+        """Record the steps again in another expression, on those variables; None is zero.
+
+        `value` gives the number of a value in the target's program. Returns what became of the result, or of the `wanted`.
+        """
+        found: dict[int, int | None] = dict(enumerate(variables))
+        for step in self.steps:
+            found[step.out] = _again(step, target, found, value, self.shapes[step.out])
+        return {k: found.get(k) for k in wanted} if wanted else None if self.out is None else found[self.out]
+
+    # running -----------------------------------------------------------------------------------------
+
+    @property
+    def coefficients(self) -> set[int]:
+        """The values that a run needs."""
+        pairs = [pair for step in self.steps for pair in zip(step.operands, step.linear, strict=True)]
+        return {k for k, linear in pairs if not linear and k is not None}
+
+    def forward(self, values: Sequence[Any], x: Sequence[Array]) -> Array:
+        """J v of arrays in the variables' shapes, which axes of their own may precede."""
+        found: list[Any] = [*x, *[None] * (len(self.shapes) - len(x))]
+        for step in self.steps:
+            found[step.out] = step.primitive.value(*_operands(step, values, found))
+        if self.out is None:
+            batch = x[0].shape[: x[0].ndim - len(self.in_shapes[0])]
+            return np.zeros(batch + self.out_shape, x[0].dtype)
+        return found[self.out]  # type: ignore[no-any-return]
+
+    def adjoint(self, values: Sequence[Any], y: Array) -> list[Array]:
+        """Jᵀ u of an array in the result's shape."""
+        found: list[Any] = [None] * len(self.shapes)
+        if self.out is not None:
+            found[self.out] = y
+        for step in reversed(self.steps):
+            u = found[step.out]
+            if u is None:
+                continue
+            found[step.out] = None
+            operands = _operands(step, values, found)
+            for at, (k, linear) in enumerate(zip(step.operands, step.linear, strict=True)):
+                if linear and k is not None:
+                    operands[at] = None
+                    part = step.primitive.adjoint(at, operands, u)
+                    found[k] = part if found[k] is None else found[k] + part
+        batch = y.shape[: y.ndim - len(self.out_shape)]
+        zero = np.zeros((), y.dtype)
+        return [
+            np.broadcast_to(zero, batch + shape) if found[k] is None else found[k]
+            for k, shape in enumerate(self.in_shapes)
+        ]
+
+    def support(self) -> list[Array]:
+        """How often each entry of each variable reaches the result: zero where none can, from structure alone."""
+        program = self.program
+        values: list[Any] = [None] * len(program.shapes)
+        for k in self.coefficients:
+            pattern = program.patterns.get(k)
+            values[k] = np.ones(program.shapes[k]) if pattern is None else pattern.astype(float)
+        positive = Expression(program, self.in_shapes)
+        positive.shapes, positive.out, positive.out_shape = self.shapes, self.out, self.out_shape
+        positive.steps = [LinearStep(s.primitive.positive(), s.operands, s.linear, s.out) for s in self.steps]
+        # of huge counts only the sign matters
+        with np.errstate(over="ignore"):
+            return positive.adjoint(values, np.ones(self.out_shape))
+
+
+def _operands(step: LinearStep, values: Sequence[Any], found: Sequence[Any]) -> list[Any]:
+    return [
+        None if k is None else found[k] if linear else values[k]
+        for k, linear in zip(step.operands, step.linear, strict=True)
+    ]
+
+
+def _again(
+    step: LinearStep, target: Expression, found: dict[int, int | None], value: Callable[[int], int], shape: Shape
+) -> int | None:
+    primitive = step.primitive
+    operands = [
+        None if k is None else found[k] if linear else value(k)
+        for k, linear in zip(step.operands, step.linear, strict=True)
+    ]
+    live = [k is not None for k, linear in zip(operands, step.linear, strict=True) if linear]
+    if not any(live):
+        return None
+    if isinstance(primitive, Add) and not all(live):
+        kept = [(sign, k) for sign, k in zip(primitive.signs, operands, strict=True) if k is not None]
+        if len(kept) == 1 and kept[0][0] > 0:
+            return kept[0][1]
+        return target.add(Add(tuple(s for s, _ in kept)), [k for _, k in kept], [True] * len(kept), shape)
+    return target.add(primitive, operands, step.linear, shape)
+

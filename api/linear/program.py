@@ -1,0 +1,127 @@
+"""Programs: what computes numbers, recorded once, and run at every point.
+
+A value has a number: an argument, a constant, or the result of a step. Beside its shape a value may have a *pattern*: the
+places where it can be other than zero, which are known from structure alone (a triangle, a diagonal, a constant mask).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from matjac.conventions import Array, Shape
+
+
+class Primitive:
+    """An operation on arrays; equal ones have equal `key`."""
+
+    #: whether it makes zeros by structure of operands that have none
+    makes_zeros = False
+
+    @property
+    def key(self) -> Any:
+        """What tells it from others: its type and its fields, arrays by their contents."""
+        return (type(self), *(contents(getattr(self, field.name)) for field in fields(self)))  # type: ignore[arg-type]
+
+    @property
+    def name(self) -> str:
+        """What `explain` calls it."""
+        return type(self).__name__.lower()
+
+    def value(self, *operands: Any) -> Any:
+        """The result for those operands."""
+        raise NotImplementedError
+
+    def pattern(self, patterns: Sequence[Array | None], shapes: Sequence[Shape], shape: Shape) -> Array | None:
+        """Where the result can be other than zero, from the same of the operands; None is everywhere."""
+        return None
+
+
+@dataclass(frozen=True)
+class Step:
+    """An operation on earlier values."""
+
+    primitive: Primitive
+    operands: tuple[int, ...]
+    out: int
+
+
+class Program:
+    """Steps in the order of their execution."""
+
+    def __init__(self) -> None:
+        self.shapes: list[Shape] = []
+        self.patterns: dict[int, Array] = {}
+        self.constants: dict[int, Any] = {}
+        self.makers: dict[int, Step] = {}
+        self._known: dict[Any, int] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # the keys hold contents of every constant, and recording is over
+        return {**vars(self), "_known": {}}
+
+    def given(self, shape: Shape) -> int:
+        """A value that every run starts from."""
+        self.shapes.append(shape)
+        return len(self.shapes) - 1
+
+    def constant(self, value: Any, pattern: Array | None = None) -> int:
+        """A number, an array or a csr_array; equal ones are one value."""
+        key = "constant", contents(value), contents(pattern)
+        if key not in self._known:
+            number = self._known[key] = self.given(np.shape(value) if not sp.issparse(value) else value.shape)
+            self.constants[number] = value
+            if isinstance(value, np.ndarray) and value.dtype == bool:
+                pattern = value
+            if pattern is not None:
+                self.patterns[number] = pattern
+        return self._known[key]
+
+    def add(self, primitive: Primitive, operands: Sequence[int], shape: Shape) -> int:
+        """Record a step, unless the same is there; returns the number of its result."""
+        operands = tuple(operands)
+        key = primitive.key, operands
+        if key not in self._known:
+            number = self._known[key] = self.given(shape)
+            self.makers[number] = Step(primitive, operands, number)
+            patterns = [self.patterns.get(k, self._sparse(k)) for k in operands]
+            if primitive.makes_zeros or any(p is not None for p in patterns):
+                pattern = primitive.pattern(patterns, [self.shapes[k] for k in operands], shape)
+                if pattern is not None:
+                    self.patterns[number] = pattern
+        return self._known[key]
+
+    def _sparse(self, number: int) -> Any:
+        constant = self.constants.get(number)
+        return constant if sp.issparse(constant) else None
+
+    def steps(self, wanted: Iterable[int], known: Iterable[int] = ()) -> tuple[Step, ...]:
+        """The steps that make the wanted values from the known ones."""
+        found: set[int] = set()
+        waiting, known = list(wanted), set(known)
+        while waiting:
+            number = waiting.pop()
+            if number in self.makers and number not in found and number not in known:
+                found.add(number)
+                waiting.extend(self.makers[number].operands)
+        return tuple(self.makers[number] for number in sorted(found))
+
+
+def run(steps: Iterable[Step], values: list[Any]) -> None:
+    """Compute those values."""
+    for step in steps:
+        values[step.out] = step.primitive.value(*[values[k] for k in step.operands])
+
+
+def contents(part: Any) -> Any:
+    """What tells equal parts from others: the contents of arrays, the identity of functions."""
+    if isinstance(part, np.ndarray):
+        return part.shape, part.dtype.str, part.tobytes()
+    if sp.issparse(part):
+        return part.shape, *map(contents, (part.indptr, part.indices, part.data))
+    if isinstance(part, tuple):
+        return tuple(map(contents, part))
+    return type(part), part
+

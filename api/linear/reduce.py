@@ -1,0 +1,230 @@
+"""From an expression to terms: what each step makes of the terms of its operand, decided from structure alone."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeAlias
+
+import numpy as np
+import scipy.sparse as sp
+
+from matjac.conventions import Shape, size
+from matjac.linear.contraction import contract, contract_sparse
+from matjac.linear.expression import Expression, LinearStep
+from matjac.linear.factors import Dense, Eye, WeightedRows, canonical
+from matjac.linear.primitives import (
+    Add,
+    Apply,
+    Broadcast,
+    Join,
+    Mask,
+    MatMul,
+    Multilinear,
+    Multiply,
+    Reshape,
+    Scatter,
+    Sddmm,
+    Slice,
+    Sum,
+    Take,
+    Transpose,
+)
+from matjac.linear.rowmap import counting, listed
+from matjac.linear.terms import Term, Terms, seed
+
+#: For each variable, the terms of a differential.
+ByVariable: TypeAlias = dict[int, list[Term]]
+
+
+def terms_of(expression: Expression, trail: dict[int, ByVariable] | None = None) -> ByVariable:
+    """The terms of an expression's result; `trail` gets those of every step."""
+    terms = Terms(expression.program)
+    found: dict[int, ByVariable] = {} if trail is None else trail
+    for variable, shape in enumerate(_seen_as(expression)):
+        found[variable] = {variable: [seed(shape)]}
+    for step in expression.steps:
+        found[step.out] = _reduced(expression, terms, step, found)
+    return {} if expression.out is None else found[expression.out]
+
+
+def _seen_as(expression: Expression) -> list[Shape]:
+    """The shapes in which the variables' entries are first used: a flat vector may hold a matrix."""
+    shapes = list(expression.in_shapes)
+    for variable, shape in enumerate(shapes):
+        uses = [s.primitive for s in expression.steps if (variable, True) in zip(s.operands, s.linear, strict=True)]
+        after = {p.after if isinstance(p, Reshape) else shape for p in uses}
+        if len(after) == 1:
+            shapes[variable] = after.pop()
+    return shapes
+
+
+def _reduced(expression: Expression, terms: Terms, step: LinearStep, found: dict[int, ByVariable]) -> ByVariable:
+    shapes = expression.shapes
+    if isinstance(step.primitive, Add):
+        return _added(terms, step, found, shapes[step.out])
+    if isinstance(step.primitive, Join):
+        return _joined(step, found)
+    at = step.linear.index(True)
+    number = step.operands[at]
+    other = step.operands[1 - at] if len(step.operands) == 2 else None
+    assert number is not None
+    return {
+        variable: [
+            _changed(step.primitive, terms, term, shapes[number], shapes[step.out], at, other) for term in mine
+        ]
+        for variable, mine in found[number].items()
+    }
+
+
+def _changed(
+    primitive: Multilinear, terms: Terms, term: Term, shape: Shape, after: Shape, at: int, other: int | None
+) -> Term:
+    """What a primitive with one differential among its operands makes of a term."""
+    if isinstance(primitive, Reshape):
+        return term
+    if isinstance(primitive, Transpose):
+        return terms.transposed(term, shape, primitive.axes)
+    if isinstance(primitive, Broadcast):
+        return terms.broadcast(term, shape, after)
+    if isinstance(primitive, Slice):
+        return terms.sliced(term, shape, primitive.index)
+    if isinstance(primitive, Take):
+        return terms.taken(term, shape, primitive)
+    if isinstance(primitive, Mask):
+        term = terms.aligned(term, shape)
+        return replace(term, f=term.f.masked(primitive.mask))
+    if isinstance(primitive, Scatter):
+        return terms.scattered(term, shape, primitive)
+    if isinstance(primitive, Sum):
+        for axis in sorted(primitive.axes, reverse=True):
+            term = contract(terms, term, shape, axis)
+            shape = (*shape[:axis], *shape[axis + 1 :])
+        return term
+    if isinstance(primitive, Apply):
+        number = terms.values.program.constant(primitive.matrix())
+        return contract_matrix(terms, term, (size(shape), 1), 1, number)
+    assert other is not None
+    if isinstance(primitive, Multiply):
+        return terms.scaled(term, other, after)
+    if isinstance(primitive, MatMul):
+        return contract_matrix(terms, term, shape, at, other)
+    assert isinstance(primitive, Sddmm)
+    return _sampled(terms, term, shape, at, other, primitive)
+
+
+def contract_matrix(terms: Terms, term: Term, shape: Shape, at: int, other: int) -> Term:
+    """A product with a matrix, or a stack of them, on the left (`at` is 1) or on the right."""
+    values = terms.values
+    constant, own = values.program.constants.get(other), values.shape(other)
+    if sp.issparse(constant):
+        matrix, axis = (constant, len(shape) - 2) if at == 1 else (canonical(constant.T), len(shape) - 1)
+        return contract_sparse(terms, term, shape, axis, values.program.constant(matrix))
+    if at == 1:
+        # A[…, i, k] as coefficients […, i, 1, k]
+        by = values.reshape(other, (*own[:-1], 1, own[-1]))
+        return contract(terms, term, shape, len(shape) - 2, by, own[-2])
+    ndim = len(own)
+    turned = values.transpose(other, (*range(ndim - 2), ndim - 1, ndim - 2))
+    by = values.reshape(turned, (*own[:-2], 1, own[-1], own[-2]))
+    return contract(terms, term, shape, len(shape) - 1, by, own[-1])
+
+
+def _sampled(terms: Terms, term: Term, shape: Shape, at: int, other: int, entries: Sddmm) -> Term:
+    """Σ_k dA[i, k] B[k, j] at listed (i, j), or the same with dB."""
+    values = terms.values
+    if at == 0:
+        other = values.transpose(other, (1, 0))
+    else:
+        term, shape = terms.transposed(term, shape, (1, 0)), shape[::-1]
+    mine, its = (entries.rows, entries.columns) if at == 0 else (entries.columns, entries.rows)
+    count = shape[1]
+    # rows of the differential and of the other matrix, listed, so that what is summed is the last axis of both
+    picked = Take(shape, mine, count, (mine.size, count))
+    if _alone(term, shape):
+        # the last axis is in w alone, of the identity: w's rows are the other matrix's
+        f, table = term.f.dense()[:, 0][mine], Dense(values.shape(other), value=other)
+        made = Term(term.u, listed(f), table, listed(its))
+    else:
+        rows = values.take(other, its, (its.size, 1, count), block=count)
+        made = contract(terms, terms.taken(term, shape, picked), (mine.size, count), 1, rows)
+    return terms.aligned(made, entries.after)
+
+
+def _alone(term: Term, shape: Shape) -> bool:
+    return (
+        term.scale is None
+        and term.shape == shape
+        and not term.f.depends(1)
+        and isinstance(term.w, Eye)
+        and term.w.shape[0] == shape[1]
+        and term.g.same(counting(shape, [1]))
+    )
+
+
+def _joined(step: LinearStep, found: dict[int, ByVariable]) -> ByVariable:
+    """The operands' rows one after another."""
+    assert isinstance(step.primitive, Join)
+    result: ByVariable = {}
+    for number, end, shape in zip(step.operands, step.primitive.ends, step.primitive.shapes, strict=True):
+        if number is not None:
+            for variable, mine in found[number].items():
+                moved = [replace(t, offset=t.offset + end - size(shape)) for t in mine]
+                result.setdefault(variable, []).extend(moved)
+    return result
+
+
+def _added(terms: Terms, step: LinearStep, found: dict[int, ByVariable], shape: Shape) -> ByVariable:
+    assert isinstance(step.primitive, Add)
+    result: ByVariable = {}
+    minus = terms.values.program.constant(-1)
+    for sign, number in zip(step.primitive.signs, step.operands, strict=True):
+        assert number is not None
+        for variable, mine in found[number].items():
+            signed = mine if sign > 0 else [terms.scaled(t, minus, shape) for t in mine]
+            result.setdefault(variable, []).extend(signed)
+    return {variable: collected(terms, mine) for variable, mine in result.items()}
+
+
+def collected(terms: Terms, given: Sequence[Term]) -> list[Term]:
+    """The same sum with fewer terms."""
+    result: list[Term] = []
+    for term in given:
+        for at, other in enumerate(result):
+            together = _together(terms, other, term)
+            if together is not None:
+                result[at] = together
+                break
+        else:
+            result.append(term)
+    return result
+
+
+def _together(terms: Terms, a: Term, b: Term) -> Term | None:
+    """Two terms as one: where they have the same rows, or the same dense factor on one side."""
+    if a.offset != b.offset or a.count != b.count or not a.u.same(b.u):
+        return None
+    if a.shape != b.shape:
+        b = terms.aligned(b, a.shape)
+    if not a.f.same(b.f):
+        return None
+    if a.w.same(b.w) and a.g.same(b.g):
+        return replace(a, scale=_sum(terms, a.scale, b.scale))
+    if not isinstance(a.u, Dense) or not all(isinstance(t.w, Dense | Eye) for t in (a, b)):
+        return None
+    if not any(isinstance(t.w, Dense) for t in (a, b)) or not a.f.full:
+        return None
+    # s u_i ⊗ w_j + t u_i ⊗ z_k is u_i ⊗ (s w_j + t z_k): the two terms of a softmax become one
+    parts, numbers = [], []
+    for term in (a, b):
+        parts.append((term.w, np.ascontiguousarray(term.g.dense()).reshape(-1), term.scale is not None))
+        numbers += [] if term.w.value is None else [term.w.value]
+        if term.scale is not None:
+            numbers.append(terms.values.broadcast(term.scale, term.shape))
+    shape = a.count, a.w.shape[1]
+    number = terms.values.program.add(WeightedRows(tuple(parts), shape), numbers, shape)
+    return Term(a.u, a.f, Dense(shape, value=number), counting(a.shape, range(len(a.shape))), None, a.offset)
+
+
+def _sum(terms: Terms, a: int | None, b: int | None) -> int:
+    program = terms.values.program
+    a, b = (program.constant(1) if k is None else k for k in (a, b))
+    return program.add(Add((1, 1)), (a, b), np.broadcast_shapes(program.shapes[a], program.shapes[b]))

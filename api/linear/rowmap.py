@@ -1,0 +1,203 @@
+"""Row maps: which row of a factor each row of a term takes; −1 where the term has no row.
+
+Rows are the entries of an array. Most maps are affine in its indices (``start + Σ steps[k] · i_k``), and then nothing of the
+array's size is held; others are listed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from matjac.conventions import Array, Shape, size
+
+
+@dataclass(frozen=True, eq=False)
+class RowMap:
+    """An affine map, or an array of the map's values where `listed` is given."""
+
+    shape: Shape
+    steps: tuple[int, ...] = ()
+    start: int = 0
+    listed: Array | None = None
+
+    @cached_property
+    def full(self) -> bool:
+        """Whether every row of the term is there."""
+        return self.listed is None or not (self.listed.size and self.listed.min() < 0)
+
+    def depends(self, axis: int) -> bool:
+        """Whether the map changes along that axis."""
+        if self.shape[axis] <= 1:
+            return False
+        return self.steps[axis] != 0 if self.listed is None else self.listed.strides[axis] != 0
+
+    def same(self, other: "RowMap") -> bool:
+        """Whether both map every row alike."""
+        if self is other:
+            return True
+        if self.shape != other.shape:
+            return False
+        if self.listed is None and other.listed is None:
+            return self.start == other.start and all(
+                a == b or n <= 1 for a, b, n in zip(self.steps, other.steps, self.shape, strict=True)
+            )
+        return np.array_equal(self.dense(), other.dense())
+
+    def dense(self) -> Array:
+        """The map's values in its shape, repeated along axes that it does not depend on."""
+        if self.listed is not None:
+            return self.listed
+        total: Any = np.full((1,) * len(self.shape), self.start, np.int64)
+        for axis, (n, step) in enumerate(zip(self.shape, self.steps, strict=True)):
+            if step and n > 1:
+                along = [1] * len(self.shape)
+                along[axis] = n
+                total = total + step * np.arange(n, dtype=np.int64).reshape(along)
+        return np.broadcast_to(total, self.shape)
+
+    def rows(self, start: int, stop: int) -> Array:
+        """The map of rows ``start:stop``, counted in C order."""
+        if self.listed is not None:
+            return np.asarray(self.listed.reshape(-1)[start:stop])
+        if start == 0 and stop == size(self.shape):
+            return self.dense().reshape(-1)
+        rest = np.arange(start, stop, dtype=np.int64)
+        total = np.full(stop - start, self.start, np.int64)
+        for n, step in zip(reversed(self.shape), reversed(self.steps), strict=True):
+            if n > 1:
+                rest, digit = np.divmod(rest, n)
+                if step:
+                    total += step * digit
+        return total
+
+    # moves -------------------------------------------------------------------------------------------
+
+    def transpose(self, axes: Sequence[int]) -> "RowMap":
+        """The axes in another order."""
+        shape = tuple(self.shape[k] for k in axes)
+        if self.listed is not None:
+            return RowMap(shape, listed=self.listed.transpose(axes))
+        return RowMap(shape, tuple(self.steps[k] for k in axes), self.start)
+
+    def insert(self, axis: int) -> "RowMap":
+        """A new axis of length one."""
+        shape = (*self.shape[:axis], 1, *self.shape[axis:])
+        if self.listed is not None:
+            return RowMap(shape, listed=np.expand_dims(self.listed, axis))
+        return RowMap(shape, (*self.steps[:axis], 0, *self.steps[axis:]), self.start)
+
+    def first(self, axis: int) -> "RowMap":
+        """Where that axis' index is 0, without the axis."""
+        shape = (*self.shape[:axis], *self.shape[axis + 1 :])
+        if self.listed is not None:
+            return RowMap(shape, listed=np.take(self.listed, 0, axis))
+        return RowMap(shape, (*self.steps[:axis], *self.steps[axis + 1 :]), self.start)
+
+    def broadcast(self, shape: Shape) -> "RowMap":
+        """Repeated along new leading axes and those of length one."""
+        if self.listed is not None:
+            return RowMap(shape, listed=np.broadcast_to(self.listed, shape))
+        ahead = (0,) * (len(shape) - len(self.shape))
+        alike = (s if n == m else 0 for s, n, m in zip(self.steps, self.shape, shape[len(ahead) :], strict=True))
+        return RowMap(shape, (*ahead, *alike), self.start)
+
+    def slice(self, index: tuple[Any, ...]) -> "RowMap":
+        """By integers, slices and new axes."""
+        if self.listed is not None:
+            return listed(self.listed[index])
+        start, shape, steps, axis = self.start, [], [], 0
+        left = len(self.shape) - sum(k is not None for k in index if k is not Ellipsis)
+        for k in index:
+            if k is None:
+                shape.append(1)
+                steps.append(0)
+                continue
+            for part in [slice(None)] * left if k is Ellipsis else [k]:
+                n, step = self.shape[axis], self.steps[axis]
+                axis += 1
+                if isinstance(part, slice):
+                    first, stop, by = part.indices(n)
+                    count = len(range(first, stop, by))
+                    start += first * step if count else 0
+                    shape.append(count)
+                    steps.append(step * by)
+                else:
+                    start += (int(part) % max(n, 1)) * step
+        tail = range(axis, len(self.shape))
+        return RowMap((*shape, *(self.shape[k] for k in tail)), (*steps, *(self.steps[k] for k in tail)), start)
+
+    def reshape(self, shape: Shape) -> "RowMap | None":
+        """The map on another shape of as many rows, or None where it is not affine there."""
+        if self.shape == shape:
+            return self
+        if self.listed is not None:
+            return None
+        steps = regroup(self.shape, self.steps, shape)
+        return None if steps is None else RowMap(shape, steps, self.start)
+
+    def plus(self, other: "RowMap", factor: int) -> "RowMap":
+        """``factor · self + other``; a row that is absent in this one stays so."""
+        if self.listed is None and other.listed is None:
+            steps = tuple(factor * a + b for a, b in zip(self.steps, other.steps, strict=True))
+            return RowMap(self.shape, steps, factor * self.start + other.start)
+        mine, its = self.dense(), other.dense()
+        return RowMap(self.shape, listed=np.where(mine < 0, -1, factor * mine + its))
+
+    def masked(self, mask: Array) -> "RowMap":
+        """Without the rows where the mask is false."""
+        return RowMap(self.shape, listed=np.where(np.broadcast_to(mask, self.shape), self.dense(), -1))
+
+
+def listed(array: Array) -> RowMap:
+    """A map by its values."""
+    return RowMap(array.shape, listed=np.asarray(array, np.int64))
+
+
+def constant(shape: Shape) -> RowMap:
+    """The map of every row to row 0."""
+    return RowMap(shape, (0,) * len(shape))
+
+
+def counting(shape: Shape, axes: Sequence[int]) -> RowMap:
+    """The map that counts in C order along some axes, and repeats along the others."""
+    steps = [0] * len(shape)
+    step = 1
+    for axis in sorted(axes, reverse=True):
+        steps[axis] = step
+        step *= shape[axis]
+    return RowMap(shape, tuple(steps))
+
+
+def regroup(shape: Shape, steps: Sequence[int], wanted: Shape) -> tuple[int, ...] | None:
+    """The steps of an affine map on another shape, or None where it is not affine there."""
+    if size(shape) != size(wanted) or size(shape) == 0:
+        return (0,) * len(wanted) if size(shape) == size(wanted) else None
+    old = [(n, s) for n, s in zip(shape, steps, strict=True) if n > 1]
+    result, at = [0] * len(wanted), len(old) - 1
+    left, step = old[at] if old else (1, 0)
+    for axis in range(len(wanted) - 1, -1, -1):
+        n = wanted[axis]
+        if n == 1:
+            continue
+        if left == 1:
+            at -= 1
+            left, step = old[at]
+        result[axis], need = step, n
+        while need > 1:
+            if need <= left:
+                if left % need:
+                    return None
+                left, step, need = left // need, step * need, 1
+            else:
+                # the axis goes on into the next one, where that continues in equal steps
+                if need % left:
+                    return None
+                need, after = need // left, step * left
+                at -= 1
+                left, step = old[at]
+                if step != after:
+                    return None
+    return tuple(result)

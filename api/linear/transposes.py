@@ -1,0 +1,63 @@
+"""The transpose of a term, where it is a term again: of all of ``U·dX·Wᵀ``, and of a scaled permutation."""
+
+import numpy as np
+import scipy.sparse as sp
+
+from matjac.conventions import size
+from matjac.linear.factors import Dense, Eye, Factor, Sparse, canonical
+from matjac.linear.rowmap import counting
+from matjac.linear.terms import Term, Terms
+
+
+def grid_of(term: Term) -> tuple[int, int, bool] | None:
+    """(m, n, swapped) where the rows are all pairs of a row of u and a row of w, once each and in order."""
+    for f, g, swap in ((term.f, term.g, False), (term.g, term.f, True)):
+        if f.listed is not None or g.listed is not None or f.start or g.start:
+            return None
+        for at in range(len(f.shape) + 1):
+            m, n = size(f.shape[:at]), size(f.shape[at:])
+            heights = (term.w.shape[0], term.u.shape[0]) if swap else (term.u.shape[0], term.w.shape[0])
+            along = range(at), range(at, len(f.shape))
+            if (m, n) == heights and all(x.same(counting(f.shape, k)) for x, k in zip((f, g), along, strict=True)):
+                return m, n, swap
+    return None
+
+
+def transposed(terms: Terms, term: Term) -> Term | None:
+    """The transposed term, whose columns are the entries of the m × n array of rows."""
+    grid = grid_of(term)
+    if grid is None:
+        return None
+    m, n, swap = grid
+    p, q = term.u.shape[1], term.w.shape[1]
+    rows, columns = counting((p, q), [0]), counting((p, q), [1])
+    if term.scale is not None:
+        if not (isinstance(term.u, Eye) and isinstance(term.w, Eye)):
+            return None
+        scale = terms.values.regrid(term.scale, term.shape, (m, n))
+        assert scale is not None
+        if swap:
+            return Term(Eye((m, m)), columns, Eye((n, n)), rows, terms.values.transpose(scale, (1, 0)))
+        return Term(Eye((m, m)), rows, Eye((n, n)), columns, scale)
+    u, w = turned(terms, term.u), turned(terms, term.w)
+    return Term(w, columns, u, rows) if swap else Term(u, rows, w, columns)
+
+
+def turned(terms: Terms, factor: Factor) -> Factor:
+    """The transposed factor."""
+    values, (m, n) = terms.values, factor.shape
+    if isinstance(factor, Dense):
+        matrix = values.reshape(factor.value, factor.shape)
+        return Dense((n, m), value=values.transpose(matrix, (1, 0)))
+    if isinstance(factor, Sparse):
+        numbers = np.arange(factor.nnz, dtype=float)
+        places = canonical(sp.csr_array((numbers, factor.indices, factor.pointers), shape=factor.shape).T)
+        own = factor.value
+        constant = values.program.constants.get(own)
+        if sp.issparse(constant):
+            own = values.program.constant(constant.data)
+        data = values.take(own, places.data.astype(np.int64), (factor.nnz,))
+        return Sparse((n, m), data, places.indptr.astype(np.int64), places.indices.astype(np.int64))
+    return factor
+
+

@@ -1,0 +1,276 @@
+"""Normal matrices JᴴWJ: in closed form where the terms allow, else as one product after the other; and their diagonals."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from matjac import kernels
+from matjac.compose import Combination, applied
+from matjac.conventions import NONE, Array, Shape, as_matrix, size
+from matjac.entries.filler import PLAIN, chunks
+from matjac.entries.plan import Plan
+from matjac.entries.point import Point
+from matjac.linear.expression import Expression
+from matjac.linear.factors import Eye, Sparse, plan
+from matjac.linear.primitives import Transpose
+from matjac.linear.terms import Term
+from matjac.linear.transposes import grid_of
+
+
+def normal(point: Point, weights: Array | None = None) -> Point:
+    """``Jᴴ W J``."""
+    closed = None if weights is not None else _closed(point)
+    if closed is not None:
+        return closed
+
+    def product(x: Array) -> Array:
+        y = point.apply(x)
+        return point.conj().apply_transposed(y if weights is None else y * weights)
+
+    def transposed(y: Array) -> Array:
+        # (Jᴴ W J)ᵀ is the conjugate of Jᴴ W J for real W
+        return product(y.conj()).conj()
+
+    dtype = point.dtype if weights is None else np.result_type(point.dtype, weights)
+    shapes = point.plan.expression.in_shapes
+    return applied(shapes, point.shape[1], dtype, product, transposed, lambda: matrix(point, weights))
+
+
+def matrix(point: Point, weights: Array | None = None) -> Any:
+    """The entries of ``Jᴴ W J``, on a pattern that is found once for a plan."""
+    entries = point.entries("numerator")
+    data = np.empty(entries.filler.nnz, point.dtype)
+    point.run("numerator", data)
+    pattern = entries.pattern
+
+    def find() -> Any:
+        # J's values in the order of its columns, and the product's pattern
+        places = sp.csr_array((np.arange(data.size), pattern.indices, pattern.indptr), shape=pattern.shape).T.tocsr()
+        places.sort_indices()
+        return places.data, pattern.rows[places.data], plan(places, pattern.matrix(np.ones(data.size)))
+
+    order, rows, product = point.plan.derived("normal", find)
+    turned = data.conj()[order] if weights is None else data.conj()[order] * weights[rows]
+    indptr, indices = product.result
+    result = sp.csr_array((product.value(turned, data), indices, indptr), shape=(point.shape[1],) * 2)
+    result.has_canonical_format = True
+    return result
+
+
+def _whole(point: Point) -> list[tuple[int, Term, bool]] | None:
+    """The terms with their variables, where each is all of ``U·dX·Wᵀ`` or its transpose, of one size."""
+    if point.shape[0] == 1:
+        return None
+    found = []
+    grids = set()
+    for variable, terms in point.plan.terms.items():
+        for term in terms:
+            grid = grid_of(term) if term.scale is None and term.count == point.shape[0] else None
+            if grid is None or any(isinstance(m, Sparse) for m in (term.u, term.w)):
+                return None
+            grids.add(grid[:2])
+            found.append((variable, term, grid[2]))
+    return found if len(grids) == 1 else None
+
+
+def _closed(point: Point) -> Point | None:
+    """Sums of products of small matrices: ``(U ⊗ W)ᴴ(U' ⊗ W') = UᴴU' ⊗ WᴴW'``."""
+    found = _whole(point)
+    if found is None:
+        return None
+    shapes = point.plan.expression.in_shapes
+    made, matrix = Combination(shapes), point.matrices
+    parts: list[list[int | None]] = [[] for _ in shapes]
+    for a, s, s_swap in found:
+        u, w = matrix(s.u), matrix(s.w)
+        for b, t, t_swap in found:
+            x = made.reshape(b, (t.u.shape[1], t.w.shape[1]))
+            u2, w2 = matrix(t.u), matrix(t.w)
+            if s_swap == t_swap:
+                y = made.sandwich(_product(u, u2), x, _product(w2, w, conj=False))
+            else:
+                # one reads (j, i) where the other reads (i, j)
+                y = made.sandwich(_product(u, w2), made.transpose(x), _product(u2, w, conj=False))
+            parts[a].append(made.reshape(y, (size(shapes[a]),)))
+    out = made.join([made.add(part) for part in parts], [size(shape) for shape in shapes])
+    return made.finish(out, point.shape[1], point.dtype)
+
+
+def _product(a: Any, b: Any, conj: bool = True) -> Any:
+    """``aᴴ b``, or ``aᵀ conj(b)``; None is the identity."""
+    if a is None:
+        return b if conj or b is None else b.conj()
+    a = a.conj() if conj else a
+    return a.T if b is None else a.T @ (b if conj else b.conj())
+
+
+# diagonals -------------------------------------------------------------------------------------------
+
+
+def column_squares(point: Point) -> Array:
+    """The squared norm of each column, without J where its terms do not overlap in ways without a closed form."""
+    if point.shape[0] == 1:
+        return _streamed_squares(point)
+    total = np.zeros(point.shape[1], np.zeros(0, point.dtype).real.dtype)
+    ends = np.cumsum([0, *map(size, point.plan.expression.in_shapes)])
+    for variable, terms in point.plan.terms.items():
+        squares = _squares(point, terms)
+        if squares is None:
+            return _streamed_squares(point)
+        total[ends[variable] : ends[variable + 1]] = squares
+    return total
+
+
+def _squares(point: Point, terms: Sequence[Term]) -> Array | None:
+    matrix = point.matrices
+    bands = [(t.offset, t.offset + t.count) for t in terms]
+    disjoint = all(a[1] <= b[0] for a, b in zip(sorted(bands), sorted(bands)[1:], strict=False))
+    total: Array | None = None
+    for term in terms:
+        u, w = (None if m is None else _abs2(m) for m in (matrix(term.u), matrix(term.w)))
+        weights = None if term.scale is None else np.abs(np.asarray(point.values[term.scale])) ** 2
+        f, g = (m.rows(0, term.count) for m in (term.f, term.g))
+        weight = np.ones(f.size) if weights is None else np.broadcast_to(weights, term.shape).reshape(-1)
+        kept = f >= 0
+        counts: Any = sp.coo_array(
+            (weight[kept], (f[kept], g[kept])), shape=(term.u.shape[0], term.w.shape[0])
+        ).tocsr()
+        counts = counts if u is None else u.T @ counts
+        counts = counts if w is None else counts @ w
+        squares = counts.toarray() if sp.issparse(counts) else np.asarray(counts)
+        total = squares.reshape(-1) if total is None else total + squares.reshape(-1)
+    if disjoint or total is None:
+        return total
+    cross = _crossed(point, terms)
+    return None if cross is None else total + cross
+
+
+def _crossed(point: Point, terms: Sequence[Term]) -> Array | None:
+    """What two terms with the same entries add to the squares, where one is all of U·dX·Wᵀ, the other transposed."""
+    found = _whole(point)
+    if found is None or len(terms) != 2:
+        return None
+    swaps = [swap for _, t, swap in found if any(t is term for term in terms)]
+    if len(set(swaps)) != 2:
+        return None
+    a, b = terms
+    matrix = point.matrices
+    # Σ_ij u1[j,k] w1[i,l] · u2[i,k] w2[j,l] splits into a sum over i and one over j
+    over_i = _dense(_product(matrix(b.u), matrix(a.w), conj=False), b.u.shape[1])
+    over_j = _dense(_product(matrix(a.u), matrix(b.w)), a.u.shape[1])
+    return 2 * (over_i * over_j).real.reshape(-1)
+
+
+def _dense(matrix: Any, size: int) -> Array:
+    return np.eye(size) if matrix is None else np.asarray(matrix)
+
+
+def _abs2(matrix: Any) -> Any:
+    if sp.issparse(matrix):
+        return sp.csr_array((np.abs(matrix.data) ** 2, matrix.indices, matrix.indptr), shape=matrix.shape)
+    return np.abs(matrix) ** 2
+
+
+def _streamed_squares(point: Point) -> Array:
+    total = np.zeros(point.shape[1])
+    for *_, columns, squares in _passes(point):
+        total += np.bincount(columns, squares, total.size)
+    return total.astype(np.zeros(0, point.dtype).real.dtype)
+
+
+def row_squares(point: Point) -> Array:
+    """The squared norm of each row."""
+    total = np.zeros(point.shape[0])
+    for start, stop, _, squares in _passes(point):
+        pointers = point.entries("numerator").filler.indptr(start, stop)
+        rows = np.repeat(np.arange(stop - start), np.diff(pointers))
+        total[start:stop] = np.bincount(rows, squares, stop - start)
+    return total.astype(np.zeros(0, point.dtype).real.dtype)
+
+
+def _passes(point: Point) -> Iterator[tuple[int, int, Array, Array]]:
+    """Rows in bounded memory: their range, the columns and the squares of their entries."""
+    filler, fill = point.entries("numerator").filler, point.fill("numerator")
+    for start, stop in chunks(filler):
+        count = filler.offset(stop) - filler.offset(start)
+        columns, values = np.empty(count, np.int64), np.empty(count, point.dtype)
+        filler.columns(columns, start, stop)
+        fill(values, start, stop, PLAIN)
+        yield start, stop, columns, np.abs(values) ** 2
+
+
+# diagonal blocks -------------------------------------------------------------------------------------
+
+
+def block_axis(shape: Shape, axis: int | None) -> tuple[int, tuple[int, int]]:
+    """The axis along which that variable's blocks go, the shorter unless given; and how many of which size."""
+    p, q = as_matrix(shape)
+    along = (1 if q <= p else 0) if axis is None else axis
+    return along, ((p, q) if along == 1 else (q, p))
+
+
+def turned(point: Point, flags: Sequence[bool]) -> Point:
+    """The map where those variables, matrices, are counted along their other axis."""
+    if not any(flags):
+        return point
+    expression = point.plan.expression
+
+    def make() -> Plan:
+        shapes = [as_matrix(s)[::-1] if flag else s for s, flag in zip(expression.in_shapes, flags, strict=True)]
+        again = Expression(expression.program, shapes)
+        variables = [
+            again.add(Transpose(shape, (1, 0)), (k,), (True,), shape[::-1]) if flag else k
+            for k, (shape, flag) in enumerate(zip(shapes, flags, strict=True))
+        ]
+        out = expression.replay(again, variables, lambda k: k)
+        return Plan(again.finish(out, expression.out_shape), point.plan.known | expression.coefficients, False)
+
+    return Point(point.plan.derived(("turned", tuple(flags)), make), point.start(), point.dtype, point.conjugate)
+
+
+def normal_blocks(point: Point, shapes: list[tuple[int, int]], weights: Array | None) -> list[Array]:
+    """For each variable, counted as a matrix (p, q) row by row, the p diagonal blocks of q × q."""
+    dtype = point.dtype if weights is None else np.result_type(point.dtype, weights)
+    results = [np.zeros((p, q, q), dtype) for p, q in shapes]
+    found = None if weights is not None else _whole(point)
+    if found is not None and all((t.u.shape[1], t.w.shape[1]) == shapes[k] for k, t, _ in found):
+        for variable, s, s_swap in found:
+            for other, t, t_swap in found:
+                if other == variable:
+                    results[variable] += _closed_block(point, s, t, s_swap == t_swap)
+        return results
+    _add_rows(point, weights, shapes, results)
+    return results
+
+
+def _closed_block(point: Point, s: Term, t: Term, alike: bool) -> Array:
+    matrix = point.matrices
+    u, w, u2, w2 = (
+        np.eye(m.shape[0]) if isinstance(m, Eye) else matrix(m) for m in (s.u, s.w, t.u, t.w)
+    )
+    if alike:
+        # Σ_ij conj(u_s[i,k] w_s[j,a]) u_t[i,k] w_t[j,b] splits into a sum over i and one over j
+        return np.einsum("ik,ik->k", u.conj(), u2)[:, None, None] * (w.conj().T @ w2)  # type: ignore[no-any-return]
+    # t reads (j, i) where s reads (i, j)
+    return (u2.T @ w.conj())[:, :, None] * (u.conj().T @ w2)[:, None, :]  # type: ignore[no-any-return]
+
+
+def _add_rows(point: Point, weights: Array | None, shapes: list[tuple[int, int]], results: list[Array]) -> None:
+    """Add the outer products of the rows of J, which are made a few at a time."""
+    filler, fill = point.entries("numerator").filler, point.fill("numerator")
+    ends = np.cumsum([0, *[p * q for p, q in shapes]])
+    kept = NONE.astype(float) if weights is None else weights
+    for start, stop in chunks(filler):
+        indptr = filler.indptr(start, stop)
+        indices, data = np.empty(int(indptr[-1]), np.int64), np.empty(int(indptr[-1]), point.dtype)
+        filler.columns(indices, start, stop)
+        fill(data, start, stop, PLAIN)
+        for left, right, (_, q), result in zip(ends[:-1], ends[1:], shapes, results, strict=True):
+            columns, values, pointers = indices, data, indptr
+            if len(shapes) > 1:
+                mine = (indices >= left) & (indices < right)
+                columns, values = indices[mine] - left, data[mine]
+                pointers = np.concatenate([[0], np.cumsum(mine)])[indptr]
+            kernels.add_row_blocks(values, values.conj(), columns, pointers, kept, q, result, start, stop)

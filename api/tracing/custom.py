@@ -1,0 +1,197 @@
+"""Users' own rules: a function with its Jacobians, or with its differential."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from matjac.conventions import Array, size
+from matjac.jacobian import Jacobian
+from matjac.linear.factors import canonical
+from matjac.linear.primitives import MatMul
+from matjac.linear.program import Primitive
+from matjac.tracing.recorded import Recorded, Symbol, Traced, apply, reshaped
+
+
+@dataclass(frozen=True, eq=False)
+class Custom(Primitive):
+    """A user's function, with the Jacobian with respect to each argument, or with its differential."""
+
+    function: Callable[..., Any]
+    jacobians: tuple[Callable[..., Any] | None, ...]
+    differential: Callable[..., Any] | None = None
+
+    def value(self, *operands: Any) -> Any:
+        return np.asarray(self.function(*operands))
+
+
+@dataclass(frozen=True, eq=False)
+class Local(Primitive):
+    """The numbers of a user's Jacobian at a point: its coefficients, where it has the structure it had at first."""
+
+    jacobian: Callable[..., Any]
+    at: int
+    shape: tuple[int, int]
+    #: what the first one was: a Jacobian's plan, row pointers and columns, or None for a dense matrix
+    first: Any
+
+    def value(self, *operands: Any) -> Any:
+        J = checked(self.jacobian(*operands), self.at, self.shape)
+        return numbers(J, self.first, self.at)
+
+
+@dataclass(frozen=True)
+class Part(Primitive):
+    """One of several numbers."""
+
+    at: int
+
+    def value(self, *operands: Any) -> Any:
+        return operands[0][self.at]
+
+
+def checked(J: Any, at: int, shape: tuple[int, int]) -> Any:
+    """A user's Jacobian: a `Jacobian`, a csr_array, or a dense matrix, of that shape."""
+    if isinstance(J, Jacobian):
+        if (J.order, J.layout) != ("C", "numerator"):
+            raise ValueError(
+                f"mj.rule: got a Jacobian of order {J.order!r} in {J.layout} layout, expected 'C', numerator"
+            )
+    else:
+        J = canonical(J) if sp.issparse(J) else np.asarray(J)
+    if J.shape != shape:
+        raise ValueError(f"mj.rule: got a Jacobian of shape {J.shape} for argument {at}, expected {shape}")
+    return J
+
+
+def numbers(J: Any, first: Any, at: int) -> list[Any]:
+    """A Jacobian's numbers, in the structure that the first one had."""
+    changed = f"mj.rule: the Jacobian for argument {at} has entries in other places than when it was recorded"
+    if isinstance(J, Jacobian):
+        wanted = sorted(J.plan.expression.coefficients)
+        if first is not J.plan and not (isinstance(first, type(J.plan)) and first.same_steps(J.plan)):
+            raise ValueError(f"{changed}: its terms differ")
+        return [J.values[k] for k in wanted]
+    if first is None:
+        return [J.toarray() if sp.issparse(J) else J]
+    indptr, indices = first
+    matrix = sp.csr_array(J)
+    if np.array_equal(matrix.indptr, indptr) and np.array_equal(matrix.indices, indices):
+        return [matrix.data]
+    # entries that are missing are zero here; others have no place
+    places = sp.csr_array((np.arange(1, indices.size + 1), indices, indptr), shape=matrix.shape)
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    where = np.asarray(places[rows, matrix.indices]).reshape(-1) - 1
+    if np.any(where[matrix.data != 0] < 0):
+        raise ValueError(f"{changed}: return a dense matrix, or store every entry that can be other than zero")
+    data = np.zeros(indices.size, matrix.dtype)
+    data[where[where >= 0]] = matrix.data[where >= 0]
+    return [data]
+
+
+def differential(primitive: Custom, x: Sequence[Traced], y: Traced, dx: Sequence[Symbol | None]) -> Any:
+    """The sum of the arguments' parts."""
+    if primitive.differential is not None:
+        return primitive.differential(*x, *(0 if d is None else d for d in dx))
+    total: Any = 0
+    for at, d in enumerate(dx):
+        if d is not None:
+            total = total + _part(primitive, x, y, at, d)
+    return total
+
+
+def _part(primitive: Custom, x: Sequence[Traced], y: Traced, at: int, d: Symbol) -> Any:
+    jacobian = primitive.jacobians[at] if at < len(primitive.jacobians) else None
+    if jacobian is None:
+        raise TypeError(f"mj.rule: argument {at} of {primitive.function} depends on a variable, but has no Jacobian")
+    shape = size(y.shape), size(x[at].shape)
+    J = checked(jacobian(*(k.value for k in x)), at, shape)
+    recorder = y.recorder
+    if isinstance(J, Jacobian):
+        expression = J.plan.expression
+        coefficients = sorted(expression.coefficients)
+        local = apply(Local(jacobian, at, shape, J.plan), *x) if coefficients else None
+        parts = {k: apply(Part(i), local) for i, k in enumerate(coefficients)}
+        recorder.program.patterns |= {
+            parts[k].number: p for k in coefficients if (p := expression.program.patterns.get(k)) is not None
+        }
+        (inner,) = expression.in_shapes
+        out = expression.replay(recorder.expression, [reshaped(d, inner).number], lambda k: parts[k].number)
+        return 0 if out is None else reshaped(Symbol(recorder, out, expression.out_shape), y.shape)
+    flat = reshaped(d, (shape[1], 1))
+    first = (J.indptr, J.indices) if sp.issparse(J) else None
+    matrix = apply(Part(0), apply(Local(jacobian, at, shape, first), *x))
+    if sp.issparse(J):
+        matrix = apply(Stored(J.indptr, J.indices, shape), matrix)
+    return reshaped(apply(MatMul(), matrix, flat, shape=(shape[0], 1)), y.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Stored(Primitive):
+    """A dense matrix from the entries of a sparse one."""
+
+    indptr: Array
+    indices: Array
+    shape: tuple[int, int]
+    makes_zeros = True
+
+    def value(self, *operands: Any) -> Any:
+        return sp.csr_array((operands[0], self.indices, self.indptr), shape=self.shape).toarray()
+
+    def pattern(self, patterns: Any, shapes: Any, shape: Any) -> Array:
+        return self.value(np.ones(self.indices.size)) > 0  # type: ignore[no-any-return]
+
+
+def rule(
+    fun: Callable[..., Any], *jacobians: Callable[..., Any] | None, differential: Callable[..., Any] | None = None
+) -> Callable[..., Any]:
+    """Let a function of your own be recorded, with its Jacobians or its differential.
+
+    Parameters
+    ----------
+    fun : callable
+        Of arrays, returning an array.
+    *jacobians : callable or None
+        One for each argument: from the same arguments, the Jacobian of `fun` with respect to that one, as a
+        `Jacobian` (an identity of matjac, say), a sparse or a dense matrix, in numerator layout and
+        row-major order. None for an argument that is always constant. Its entries must be in the same places at
+        every point.
+    differential : callable, optional
+        Instead of them the differential, as a textbook writes it: from the arguments, then the differentials of
+        all arguments (0 for a constant one), an array expression in NumPy that is linear in the latter.
+
+    Returns
+    -------
+    callable
+        To be called in place of `fun`, on arrays or inside a function that is compiled.
+
+    Raises
+    ------
+    TypeError
+        Where `fun`, a Jacobian or the differential is not callable, or both kinds are given.
+
+    Examples
+    --------
+    >>> import numpy as np, matjac as mj
+    >>> from scipy.special import expit
+    >>> logistic = mj.rule(expit, lambda x: mj.d_elementwise_dX(expit(x) * (1 - expit(x))))
+    >>> mj.compile(lambda x: logistic(2 * x), (2,)).jacobian([0.0, 0.0]).toarray()
+    array([[0.5, 0. ],
+           [0. , 0.5]])
+    >>> square = mj.rule(lambda A: A @ A, differential=lambda A, dA: dA @ A + A @ dA)
+    >>> mj.compile(lambda A: square(A), (1, 1)).jacobian([[3.0]]).toarray()
+    array([[6.]])
+    """
+    for given in (fun, *jacobians, differential):
+        if given is not None and not callable(given):
+            raise TypeError(f"mj.rule: got {type(given).__name__}, expected functions")
+    if jacobians and differential is not None:
+        raise TypeError("mj.rule: got Jacobians and a differential, expected one or the other")
+    primitive = Custom(fun, jacobians, differential)
+
+    def recorded(*args: Any) -> Any:
+        return apply(primitive, *args) if any(isinstance(a, Recorded) for a in args) else fun(*args)
+
+    return recorded

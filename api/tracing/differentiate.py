@@ -1,0 +1,88 @@
+"""The differential of a recorded function: the product rule for what is linear in each operand, else the rule."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from matjac.conventions import size
+from matjac.linear.primitives import Add, Join, MatMul, Multilinear, Sddmm, Take
+from matjac.linear.program import Program, Step
+from matjac.tracing import elementwise, linalg
+from matjac.tracing.custom import Custom
+from matjac.tracing.custom import differential as of_custom
+from matjac.tracing.recorded import Recorder, Symbol, Traced, added, apply, broadcast
+
+#: The rules of primitives that are not linear in each operand.
+RULES: dict[type, Any] = {
+    elementwise.Elementwise: elementwise.differential,
+    linalg.OfMatrix: linalg.differential,
+    Custom: of_custom,
+}
+
+
+def differentiate(recorder: Recorder, variables: Sequence[int], out: int) -> dict[int, Symbol]:
+    """The differential of every value on the way from the variables to that one."""
+    program = recorder.program
+    symbols = recorder.variables([program.shapes[k] for k in variables])
+    found: dict[int, Symbol] = dict(zip(variables, symbols, strict=True))
+    for step in program.steps([out]):
+        if any(k in found for k in step.operands):
+            symbol = _of_step(recorder, step, found)
+            if isinstance(symbol, Symbol):
+                found[step.out] = symbol
+    return found
+
+
+def _of_step(recorder: Recorder, step: Step, found: dict[int, Symbol]) -> Any:
+    operands = [Traced(recorder, k, recorder.examples[k]) for k in step.operands]
+    differentials = [found.get(k) for k in step.operands]
+    shape = recorder.program.shapes[step.out]
+    primitive = step.primitive
+    if isinstance(primitive, Add):
+        # what is constant has no differential
+        pairs = [(s, d) for s, d in zip(primitive.signs, differentials, strict=True) if d is not None]
+        signs, given = tuple(s for s, _ in pairs), [broadcast(d, shape) for _, d in pairs]
+        return given[0] if signs == (1,) else added(signs, *given)
+    if isinstance(primitive, Join):
+        return apply(primitive, *differentials, shape=shape)
+    if isinstance(primitive, Multilinear):
+        parts = []
+        for at, d in enumerate(differentials):
+            if d is not None:
+                wide = d if isinstance(primitive, MatMul | Sddmm) or len(operands) == 1 else broadcast(d, shape)
+                parts.append(apply(primitive, *operands[:at], wide, *operands[at + 1 :], shape=shape))
+        return parts[0] if len(parts) == 1 else added((1,) * len(parts), *parts)
+    y = Traced(recorder, step.out, recorder.examples[step.out])
+    return RULES[type(primitive)](primitive, operands, y, differentials)
+
+
+def sample_products(program: Program, out: int) -> None:
+    """Of a product of dense matrices of which only a few entries are taken, make those alone."""
+    live = {step.out: step for step in program.steps([out])}
+    users: dict[int, list[Step]] = {}
+    for step in live.values():
+        for k in step.operands:
+            users.setdefault(k, []).append(step)
+    for number, product in live.items():
+        takes = users.get(number, [])
+        if number != out and takes and all(_takes_few(program, take, product) for take in takes):
+            for take in takes:
+                p = take.primitive
+                assert isinstance(p, Take)
+                at = (p.positions[:, None] * p.block + np.arange(p.block)).reshape(-1)
+                columns = max(program.shapes[number][1], 1)
+                entries = Sddmm(*np.divmod(at, columns), p.after, program.shapes[number])  # type: ignore[arg-type]
+                program.makers[take.out] = replace(product, primitive=entries, out=take.out)
+
+
+def _takes_few(program: Program, take: Step, product: Step) -> bool:
+    """Whether it takes so few entries of a product of dense matrices that they cost less than the product."""
+    # entry by entry, a product is some 8 times slower than in a BLAS
+    few = isinstance(take.primitive, Take) and 8 * size(program.shapes[take.out]) <= size(program.shapes[product.out])
+    matrices = isinstance(product.primitive, MatMul) and len(program.shapes[product.out]) == 2
+    return few and matrices and not any(sp.issparse(program.constants.get(k)) for k in product.operands)
+
+
