@@ -14,6 +14,8 @@ from matjac.linear.factors import canonical
 from matjac.conventions import LAYOUTS, ORDERS, Array, Layout, Order, Shape
 
 T = TypeVar("T")
+#: The dtypes that matjac computes in.
+NATIVE = {np.dtype(kind) for kind in (np.float32, np.float64, np.complex64, np.complex128)}
 DIMENSIONS = {0: "a scalar", 1: "a 1-D array", 2: "a 2-D array"}
 
 
@@ -32,13 +34,15 @@ def dtype_of(name: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
     if dtype == np.float16:
         return np.dtype(np.float32)
     native = dtype.newbyteorder("=")
-    if native in (np.float32, np.float64, np.complex64, np.complex128):
+    if native in NATIVE:
         return native
     raise TypeError(f"{name}: got dtype {dtype}, expected integers, float32, float64, complex64 or complex128")
 
 
 def numeric(name: str, value: object) -> Array:
     """An array of one of matjac's dtypes (no copy where `value` is one already)."""
+    if type(value) is np.ndarray and value.dtype in NATIVE:
+        return value
     if sp.issparse(value) or isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name}: got {describe(value)}, expected a dense array")
     try:

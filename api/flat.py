@@ -46,7 +46,9 @@ class Variables:
         self.names = tuple(f"x{at}" for at in range(len(shapes))) if names is None else tuple(names)
         if not shapes or len(self.names) != len(shapes):
             raise ValueError(f"Variables: got {len(shapes)} shapes and {len(self.names)} names, expected as many")
-        self.size = sum(map(size, self.shapes))
+        ends = np.cumsum([0, *map(size, self.shapes)]).tolist()
+        self.size = ends[-1]
+        self._parts = [(slice(a, b), s) for a, b, s in zip(ends, ends[1:], self.shapes, strict=False)]
 
     def __repr__(self) -> str:
         return f"<Variables {', '.join(f'{n}: {s}' for n, s in zip(self.names, self.shapes, strict=True))}>"
@@ -58,11 +60,7 @@ class Variables:
     def unpack(self, x: Array) -> tuple[Array, ...]:
         """The variables that a flat vector holds; views of it where it can be viewed so."""
         vector = checks.shaped("x", x, (self.size,))
-        ends = np.cumsum([size(shape) for shape in self.shapes])
-        return tuple(
-            part.reshape(shape, order=self.order)
-            for part, shape in zip(np.split(vector, ends[:-1]), self.shapes, strict=True)
-        )
+        return tuple([vector[part].reshape(shape, order=self.order) for part, shape in self._parts])
 
     def spread(self, name: str, value: Any) -> Array:
         """The flat vector of what is given for all entries (a number or a flat vector) or one for each variable."""
@@ -89,19 +87,20 @@ class Variables:
             number -= size(shape)
         raise IndexError(f"entry: got a number beyond the {self.size} entries")
 
-    def arrays(self, values: Sequence[Any]) -> list[Array]:
-        """One array for each variable, of its shape, as copies: what is made of them doesn't change with them."""
+    def arrays(self, values: Sequence[Any], copy: bool = True) -> list[Array]:
+        """One array for each variable, of its shape; as copies what is made of them doesn't change with them."""
         if len(values) != len(self.shapes):
             raise TypeError(f"arguments: got {len(values)}, expected {len(self.shapes)}: {', '.join(self.names)}")
-        return [np.array(checks.shaped(*part)) for part in zip(self.names, values, self.shapes, strict=True)]
+        arrays = [checks.shaped(*part) for part in zip(self.names, values, self.shapes, strict=True)]
+        return [np.array(array) for array in arrays] if copy else arrays
 
 
-def weighted(name: str, weights: Any, shape: Shapes, order: Order) -> Any:
+def weighted(name: str, weights: Any, shape: Shapes, order: Order, dtype: np.dtype[Any]) -> Any:
     """Weights of a function's values in its shape, checked; ones for a scalar."""
     if weights is None:
         if shape != ():
             raise ValueError(f"{name}: got none for a function of shape {shape}, expected them in that shape")
-        return np.ones(())
+        return np.ones((), dtype)
     assert not several(shape)
     if name == "w":
         flat = checks.shaped(name, weights, (size(shape),))  # type: ignore[arg-type]
@@ -185,23 +184,23 @@ class Flat(ABC):
         array([[2., 4.],
                [6., 8.]])
         """
-        arrays = self._adjoint(self.variables.arrays(args), "weights", weights)
+        arrays = self._adjoint(self.variables.arrays(args, copy=False), "weights", weights)
         return arrays[0] if len(arrays) == 1 else tuple(arrays)
 
     def grad(self, x: Array, w: Any = None) -> Array:
         """`gradient` at a flat vector, as one; w is flat too, in `order`."""
-        arrays = self._adjoint(self._unpacked(x), "w", w)
+        arrays = self._adjoint(list(self.variables.unpack(x)), "w", w)
         flat = [part.reshape(-1, order=self.order) for part in arrays]
-        return flat[0].copy() if len(flat) == 1 else np.concatenate(flat)
+        return flat[0] if len(flat) == 1 else np.concatenate(flat)
 
     def _unpacked(self, x: Array) -> list[Array]:
         """The variables that a flat vector holds, as copies."""
         return list(self.variables.unpack(np.array(x)))
 
     def _adjoint(self, arrays: list[Array], name: str, weights: Any) -> list[Array]:
-        """Jᵀ w in the variables' shapes; weights that are called w are flat."""
+        """Jᵀ w in the variables' shapes, as arrays of their own; weights that are called w are flat."""
         J = self._at(arrays)
-        W = J.vjp(weighted(name, weights, J.out_shape, self.order))
+        W = J.vjp(weighted(name, weights, J.out_shape, self.order, J.dtype))
         return list(W) if several(J.in_shape) else [W]
 
     def _at(self, arrays: list[Array]) -> Jacobian:

@@ -75,7 +75,7 @@ class Jacobian(LinearOperator):  # type: ignore[misc]
     ) -> None:
         # the point maps vec(dX) to vec(dF), both in `order`, whatever the layout
         rows, columns = point.shape
-        if max(rows, columns) > np.iinfo(np.int64).max:
+        if rows >= 2**63 or columns >= 2**63:
             raise ValueError(f"shapes: got {out_shape} by {in_shape}, expected fewer than 2**63 rows and columns")
         super().__init__(point.dtype, (rows, columns) if layout == "numerator" else (columns, rows))
         self.out_shape, self.in_shape = out_shape, in_shape

@@ -3,13 +3,14 @@
 import gc
 import operator
 import pickle
+import sys
 import threading
 import weakref
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from functions import FUNCTIONS, REAL, B
+from functions import FUNCTIONS, REAL, ZEROS_BY_VALUE, B, S
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -17,8 +18,8 @@ from oracles import complex_step, lay_out
 from scipy.optimize import least_squares
 
 import matjac as mj
-from matjac import factors
-from matjac.fill import CaseSplitFill, KronFill
+from matjac.entries.kron import CaseSplitFiller, KronFiller
+from matjac.linear import factors, reduce
 
 
 def central(fun, x, step=1e-6):
@@ -59,10 +60,6 @@ def points_for(shapes, dtype, seed=1):
     if np.dtype(dtype).kind == "c":
         points = [p + 0.3j * rng.standard_normal(p.shape) for p in points]
     return [np.asarray(p, dtype) for p in points]
-
-
-#: Where a dense constant or value has zeros (np.eye, np.diag of a variable), or entries cancel (X[i] - X[i]).
-ZEROS_BY_VALUE = {"new axis", "block residual", "iterate", "diag of a vector", "cholesky-like", "where"}
 
 
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
@@ -178,6 +175,11 @@ def test_random_expressions(drawn, order, dtype):
     check_faces(F.jacobian(*points), dense, tolerance=2e-3 if narrow else 1e-11)
 
 
+def filler(J):
+    """What fills the entries of a Jacobian as it is laid out."""
+    return J.plan.entries(J.layout).filler
+
+
 def test_the_closed_forms_bit_for_bit():
     rng = np.random.default_rng(0)
     X, A, B = rng.standard_normal((5, 7)), rng.standard_normal((5, 5)), rng.standard_normal((7, 3))
@@ -199,10 +201,10 @@ def test_the_closed_forms_bit_for_bit():
         assert_array_equal(ours.indptr, theirs.indptr)
         assert_array_equal(ours.indices, theirs.indices)
         assert_array_equal(ours.data, theirs.data)
-        if not isinstance(closed._filler, KronFill):
-            assert type(J._filler) is type(closed._filler)
+        if not isinstance(filler(closed), KronFiller):
+            assert type(filler(J)) is type(filler(closed))
     X = rng.standard_normal((3, 4))
-    assert isinstance(mj.compile(lambda X: X.T @ np.eye(3) @ X, (3, 4)).jacobian(X)._filler, CaseSplitFill)
+    assert isinstance(filler(mj.compile(lambda X: X.T @ np.eye(3) @ X, (3, 4)).jacobian(X)), CaseSplitFiller)
 
 
 def test_what_is_structured():
@@ -225,9 +227,10 @@ def test_what_is_structured():
     ):
         fun, shapes = FUNCTIONS[name]
         assert mj.compile(fun, *shapes).explain().endswith("every step is structured"), name
-    text = mj.compile(lambda X: np.tanh(X) @ np.ones((4, 2)), (3, 4)).explain()
-    assert "matmul(1, constant) → (3, 2): general sparse product" in text
-    assert text.endswith("1 steps fell back to a general sparse product")
+    text = mj.compile(lambda X: 2 * (S @ np.tanh(X)), (3, 4)).explain()
+    assert "matmul(constant, 1) → (5, 4): general sparse product" in text
+    # what follows has a factor that was made by one
+    assert text.endswith("2 steps fell back to a general sparse product")
 
 
 def test_few_entries_of_a_product_are_made_alone():
@@ -296,29 +299,127 @@ def test_fresh_values_on_one_pattern():
     assert_array_equal(second.toarray(), kept)
 
 
-def test_general_products_find_their_pattern_once(monkeypatch):
+def noted(monkeypatch, function):
+    """A list that grows with each call of a function of matjac's, by whichever module."""
     found = []
-    plain = factors._ones
-    monkeypatch.setattr(factors, "_ones", lambda matrix: found.append(1) or plain(matrix))
-    F = mj.compile(lambda X: np.tanh(np.tanh(X) @ B), (3, 4))
+
+    def noting(*args, **kwargs):
+        found.append(args)
+        return function(*args, **kwargs)
+
+    modules = [m for name, m in sys.modules.items() if name.split(".")[0] == "matjac"]
+    for module in modules:
+        for name, thing in list(vars(module).items()):
+            if thing is function:
+                monkeypatch.setattr(module, name, noting)
+    return found
+
+
+def test_general_products_find_their_pattern_once(monkeypatch):
+    found, reduced = noted(monkeypatch, factors.plan), noted(monkeypatch, reduce.terms_of)
+
+    def fun(X):
+        return np.tanh(S @ np.tanh(np.tril(X) @ np.tril(X).T))
+
+    F = mj.compile(fun, (3, 3))
     rng = np.random.default_rng(0)
-    B_first = F.jacobian(rng.standard_normal((3, 4))).tocsr()
-    assert found
-    found.clear()
-    X = rng.standard_normal((3, 4))
+    first = F.jacobian(rng.standard_normal((3, 3)))
+    A = first.tocsr()
+    first.T.tocsr()
+    assert len(reduced) == 1
+    N = first.normal().tocsr()
+    assert len(found) >= 3
+    for layout in ("numerator", "denominator"):
+        assert first.plan.entries(layout).pattern is first.plan.entries(layout).pattern
+    del found[:], reduced[:]
+    X = rng.standard_normal((3, 3))
     second = F.jacobian(X)
+    B = second.tocsr()
+    second.T.tocsr()
+    assert not reduced
+    M = second.normal().tocsr()
     assert not found
-    dense = expected(lambda X: np.tanh(np.tanh(X) @ B), [X], "C", complex_step)
-    assert_allclose(second.toarray(), dense, atol=1e-12)
-    assert_array_equal(second.tocsr().indices, B_first.indices)
+    assert second.plan is first.plan
+    assert filler(second) is filler(first)
+    assert np.shares_memory(B.indices, A.indices)
+    assert np.shares_memory(B.indptr, A.indptr)
+    dense = expected(fun, [X], "C", complex_step)
+    assert_allclose(B.toarray(), dense, atol=1e-12)
+    assert_allclose(M.toarray(), dense.T @ dense, atol=1e-12)
+    assert_array_equal(M.indices, N.indices)
 
 
-def test_pickle():
-    F = mj.compile(lambda U, V: np.tanh((U @ V.T)[[0, 1], [2, 0]]), (2, 1), (3, 1))
-    args = np.ones((2, 1)), np.arange(3.0)[:, None]
-    again = pickle.loads(pickle.dumps(F))
-    assert_array_equal(again(*args), F(*args))
-    assert_array_equal(again.jacobian(*args).toarray(), F.jacobian(*args).toarray())
+def test_each_set_of_variables_has_one_plan():
+    F = mj.compile(lambda U, V: U @ V.T, (2, 2), (3, 2))
+    points = [points_for(((2, 2), (3, 2)), float, seed) for seed in (0, 1)]
+    for wrt in (None, "U", "V", ["V", "U"]):
+        first, second = (F.jacobian(*point, wrt=wrt) for point in points)
+        assert first.plan is second.plan
+        assert np.shares_memory(first.tocsr().indices, second.tocsr().indices)
+    assert F.jacobian(*points[0], wrt="U").plan is not F.jacobian(*points[0], wrt="V").plan
+
+
+def test_nothing_is_planned_for_products(monkeypatch):
+    """Terms are made when entries are asked for and not before."""
+    reduced = noted(monkeypatch, reduce.terms_of)
+    J = mj.compile(lambda X: np.tanh(X.T @ X), (2, 3)).jacobian(np.ones((2, 3)))
+    J @ np.ones(6)
+    J.T @ np.ones(9)
+    assert not reduced
+    assert J.nnz > 0
+    assert reduced
+
+
+PICKLED = ("gram", "softmax", "squared norm", "bundle adjustment", "triangle times its transpose", "stacked losses", "det")
+pickled = pytest.mark.parametrize("name", PICKLED)
+in_both_orders = pytest.mark.parametrize("order", ["C", "F"])
+
+
+@in_both_orders
+@pickled
+def test_pickle(name, order):
+    """Before it was used, and after: what was planned for entries is made again where it is needed."""
+    fun, shapes = FUNCTIONS[name]
+    points = [points_for(shapes, float, seed) for seed in (1, 2)]
+    F = mj.compile(fun, *shapes, order=order)
+    unused = pickle.dumps(F)
+    matrices = [F.jacobian(*point).tocsr() for point in points]
+    for text in (unused, pickle.dumps(F)):
+        again = pickle.loads(text)
+        assert again.explain() == F.explain()
+        for point, matrix in zip(points, matrices, strict=True):
+            assert_array_equal(again(*point), F(*point))
+            found = again.jacobian(*point).tocsr()
+            assert_array_equal(found.toarray(), matrix.toarray())
+            assert_array_equal(found.indices, matrix.indices)
+
+
+@in_both_orders
+@pickled
+def test_pickle_of_a_jacobian(name, order):
+    fun, shapes = FUNCTIONS[name]
+    J = mj.compile(fun, *shapes, order=order).jacobian(*points_for(shapes, float))
+    unused = pickle.dumps(J)
+    dense = J.toarray()
+    J.T.tocsr()
+    texts = [unused, pickle.dumps(J)]
+    J.normal().toarray(), J.diagonal_normal(), J.T.diagonal_normal()
+    for text in (*texts, pickle.dumps(J)):
+        again = pickle.loads(text)
+        assert_array_equal(again.toarray(), dense)
+        assert_allclose(again @ np.ones(J.shape[1]), dense.sum(axis=1), atol=1e-12)
+        assert_array_equal(again.T.toarray(), dense.T)
+        assert_allclose(again.normal().toarray(), dense.T @ dense, atol=1e-12 * max(1, np.abs(dense).max() ** 2))
+
+
+@pickled
+def test_pickle_of_a_normal_matrix(name):
+    fun, shapes = FUNCTIONS[name]
+    J = mj.compile(fun, *shapes).jacobian(*points_for(shapes, float))
+    for normal in (J.normal(), J.normal(np.arange(1.0, 1 + J.shape[0])), J.T.normal()):
+        again = pickle.loads(pickle.dumps(normal))
+        assert_array_equal(again.toarray(), normal.toarray())
+        assert_array_equal(again @ np.ones(normal.shape[1]), normal @ np.ones(normal.shape[1]))
 
 
 def test_no_cycle_keeps_old_buffers():

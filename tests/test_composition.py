@@ -13,10 +13,8 @@ from oracles import complex_step, lay_out
 from strategies import LAYOUTS, ORDERS
 
 import matjac as mj
-from matjac.assembly import TransposedFill, tocsr
-from matjac.compose import blocks_of
-from matjac.factors import Sparse
-from matjac.maps import Blocks, Sum
+from matjac.entries.blocks import TransposedFiller
+from matjac.linear.factors import Sparse
 
 both_orders = pytest.mark.parametrize("order", ORDERS)
 both_layouts = pytest.mark.parametrize("layout", LAYOUTS)
@@ -170,12 +168,14 @@ def test_rows_taken_and_scaled(data, out, into, order, layout):
     )
 
 
+def terms(J):
+    """All terms of a Jacobian."""
+    return [term for mine in J.plan.terms.values() for term in mine]
+
+
 def structured(J):
-    """Whether a Jacobian is all terms, without a stored matrix."""
-    cells = [c for row in J._forward.cells for c in row if c] if isinstance(J._forward, Blocks) else [J._forward]
-    return all(
-        isinstance(c, Sum) and not any(isinstance(f, Sparse) for t in c.terms for f in (t.u, t.w)) for c in cells
-    )
+    """Whether a Jacobian is all terms of dense matrices and identities, without a stored matrix."""
+    return not any(isinstance(f, Sparse) for t in terms(J) for f in (t.u, t.w))
 
 
 @both_orders
@@ -210,10 +210,13 @@ def test_what_stays_structured(order, layout):
     ):
         assert structured(J), J
         # no factor is larger than the largest matrix that went in, or than a gradient
-        cells = [c for row in blocks_of(J._forward).cells for c in row if c]
-        assert all(f.nnz <= 9 * 3 for c in cells for t in c.terms for f in (t.u, t.w)), J
-    assert len((gram + gram)._forward.terms) == 2
-    assert not structured(chain(mj.d_sandwich_dX(A, B, **kw), mj.d_hadamard_dA(X, **kw)))
+        assert all(f.nnz <= 9 * 3 for t in terms(J) for f in (t.u, t.w)), J
+    assert len(terms(gram + gram)) == 2
+    # two matrices around a product entry by entry: a matrix of the Jacobian's own size
+    around = chain(mj.d_sandwich_dX(A, B, **kw), mj.d_hadamard_dA(X, **kw))
+    assert max(f.nnz for t in terms(around) for f in (t.u, t.w)) == around.nnz == 10 * 12
+    few = sp.csr_array(np.tri(5, 4))
+    assert not structured(chain(mj.d_sandwich_dX(few, B, **kw), mj.d_hadamard_dA(X, **kw)))
 
 
 def test_factorisation_on_a_mask():
@@ -268,10 +271,10 @@ def test_products_keep_zeros_by_chance_and_drop_none():
 def test_a_transposed_map_is_passed_once(monkeypatch):
     """Norms and comparisons of a transpose that has no terms of its own cost one pass, not one a chunk."""
     J = mj.d_gram_dR(np.random.default_rng(0).standard_normal((10, 80)), triangle="upper", layout="denominator")
-    assert isinstance(J._filler, TransposedFill)
+    assert isinstance(J.plan.entries("denominator").filler, TransposedFiller)
     passes = []
-    plain = TransposedFill._passes
-    monkeypatch.setattr(TransposedFill, "_passes", lambda self: passes.append(1) or plain(self))
+    plain = TransposedFiller._passes
+    monkeypatch.setattr(TransposedFiller, "_passes", lambda self: passes.append(1) or plain(self))
     out = J.tocsr().copy()
     built = len(passes)
     J.tocsr(out=out)
@@ -446,4 +449,3 @@ def test_numbers_of_every_kind():
     assert (0.1 * mj.d_identity_dx(2)).toarray()[0, 0] == 0.1
     with pytest.raises(TypeError, match=r"not made dense unasked: say J.toarray\(\)"):
         np.asarray(J22)
-    assert_array_equal(tocsr(J22._forward).toarray(), J22.toarray())

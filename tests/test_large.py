@@ -29,10 +29,18 @@ def test_counts_without_allocating(order, layout):
 def test_index_type_turns_at_the_limit():
     # m·n entries: the last count that int32 holds is 2³¹ − 1
     limit = 2**31 - 1
-    assert mj.d_matvec_dA(np.ones(1), limit)._index_dtype == np.int32
-    assert mj.d_matvec_dA(np.ones(1), limit + 1)._index_dtype == np.int64
-    assert mj.d_matvec_dA(np.ones(2), limit // 2 + 1)._index_dtype == np.int64
-    assert mj.d_matvec_dA(np.ones(1), limit + 1).nbytes == (limit + 1) * 16 + (limit + 2) * 8
+    for columns, rows, index in ((1, limit, 4), (1, limit + 1, 8), (2, limit // 2 + 1, 8), (2, limit // 2, 4)):
+        J = mj.d_matvec_dA(np.ones(columns), rows)
+        assert J.nnz == rows * columns
+        assert J.nbytes == J.nnz * (8 + index) + (rows + 1) * index
+
+
+def test_index_type_of_a_matrix_with_few_entries():
+    """A dimension beyond int32 alone makes both index arrays int64, also of a few rows."""
+    for n, index in ((2**31 - 1, np.int32), (2**31, np.int64)):
+        part = mj.d_identity_dx(n).rows(n - 2, n)
+        assert part.indices.tolist() == [n - 2, n - 1]
+        assert part.indices.dtype == part.indptr.dtype == index
 
 
 def test_rows_of_a_matrix_too_large_to_store():

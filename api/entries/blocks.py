@@ -1,6 +1,6 @@
 """Blocks beside and above one another, and transposes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, TypeAlias
 
@@ -24,6 +24,8 @@ class BlockFiller(Filler):
         self.tops: list[int] = np.cumsum([0, *heights]).tolist()
         self.rows = self.tops[-1]
         self.ranged = all(filler.ranged for band in self.bands for filler, _ in band)
+        #: where blocks go in bands all of whose rows are alike
+        self._alike = [_alike(band) for band in self.bands]
 
     @cached_property
     def nnz(self) -> int:
@@ -65,33 +67,44 @@ class BlockFiller(Filler):
         position = 0
         for at, first, last in self._parts(start, stop):
             band = self.bands[at]
-            for begin, end in _tiles(band, first, last):
-                for task, (skip, place) in zip(tasks[at], _places(band, begin, end), strict=True):
+            for begin, end in self._tiles(at, first, last):
+                places = self._alike[at] or _places(band, begin, end)
+                for task, (skip, place) in zip(tasks[at], places, strict=True):
                     task(out[position + skip :], begin, end, place)
-                position += sum(filler.offset(end) - filler.offset(begin) for filler, _ in band)
+                for filler, _ in band:
+                    position += filler.offset(end) - filler.offset(begin)
+
+    def _tiles(self, at: int, start: int, stop: int) -> Iterable[tuple[int, int]]:
+        """Ranges of rows whose entries stay in the cache while one block after the other writes its part of them."""
+        band = self.bands[at]
+        if len(band) < 2 or not all(filler.ranged for filler, _ in band):
+            return ((start, stop),)
+        entries = 0
+        for filler, _ in band:
+            entries += filler.offset(stop) - filler.offset(start)
+        if entries <= TILE:
+            return ((start, stop),)
+        step = max(1, TILE * (stop - start) // entries)
+        return ((row, min(row + step, stop)) for row in range(start, stop, step))
 
 
-def _tiles(band: Band, start: int, stop: int) -> Iterator[tuple[int, int]]:
-    """Ranges of rows whose entries stay in the cache while one block after the other writes its part of them."""
-    if len(band) < 2 or not all(filler.ranged for filler, _ in band):
-        return iter([(start, stop)])
-    entries = sum(filler.offset(stop) - filler.offset(start) for filler, _ in band)
-    step = max(1, TILE * (stop - start) // max(entries, 1))
-    return ((row, min(row + step, stop)) for row in range(start, stop, step))
-
-
-def _places(band: Band, start: int, stop: int) -> list[tuple[int, Place]]:
-    """Where each block's rows go, and how many entries to skip before the first."""
+def _alike(band: Band) -> list[tuple[int, Place]] | None:
+    """Where each block's rows go, and how many entries to skip before the first, where all rows are alike."""
     if len(band) == 1:
         return [(0, Place(base=band[0][1]))]
     widths = [filler.per_row for filler, _ in band]
-    if None not in widths:
-        total = sum(width or 0 for width in widths)
-        skips = np.cumsum([0, *[width or 0 for width in widths]]).tolist()
-        return [
-            (skip, Place(gap=total - (width or 0), base=left))
-            for skip, width, (_, left) in zip(skips, widths, band, strict=False)
-        ]
+    total = sum(width or 0 for width in widths)
+    places, skip = [], 0
+    for width, (_, left) in zip(widths, band, strict=True):
+        if width is None:
+            return None
+        places.append((skip, Place(gap=total - width, base=left)))
+        skip += width
+    return places
+
+
+def _places(band: Band, start: int, stop: int) -> list[tuple[int, Place]]:
+    """The same of rows that differ."""
     pointers = [filler.indptr(start, stop) for filler, _ in band]
     begin = np.sum([p[:-1] for p in pointers], axis=0)
     places = []

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from matjac.conventions import NONE, Array
-from matjac.linear.factors import writeable
+from matjac.linear.factors import ones, writeable
 from matjac.linear.rowmap import RowMap, counting
 from matjac.linear.terms import Term
 from matjac.threads import split
@@ -150,7 +150,7 @@ def _grid(f: RowMap, g: RowMap) -> tuple[int, int] | None:
 def scales(term: Term, values: Sequence[Any], dtype: np.dtype[Any], wide: bool = False) -> Array:
     """A term's scale as kernels take it: one for each row, or (unless `wide`) one for all where they are equal."""
     if term.scale is None:
-        return np.ones(1, dtype)
+        return ones(dtype)
     scale = np.asarray(values[term.scale])
     if wide or scale.size != 1:
         scale = np.broadcast_to(scale, term.shape)

@@ -1,5 +1,6 @@
 """Patterns: where a sparse matrix has entries, made once from structure and shared by every matrix that is filled."""
 
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -24,10 +25,18 @@ class Pattern:
         """The row of each entry."""
         return np.repeat(np.arange(self.shape[0], dtype=self.indptr.dtype), np.diff(self.indptr))
 
+    @cached_property
+    def _empty(self) -> Any:
+        result = sp.csr_array((np.zeros(self.indices.size, np.int8), self.indices, self.indptr), shape=self.shape)
+        result.has_canonical_format = True
+        result.data = result.data[:0]
+        return result
+
     def matrix(self, data: Array) -> Any:
         """The csr_array of those values; it shares the index arrays."""
-        result = sp.csr_array((data, self.indices, self.indptr), shape=self.shape)
-        result.has_canonical_format = True
+        # SciPy checks the index arrays of a matrix that it makes: six times as long as a copy
+        result = copy(self._empty)
+        result.data = data
         return result
 
     def holds(self, matrix: Any) -> bool:

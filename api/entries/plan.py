@@ -35,6 +35,7 @@ class Plan:
     def __init__(self, expression: Expression, known: Iterable[int], keep: bool = True) -> None:
         self.expression, self.known, self.keep = expression, frozenset(known), keep
         self.steps = expression.program.steps(expression.coefficients, self.known)
+        self.spent = spent(self.steps, {*self.known, *expression.coefficients, *expression.program.constants})
         self.shape = size(expression.out_shape), sum(map(size, expression.in_shapes))
         self._entries: dict[Layout, Entries] = {}
         self._terms: ByVariable | None = None
@@ -81,7 +82,9 @@ class Entries:
         self.shape = (rows, columns) if layout == "numerator" else (columns, rows)
         self.wanted: set[int] = set()
         self.filler = self._filler(plan, upright=layout == "denominator")
-        self.steps: tuple[Step, ...] = plan.expression.program.steps(self.wanted, plan.known)
+        self.steps: tuple[Step, ...] = plan.expression.program.steps(
+            self.wanted, plan.known | plan.expression.coefficients
+        )
         self._pattern: Any = None
 
     @property
@@ -139,7 +142,7 @@ class Entries:
 def _cheap(expression: Expression, plan: Plan) -> bool:
     """Whether the terms of a scalar function take no more numbers than its gradient has, else a sweep is better."""
     program, found = expression.program, plan.terms
-    known = plan.known | {step.out for step in plan.steps}
+    known = plan.known | expression.coefficients
     made = program.steps(
         {k for mine in found.values() for t in mine for k in (t.u.value, t.w.value, t.scale) if k is not None},
         known,
@@ -203,10 +206,22 @@ def _blocks(bands: Sequence[Sequence[Filler | None]], heights: Sequence[int], wi
     return BlockFiller(made, heights)
 
 
-def ready(program: Program, steps: Sequence[Step], values: list[Any]) -> None:
-    """Compute what those steps make, where it is not there."""
+def spent(steps: Sequence[Step], kept: Iterable[int]) -> list[tuple[int, ...]]:
+    """For each step the values that no later one needs, but for those to be kept."""
+    seen, result = set(kept), []
+    for step in reversed(steps):
+        result.append(tuple(k for k in {*step.operands} if k not in seen))
+        seen.update(step.operands)
+    return result[::-1]
+
+
+def ready(program: Program, steps: Sequence[Step], values: list[Any], free: Sequence[tuple[int, ...]] = ()) -> None:
+    """Compute what those steps make, where it is not there; after each step the values to `free` are let go."""
     if len(values) < len(program.shapes):
         values.extend([program.constants.get(k) for k in range(len(values), len(program.shapes))])
-    for step in steps:
+    for at, step in enumerate(steps):
         if values[step.out] is None:
             values[step.out] = step.primitive.value(*[values[k] for k in step.operands])
+        if free:
+            for k in free[at]:
+                values[k] = None

@@ -35,7 +35,7 @@ class Point:
     def start(self) -> list[Any]:
         """The values, with all that products need."""
         if not self._started:
-            ready(self.plan.expression.program, self.plan.steps, self.values)
+            ready(self.plan.expression.program, self.plan.steps, self.values, self.plan.spent)
             self._started = True
         return self.values
 
@@ -43,7 +43,10 @@ class Point:
         """The complex conjugate."""
         if self.dtype.kind != "c":
             return self
-        return Point(self.plan, self.values, self.dtype, not self.conjugate)
+        self.start()
+        made = Point(self.plan, self.values, self.dtype, not self.conjugate)
+        made._started = True
+        return made
 
     # products ----------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ numbers of values in a `Program`. So an expression is structure alone; values co
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ class Expression:
         self._makers: dict[int, LinearStep] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_known": {}}
+        return {**vars(self), "_known": {}, "_makers": {}}
 
     # recording ---------------------------------------------------------------------------------------
 
@@ -120,38 +121,60 @@ class Expression:
         pairs = [pair for step in self.steps for pair in zip(step.operands, step.linear, strict=True)]
         return {k for k, linear in pairs if not linear and k is not None}
 
+    @cached_property
+    def _run(self) -> tuple[int, list[tuple[Multilinear, tuple[int, ...], int]]]:
+        """The steps with their operands in one list of the values, the linear results, and None at its end."""
+        values = len(self.program.shapes)
+        steps = []
+        for step in self.steps:
+            pairs = zip(step.operands, step.linear, strict=True)
+            operands = tuple(-1 if k is None else values + k if linear else k for k, linear in pairs)
+            steps.append((step.primitive, operands, values + step.out))
+        return values, steps
+
     def forward(self, values: Sequence[Any], x: Sequence[Array]) -> Array:
         """J v of arrays in the variables' shapes, which axes of their own may precede."""
-        found: list[Any] = [*x, *[None] * (len(self.shapes) - len(x))]
-        for step in self.steps:
-            found[step.out] = step.primitive.value(*_operands(step, values, found))
         if self.out is None:
             batch = x[0].shape[: x[0].ndim - len(self.in_shapes[0])]
             return np.zeros(batch + self.out_shape, x[0].dtype)
-        return found[self.out]  # type: ignore[no-any-return]
+        count, steps = self._run
+        found: list[Any] = [*values[:count], *x, *[None] * (len(self.shapes) - len(x) + 1)]
+        for primitive, operands, out in steps:
+            found[out] = primitive.value(*[found[k] for k in operands])
+        return found[count + self.out]  # type: ignore[no-any-return]
 
     def adjoint(self, values: Sequence[Any], y: Array) -> list[Array]:
         """Jᵀ u of an array in the result's shape."""
-        found: list[Any] = [None] * len(self.shapes)
+        count, steps = self._run
+        found: list[Any] = [*values[:count], *[None] * (len(self.shapes) + 1)]
         if self.out is not None:
-            found[self.out] = y
-        for step in reversed(self.steps):
-            u = found[step.out]
+            found[count + self.out] = y
+        for primitive, operands, out in reversed(steps):
+            u = found[out]
             if u is None:
                 continue
-            found[step.out] = None
-            operands = _operands(step, values, found)
-            for at, (k, linear) in enumerate(zip(step.operands, step.linear, strict=True)):
-                if linear and k is not None:
-                    operands[at] = None
-                    part = step.primitive.adjoint(at, operands, u)
+            found[out] = None
+            if not primitive.takes_thin:
+                u = self._whole(u, out - count)
+            # a linear operand is None there: it is not needed
+            given = [None if k >= count else found[k] for k in operands]
+            for at, k in enumerate(operands):
+                if k >= count:
+                    part = primitive.adjoint(at, given, u)
                     found[k] = part if found[k] is None else found[k] + part
         batch = y.shape[: y.ndim - len(self.out_shape)]
         zero = np.zeros((), y.dtype)
+        parts = [found[count + k] for k in range(len(self.in_shapes))]
         return [
-            np.broadcast_to(zero, batch + shape) if found[k] is None else found[k]
-            for k, shape in enumerate(self.in_shapes)
+            np.broadcast_to(zero, batch + shape) if part is None else self._whole(part, k)
+            for k, (part, shape) in enumerate(zip(parts, self.in_shapes, strict=True))
         ]
+
+    def _whole(self, y: Array, number: int) -> Array:
+        """An adjoint in its result's shape, where it has length one along axes that it repeats along."""
+        shape = self.shapes[number]
+        ahead = y.ndim - len(shape)
+        return y if y.shape[ahead:] == shape else np.broadcast_to(y, y.shape[:ahead] + shape)
 
     def support(self) -> list[Array]:
         """How often each entry of each variable reaches the result: zero where none can, from structure alone."""
@@ -166,13 +189,6 @@ class Expression:
         # of huge counts only the sign matters
         with np.errstate(over="ignore"):
             return positive.adjoint(values, np.ones(self.out_shape))
-
-
-def _operands(step: LinearStep, values: Sequence[Any], found: Sequence[Any]) -> list[Any]:
-    return [
-        None if k is None else found[k] if linear else values[k]
-        for k, linear in zip(step.operands, step.linear, strict=True)
-    ]
 
 
 def _again(

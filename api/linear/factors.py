@@ -1,7 +1,7 @@
 """Factors: the small matrices whose rows a term multiplies, as structure; their numbers are values of a program."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,7 @@ class Factor:
 
     def rows(self, values: Any, dtype: np.dtype[Any]) -> tuple[Array, Array, int, int]:
         """The numbers as `kron_values` takes them: values, pointers, step, length."""
-        return np.ones(1, dtype), NONE, 0, 1
+        return ones(dtype), NONE, 0, 1
 
     def data(self, values: Any, dtype: np.dtype[Any]) -> Array:
         """The numbers, row after row."""
@@ -144,6 +144,12 @@ class Sparse(Factor):
         given = values[self.value]
         given = given.data if sp.issparse(given) else given
         return writeable(np.ascontiguousarray(given, dtype=dtype).reshape(-1))
+
+
+@cache
+def ones(dtype: np.dtype[Any]) -> Array:
+    """A single one."""
+    return np.ones(1, dtype)
 
 
 def writeable(array: Array) -> Array:

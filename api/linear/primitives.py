@@ -21,6 +21,9 @@ from matjac.threads import split
 class Multilinear(Primitive):
     """A primitive with an adjoint."""
 
+    #: whether the adjoint takes an array that has length one along axes where it repeats
+    takes_thin = False
+
     def adjoint(self, at: int, operands: Sequence[Any], y: Array) -> Array:
         """The adjoint in operand number `at`, of y; that operand is None."""
         raise NotImplementedError
@@ -30,9 +33,14 @@ class Multilinear(Primitive):
         return self
 
 
+PLUS = 1, 1
+
+
 @dataclass(frozen=True)
 class Add(Multilinear):
     """The sum of the operands, each with its sign."""
+
+    takes_thin = True
 
     signs: tuple[int, ...]
 
@@ -41,6 +49,8 @@ class Add(Multilinear):
         return {(1, 1): "add", (1, -1): "subtract", (-1,): "negative"}.get(self.signs, "sum of operands")
 
     def value(self, *operands: Any) -> Any:
+        if self.signs == PLUS:
+            return operands[0] + operands[1]
         first, *rest = operands
         total = first if self.signs[0] > 0 else np.negative(first)
         for sign, term in zip(self.signs[1:], rest, strict=True):
@@ -62,12 +72,16 @@ class Add(Multilinear):
 class Multiply(Multilinear):
     """The product entry by entry; a differential among the operands has the result's shape."""
 
+    takes_thin = True
+
     def value(self, *operands: Any) -> Any:
         a, b = operands
         return a * b
 
     def adjoint(self, at: int, operands: Sequence[Any], y: Array) -> Array:
-        return np.multiply(operands[1 - at], y)
+        other = operands[1 - at]
+        # a gradient's sweep begins with a 1
+        return other if y.size == 1 and np.ndim(other) and y.item() == 1 else np.multiply(other, y)  # type: ignore[no-any-return]
 
     def pattern(self, patterns: Sequence[Array | None], shapes: Sequence[Shape], shape: Shape) -> Array | None:
         return np.broadcast_to(reduce(np.logical_and, [p for p in patterns if p is not None]), shape)
@@ -79,15 +93,13 @@ class MatMul(Multilinear):
 
     def value(self, *operands: Any) -> Any:
         a, b = operands
-        if sp.issparse(a):
-            return sparse_left(a, b)
-        if sp.issparse(b):
-            return np.swapaxes(sparse_left(b.T, np.swapaxes(a, -1, -2)), -1, -2)
-        return np.matmul(a, b)
+        if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+            return np.matmul(a, b)
+        return sparse_left(a, b) if sp.issparse(a) else sparse_left(b.T, a.mT).mT
 
     def adjoint(self, at: int, operands: Sequence[Any], y: Array) -> Array:
         other = operands[1 - at]
-        other = other.T if sp.issparse(other) else np.swapaxes(other, -1, -2)
+        other = other.mT if isinstance(other, np.ndarray) else other.T
         return self.value(y, other) if at == 0 else self.value(other, y)  # type: ignore[no-any-return]
 
     def pattern(self, patterns: Sequence[Array | None], shapes: Sequence[Shape], shape: Shape) -> Array | None:
@@ -123,7 +135,8 @@ class Move(Multilinear):
         raise NotImplementedError
 
     def value(self, *operands: Any) -> Any:
-        x = np.asarray(operands[0])
+        x = operands[0]
+        x = x if isinstance(x, np.ndarray) else np.asarray(x)
         return self.move(x, x.shape[: x.ndim - len(self.before)])
 
     def pattern(self, patterns: Sequence[Array | None], shapes: Sequence[Shape], shape: Shape) -> Array | None:
@@ -299,7 +312,8 @@ class Sum(Move):
     def adjoint(self, at: int, operands: Sequence[Any], y: Array) -> Array:
         batch = y.shape[: y.ndim - (len(self.before) - len(self.axes))]
         kept = tuple(1 if k in self.axes else n for k, n in enumerate(self.before))
-        return np.broadcast_to(y.reshape(batch + kept), batch + self.before)
+        # of length one along the summed axes: a sweep repeats it where that is needed
+        return y.reshape(batch + kept)
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,9 @@ class Values:
 
     def transpose(self, number: int, axes: tuple[int, ...]) -> int:
         """The axes in another order."""
+        made = self.program.makers.get(number)
+        if made is not None and isinstance(made.primitive, Transpose):
+            number, axes = made.operands[0], tuple(made.primitive.axes[k] for k in axes)
         before = self.shape(number)
         if axes == tuple(range(len(axes))):
             return number

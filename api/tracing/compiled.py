@@ -9,7 +9,7 @@ import numpy as np
 
 from matjac import checks
 from matjac.conventions import ORDERS, Array, Order, Shape, size
-from matjac.entries.plan import Plan, ready
+from matjac.entries.plan import Plan, ready, spent
 from matjac.entries.point import Point
 from matjac.flat import Flat, Variables, weighted
 from matjac.jacobian import Jacobian
@@ -62,6 +62,7 @@ class Compiled(Flat):
         self._symbols = {number: symbol.number for number, symbol in symbols.items()}
         self._expression = recorder.expression
         self._steps = program.steps([out])
+        self._spent = spent(self._steps, [out, *known])
         self._start: list[Any] = [program.constants.get(k) for k in range(len(program.shapes))]
         self._plans: dict[tuple[int, ...], Plan] = {}
         self._dtypes: dict[Any, np.dtype[Any]] = {}
@@ -90,7 +91,9 @@ class Compiled(Flat):
 
     def __call__(self, *args: Any) -> Array:
         """The function's value."""
-        return self._value(self._values(self.variables.arrays(args)))
+        values = self._values(self.variables.arrays(args))
+        ready(self._program, self._steps, values, self._spent)
+        return np.array(values[self._out])
 
     def _values(self, arrays: Sequence[Array]) -> list[Any]:
         values = self._start.copy()
@@ -139,10 +142,12 @@ class Compiled(Flat):
 
     def _adjoint(self, arrays: list[Array], name: str, weights: Any) -> list[Array]:
         values, plan = self._values(arrays), self._plan(tuple(range(len(arrays))))
-        ready(self._program, plan.steps, values)
-        W = weighted(name, weights, self.out_shape, self.order)
+        ready(self._program, plan.steps, values, plan.spent)
+        W = weighted(name, weights, self.out_shape, self.order, self._dtype(values))
         parts = plan.expression.adjoint(values, W.T if self.order == "F" else W)
-        return [np.array(part.T if self.order == "F" else part) for part in parts]
+        turned = [part.T for part in parts] if self.order == "F" else parts
+        # a view may be one of the caller's arrays, or of a constant
+        return [part if part.base is None and part is not W and part.flags.writeable else part.copy() for part in turned]
 
     def _dtype(self, values: list[Any]) -> np.dtype[Any]:
         """The dtype of the value, which its arguments' decide."""
