@@ -13,7 +13,7 @@ import numpy as np
 from matjac.kernels.decorator import kernel
 
 A = Any  # an array; Numba infers the rest
-ONE = np.uint64(1)
+ZERO, ONE, TWO, THREE, FOUR = (np.uint64(k) for k in range(5))
 
 
 @kernel
@@ -32,6 +32,8 @@ def casesplit_values(
     size = np.uint64(ab.shape[1])
     jump = np.uint64(gap)
     pos = np.uint64(0)
+    # a loop over so few entries takes twice as long as its entries one by one
+    short = ZERO < size <= FOUR
     i = 0
     j = -1
     if not listed and n > 0:
@@ -55,6 +57,23 @@ def casesplit_values(
         if i == j:
             for k in range(size):
                 out[pos + k] = s * (ab[lo, k] + ab[hi, k])
+            pos += size
+        elif blocks and short:
+            out[pos] = s * ab[lo, ZERO]
+            if size > ONE:
+                out[pos + ONE] = s * ab[lo, ONE]
+            if size > TWO:
+                out[pos + TWO] = s * ab[lo, TWO]
+            if size > THREE:
+                out[pos + THREE] = s * ab[lo, THREE]
+            pos += size
+            out[pos] = s * ab[hi, ZERO]
+            if size > ONE:
+                out[pos + ONE] = s * ab[hi, ONE]
+            if size > TWO:
+                out[pos + TWO] = s * ab[hi, TWO]
+            if size > THREE:
+                out[pos + THREE] = s * ab[hi, THREE]
             pos += size
         elif blocks:
             for k in range(size):

@@ -29,7 +29,8 @@ class Pattern:
     def _empty(self) -> Any:
         result = sp.csr_array((np.zeros(self.indices.size, np.int8), self.indices, self.indptr), shape=self.shape)
         result.has_canonical_format = True
-        result.data = result.data[:0]
+        # SciPy may hold views of them; these very arrays tell `holds` at once whose they are
+        result.data, result.indices, result.indptr = result.data[:0], self.indices, self.indptr
         return result
 
     def matrix(self, data: Array) -> Any:

@@ -61,7 +61,7 @@ class Point:
             parts.append(x[..., at : at + count].reshape(x.shape[:-1] + shape))
             at += count
         y = expression.forward(values, parts).reshape(*x.shape[:-1], self.shape[0])
-        return self._own(y, x)
+        return self._own(y, x, np.result_type(self.dtype, x))
 
     def apply_transposed(self, y: Array) -> Array:
         """Jᵀ y for y of shape (..., rows)."""
@@ -71,14 +71,14 @@ class Point:
             y = y.conj()
         parts = expression.adjoint(values, y.reshape(y.shape[:-1] + expression.out_shape))
         flat = [part.reshape(*y.shape[:-1], -1) for part in parts]
-        return self._own(flat[0] if len(flat) == 1 else np.concatenate(flat, axis=-1), y)
+        x = flat[0] if len(flat) == 1 else np.concatenate(flat, axis=-1)
+        return self._own(x, None, np.result_type(self.dtype, y))
 
-    def _own(self, result: Array, given: Array) -> Array:
+    def _own(self, result: Array, given: Array | None, dtype: np.dtype[Any]) -> Array:
         """The result as an array of its own, in the dtype of a product."""
-        dtype = np.result_type(self.dtype, given)
         if result.dtype != dtype:
             result = result.astype(dtype)
-        elif not result.flags.writeable or np.may_share_memory(result, given):
+        elif given is not None and np.may_share_memory(result, given):
             result = result.copy()
         return result.conj() if self.conjugate else result
 

@@ -144,7 +144,7 @@ class Expression:
         return found[count + self.out]  # type: ignore[no-any-return]
 
     def adjoint(self, values: Sequence[Any], y: Array) -> list[Array]:
-        """Jᵀ u of an array in the result's shape."""
+        """Jᵀ u of an array in the result's shape, as arrays of their own."""
         count, steps = self._run
         found: list[Any] = [*values[:count], *[None] * (len(self.shapes) + 1)]
         if self.out is not None:
@@ -162,13 +162,16 @@ class Expression:
                 if k >= count:
                     part = primitive.adjoint(at, given, u)
                     found[k] = part if found[k] is None else found[k] + part
-        batch = y.shape[: y.ndim - len(self.out_shape)]
-        zero = np.zeros((), y.dtype)
-        parts = [found[count + k] for k in range(len(self.in_shapes))]
-        return [
-            np.broadcast_to(zero, batch + shape) if part is None else self._whole(part, k)
-            for k, (part, shape) in enumerate(zip(parts, self.in_shapes, strict=True))
-        ]
+        batch, results = y.shape[: y.ndim - len(self.out_shape)], []
+        for k, shape in enumerate(self.in_shapes):
+            part = found[count + k]
+            if part is None:
+                part = np.zeros(batch + shape, y.dtype)
+            part = self._whole(part, k)
+            # a view may be one of y or of a value, and an array may be a value itself
+            own = part.base is None and part is not y and not any(part is value for value in found[:count])
+            results.append(part if own else part.copy())
+        return results
 
     def _whole(self, y: Array, number: int) -> Array:
         """An adjoint in its result's shape, where it has length one along axes that it repeats along."""

@@ -145,9 +145,7 @@ class Compiled(Flat):
         ready(self._program, plan.steps, values, plan.spent)
         W = weighted(name, weights, self.out_shape, self.order, self._dtype(values))
         parts = plan.expression.adjoint(values, W.T if self.order == "F" else W)
-        turned = [part.T for part in parts] if self.order == "F" else parts
-        # a view may be one of the caller's arrays, or of a constant
-        return [part if part.base is None and part is not W and part.flags.writeable else part.copy() for part in turned]
+        return [part.T for part in parts] if self.order == "F" else parts
 
     def _dtype(self, values: list[Any]) -> np.dtype[Any]:
         """The dtype of the value, which its arguments' decide."""
