@@ -6,6 +6,7 @@ a compiled kernel, a ``LinearOperator`` that never forms the matrix, and the nor
 
 from matjac import solvers
 from matjac.check import CheckError, check
+from matjac.conventions import unvec, vec
 from matjac.differentials import from_differential
 from matjac.flat import Function, Variables
 from matjac.identities.linear import (
@@ -33,7 +34,6 @@ from matjac.identities.quadratic import (
 from matjac.identities.regression import d_halfsq_dw, d_residual_dw, d_residual_dX
 from matjac.identities.spectral import d_det_dA, d_inv_dA, d_logdet_dA, d_trace_dX
 from matjac.jacobian import Jacobian
-from matjac.conventions import unvec, vec
 from matjac.stacking import hstack, scale_rows, vstack
 from matjac.tracing.compiled import Compiled, compile, jacobian
 from matjac.tracing.custom import rule

@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 import scipy.sparse as sp
 
-from matjac.linear.factors import canonical
-from matjac.conventions import LAYOUTS, ORDERS, Array, Layout, Order, Shape
+from matjac.conventions import LAYOUTS, ORDERS, Array, Layout, Order, Shape, canonical
 
 T = TypeVar("T")
 #: The dtypes that matjac computes in.

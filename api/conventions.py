@@ -5,6 +5,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 
 Array: TypeAlias = npt.NDArray[Any]
 Shape: TypeAlias = tuple[int, ...]
@@ -50,6 +51,15 @@ def index_dtype(*counts: int) -> np.dtype[Any]:
 def flip(layout: Layout) -> Layout:
     """The layout of the transposed Jacobian."""
     return "denominator" if layout == "numerator" else "numerator"
+
+
+def canonical(matrix: Any) -> Any:
+    """A sparse matrix as csr_array, sorted and without duplicates or a change to the caller's own."""
+    result = sp.csr_array(matrix)
+    if not result.has_canonical_format:
+        result = result.copy() if result is matrix or np.shares_memory(result.data, matrix.data) else result
+        result.sum_duplicates()
+    return result
 
 
 def vec(X: npt.ArrayLike, order: Order = "C") -> Array:

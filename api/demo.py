@@ -15,9 +15,9 @@ from rich.table import Table
 from scipy.optimize import least_squares
 from sklearn.datasets import load_digits
 
+from matjac.conventions import Array
 from matjac.identities.quadratic import d_gram_dR
 from matjac.jacobian import Jacobian
-from matjac.conventions import Array
 from matjac.threads import split, thread_count
 
 REPEATS = 21

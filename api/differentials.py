@@ -11,10 +11,10 @@ import scipy.sparse as sp
 from matjac import checks
 from matjac.conventions import Array, Layout, Order, Shape, Shapes
 from matjac.entries.plan import Plan
-from matjac.entries.point import Point
 from matjac.jacobian import Jacobian
 from matjac.linear.expression import Expression
 from matjac.linear.program import Program
+from matjac.maps.point import Point
 from matjac.tracing import elementwise, functions, linalg  # noqa: F401  (they register what they handle)
 from matjac.tracing.einsum import einsum  # noqa: F401
 from matjac.tracing.recorded import Recorder, Symbol, snapshot, transposed
@@ -47,7 +47,7 @@ def jacobian_of(differential: Differential, order: Order, layout: Layout, key: A
     if len(given) < len(differential.arguments):
         plan, out_shape = _recorded(differential, order, keep=False)
     else:
-        full = (key, order, differential.in_shape, differential.out_shape, *((a.shape, a.strides.count(0)) for a in given))
+        full = key, order, differential.in_shape, differential.out_shape, *(a.shape for a in given)
         with _lock:
             made = _plans.get(full)
         if made is None:
@@ -72,7 +72,7 @@ _lock = Lock()
 
 
 def _recorded(differential: Differential, order: Order, keep: bool) -> tuple[Plan, Shape]:
-    """The plan of a differential, and the shape of its value; dense arguments are values 0, 1, …"""
+    """The plan of a differential, and the shape of its value; dense arguments are its first values."""
     recorder = Recorder()
     arguments = [None if sp.issparse(a) else recorder.argument(a) for a in differential.arguments]
     arguments = [sp.csr_array(a) if t is None else t for a, t in zip(differential.arguments, arguments, strict=True)]
@@ -93,7 +93,8 @@ def variables(recorder: Recorder, shapes: Sequence[Shape], order: Order) -> list
     """The differentials of variables whose entries are counted in that order."""
     if order == "C":
         return recorder.variables(shapes)
-    return [transposed(d, axes_back(s)) for d, s in zip(recorder.variables([s[::-1] for s in shapes]), shapes, strict=True)]
+    backwards = recorder.variables([shape[::-1] for shape in shapes])
+    return [transposed(d, axes_back(d.shape)) for d in backwards]
 
 
 def axes_back(shape: Shape) -> tuple[int, ...]:
@@ -171,5 +172,3 @@ def from_differential(
     dtype = np.result_type(*(v.dtype for v in arrays), *numbers) if arrays else np.result_type(np.float64, *numbers)
     in_shape: Shapes = given[0] if len(given) == 1 else tuple(given)
     return Jacobian(Point(plan, values, checks.dtype_of("rule", dtype)), result.shape, in_shape, order, layout)
-
-

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from matjac import checks
-from matjac.jacobian import Jacobian
 from matjac.conventions import ORDERS, Array, Order, Shape, Shapes, parts, several, size
+from matjac.jacobian import Jacobian
 
 
 class Variables:

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from matjac import checks, compose
-from matjac.jacobian import Jacobian
+from matjac import checks
 from matjac.conventions import Shapes, parts, several, size, vec
-from matjac.entries.point import Point
+from matjac.jacobian import Jacobian
+from matjac.maps import compose
+from matjac.maps.point import Point
 
 
 def hstack(jacobians: Sequence[Jacobian]) -> Jacobian:
@@ -111,7 +112,7 @@ def scale_rows(J: Jacobian, s: npt.ArrayLike) -> Jacobian:
 
     Notes
     -----
-    Source: d(s ∘ F) = s ∘ dF, the product rule of Magnus & Neudecker, *Matrix Differential Calculus*, on Hadamard products.
+    Source: d(s ∘ F) = s ∘ dF, Magnus & Neudecker, *Matrix Differential Calculus*, on Hadamard products.
 
     Examples
     --------

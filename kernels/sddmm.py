@@ -29,7 +29,7 @@ def sddmm(a: A, b: A, rows: A, columns: A, out: A, start: int, stop: int) -> Non
 
 @kernel
 def sddmm_adjoint(y: A, order: A, group: A, b: A, others: A, out: A, start: int, stop: int) -> None:
-    """Add ``y[order[m]] * b[others[m]]`` to ``out[i]`` for m in ``group[i]:group[i + 1]``, for rows i in ``start:stop``."""
+    """Add ``y[order[m]] * b[others[m]]`` to ``out[i]`` for m in ``group[i]:group[i + 1]``, i in ``start:stop``."""
     for i in range(start, stop):
         for m in range(group[i], group[i + 1]):
             c = y[u(order[u(m)])]

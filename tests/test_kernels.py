@@ -9,18 +9,13 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 import matjac as mj
 from matjac import kernels
-from matjac.assembly import filler
-from matjac.factors import Dense, Select
-from matjac.fill import CaseSplitFill, MergeFill
-from matjac.maps import Sum
-from matjac.rows import Listed
-from matjac.terms import Term, grid, swapped
 
 NONE = np.empty(0, np.int64)
 
@@ -54,50 +49,239 @@ def test_called_from_a_users_compiled_code(compiled):
     assert largest(*gram_arguments(R), np.empty(J.nnz)) == J.toarray().max()
 
 
-def random_dense(rng, *shape):
-    return Dense(rng.standard_normal(shape))
+DTYPES = (np.float64, np.float32, np.complex128)
+sizes = st.integers(0, 4)
+seeds = st.integers(0, 999)
+dtypes = st.sampled_from(DTYPES)
+indices = st.sampled_from([np.int32, np.int64])
+
+
+def numbers(rng, shape, dtype):
+    a = rng.standard_normal(shape)
+    return (a + 1j * rng.standard_normal(shape) if np.dtype(dtype).kind == "c" else a).astype(dtype)
+
+
+def close(found, wanted):
+    wanted = np.asarray(wanted)
+    assert found.shape == wanted.shape
+    assert_allclose(found, wanted, rtol=0, atol=1e-5 if found.dtype == np.float32 else 1e-14)
+
+
+def random_csr(rng, rows, columns, dtype):
+    """Values, indices, pointers and the dense matrix; some values are zero."""
+    places = rng.random((rows, columns)) < 0.5
+    dense = np.where(places, numbers(rng, (rows, columns), dtype), 0).astype(dtype)
+    dense[rng.random(dense.shape) < 0.2] = 0
+    pointers = np.concatenate([[0], np.cumsum(places.sum(axis=1))])
+    return dense[places], np.nonzero(places)[1], pointers, dense, places
+
+
+def cut(rng, rows):
+    """A range of rows, and all of them."""
+    start, stop = np.sort(rng.integers(0, rows + 1, 2))
+    return (int(start), int(stop)), (0, rows)
+
+
+@given(sizes, sizes, sizes, dtypes, indices, seeds)
+def test_product_of_sparse_matrices(m, n, p, dtype, index, seed):
+    rng = np.random.default_rng(seed)
+    a, aidx, aptr, A, a_places = random_csr(rng, m, n, dtype)
+    b, bidx, bptr, B, b_places = random_csr(rng, n, p, dtype)
+    product = np.zeros((m, p), dtype)
+    places = np.zeros((m, p), bool)
+    for i in range(m):
+        for k in range(n):
+            for j in range(p):
+                product[i, j] += A[i, k] * B[k, j]
+                places[i, j] |= a_places[i, k] and b_places[k, j]
+    ptr, idx = np.concatenate([[0], np.cumsum(places.sum(axis=1))]), np.nonzero(places)[1]
+    given = [x.astype(index) for x in (aidx, aptr, bidx, bptr, idx, ptr)]
+    for start, stop in cut(rng, m):
+        out, sums = np.full(ptr[stop] - ptr[start] + 1, 7, dtype), np.zeros(p, dtype)
+        kernels.spgemm(a, *given[:2], b, *given[2:], sums, out, start, stop)
+        close(out[:-1], product[start:stop][places[start:stop]])
+        assert out[-1] == 7
+        assert not sums.any()
+
+
+@given(sizes, sizes, sizes, st.integers(0, 6), dtypes, seeds)
+def test_some_entries_of_a_product(m, n, rank, count, dtype, seed):
+    rng = np.random.default_rng(seed)
+    count = count if m and n else 0
+    a, b = numbers(rng, (m, rank), dtype), numbers(rng, (n, rank), dtype)
+    i, j = rng.integers(0, max(m, 1), count), rng.integers(0, max(n, 1), count)
+    for start, stop in cut(rng, count):
+        out = np.full(stop - start + 1, 7, dtype)
+        kernels.sddmm(a, b, i, j, out, start, stop)
+        close(out[:-1], np.array([sum(a[i[r], k] * b[j[r], k] for k in range(rank)) for r in range(start, stop)], dtype))
+        assert out[-1] == 7
+
+
+@given(sizes, sizes, sizes, st.integers(0, 6), dtypes, seeds)
+def test_the_adjoint_of_some_entries_of_a_product(m, n, rank, count, dtype, seed):
+    """Added to what is there, in rows of the range alone."""
+    rng = np.random.default_rng(seed)
+    count = count if m and n else 0
+    b, y = numbers(rng, (n, rank), dtype), numbers(rng, (count,), dtype)
+    i, j = rng.integers(0, max(m, 1), count), rng.integers(0, max(n, 1), count)
+    order = np.argsort(i, kind="stable")
+    group = np.searchsorted(i[order], np.arange(m + 1))
+    for start, stop in cut(rng, m):
+        out = numbers(rng, (m, rank), dtype)
+        wanted = out.copy()
+        for r in range(count):
+            if start <= i[r] < stop:
+                wanted[i[r]] += y[r] * b[j[r]]
+        kernels.sddmm_adjoint(y, order, group, b, j[order], out, start, stop)
+        close(out, wanted)
+
+
+@given(sizes, sizes, dtypes, seeds, st.integers(0, 3))
+def test_entries_dealt_out_by_column(m, n, dtype, seed, base):
+    """Rows become columns: the entries of some columns, and the rows that they come from."""
+    rng = np.random.default_rng(seed)
+    data, idx, ptr, A, places = random_csr(rng, m, n, dtype)
+    rows = np.repeat(np.arange(m), np.diff(ptr))
+    for first, last in cut(rng, n):
+        counts = places[:, first:last].sum(axis=0)
+        begin = np.concatenate([[0], np.cumsum(counts)])
+        found, sources = np.full(begin[-1] + 1, 7, dtype), np.full(begin[-1] + 1, 7, np.int64)
+        for k, (source, out, add) in enumerate(((data, found, 0), (rows, sources, base))):
+            cursor = begin[:-1].copy()
+            # in two parts, as passes in bounded memory deal them
+            for part in (slice(0, idx.size // 2), slice(idx.size // 2, None)):
+                kernels.scatter_entries(idx[part], source[part], cursor, first, last, add, out)
+            assert_array_equal(cursor, begin[1:])
+            assert out[-1] == 7, k
+        turned = np.argwhere(places[:, first:last].T)
+        assert_array_equal(found[:-1], [A[i, first + j] for j, i in turned])
+        assert_array_equal(sources[:-1], [i + base for _, i in turned])
 
 
 @st.composite
-def case_splits(draw):
-    """dXᵀ·B + A·dX on random A and B, or RᵀR; or B·dXᵀ + dX·A; whole, or listed and scaled rows of it."""
-    rng = np.random.default_rng(draw(st.integers(0, 99)))
-    p, n = draw(st.integers(0, 4)), draw(st.integers(0, 4))
-    a = random_dense(rng, n, p)
-    b = a if draw(st.booleans()) else random_dense(rng, n, p)
-    w = Select(n)
-    if draw(st.booleans()):
-        terms = [swapped(a, w), grid(b, w)] if draw(st.booleans()) else [grid(w, a), swapped(w, b)]
-        return Sum(terms if draw(st.booleans()) else terms[::-1])
-    count = draw(st.integers(0, 6)) if n else 0
-    f, g = rng.integers(0, max(n, 1), (2, count))
-    scale = rng.standard_normal(count) if draw(st.booleans()) else None
-    return Sum([Term(a, w, Listed(g, f), scale), Term(b, w, Listed(f, g), scale)])
+def absent(draw):
+    """Two sparse matrices, pairs (f, g) of their rows of which some are absent, and scales."""
+    rng, dtype = np.random.default_rng(draw(seeds)), draw(dtypes)
+    m, n, count = draw(st.integers(1, 4)), draw(st.integers(1, 4)), draw(st.integers(0, 6))
+    u, w = random_csr(rng, m, draw(sizes), dtype), random_csr(rng, n, draw(sizes), dtype)
+    f, g = rng.integers(-1, m, count), rng.integers(0, n, count)
+    f[rng.random(count) < 0.3] = -1
+    return rng, u, w, f, g, numbers(rng, (count if draw(st.booleans()) else 1,), dtype)
 
 
-@given(case_splits())
-def test_case_split_is_the_sum_of_its_two_terms(total):
-    rows = total.shape[0]
-    split, merged = filler(total), MergeFill(total)
-    assert isinstance(split, CaseSplitFill)
-    pointers = split.indptr(0, rows)
-    assert_array_equal(pointers, merged.indptr(0, rows))
-    assert split.nnz == merged.nnz == pointers[-1]
-    assert [split.offset(r) for r in range(rows + 1)] == pointers.tolist()
-    columns, values = np.empty((2, 2, split.nnz))
-    for way, fill in enumerate((split, merged)):
-        fill.columns(columns[way], 0, rows)
-        fill.values(values[way], 0, rows)
-    assert_array_equal(*columns)
-    assert_allclose(*values, rtol=1e-15, atol=1e-15)
+def row_by_row(u, w, f, g, scale):
+    """What a row of the term is, as lists of columns and values."""
+    q, rows = w[3].shape[1], []
+    for r, (i, j) in enumerate(zip(f, g, strict=True)):
+        s = scale[0 if scale.size == 1 else r]
+        pairs = [(k, m) for k in np.flatnonzero(u[4][i]) for m in np.flatnonzero(w[4][j])] if i >= 0 else []
+        rows.append(([k * q + m for k, m in pairs], [s * u[3][i, k] * w[3][j, m] for k, m in pairs]))
+    return rows
 
 
-def test_mirrored_terms_with_scales_of_their_own_do_not_split():
+@given(absent(), st.integers(0, 2), st.integers(0, 2))
+def test_rows_that_are_absent_have_no_entries(drawn, gap, base):
+    rng, u, w, f, g, scale = drawn
+    rows, q = row_by_row(u, w, f, g, scale), w[3].shape[1]
+    for start, stop in cut(rng, f.size):
+        columns, values = [], []
+        for mine, its in rows[start:stop]:
+            columns += [*(c + base for c in mine), *[-7] * gap]
+            values += [*its, *[-7] * gap]
+        lengths = [len(mine) + gap for mine, _ in rows[start:stop]]
+        ptr = np.concatenate([[0], np.cumsum(lengths)])[:-1].astype(np.int64)
+        # either rows follow one another at a distance, or it is said where each begins
+        for place, by in ((NONE, gap), (ptr, 0)):
+            found, there = np.full(len(values) + 1, -7, u[0].dtype), np.full(len(values) + 1, -7, np.int32)
+            sides = u[0], u[2], 0, 0, w[0], w[2], 0, 0
+            kernels.kron_values(*sides, scale, f, g, 0, False, place, by, found, start, stop)
+            close(found, np.array([*values, -7], found.dtype))
+            sides = u[1], u[2], 0, 0, w[1], w[2], 0, 0
+            kernels.kron_columns(*sides, q, f, g, 0, False, base, place, by, there, start, stop)
+            assert_array_equal(there, [*columns, -7])
+
+
+@given(absent(), absent(), st.integers(0, 2), st.integers(0, 2))
+def test_merged_rows_that_are_absent(first, second, gap, base):
+    """Entries in one place add up; a row is there as far as one of the terms has it."""
+    rng, u, w, f, g, scale = first
+    _, z, _, f2, g2, scale2 = second
+    # the second term has rows of as many columns, and as many
+    count = min(f.size, f2.size)
+    dtype = np.result_type(u[0], z[0])
+    p = min(u[3].shape[1], z[3].shape[1])
+    terms = []
+    for side, rows, others, s in ((u, f, g, scale), (z, f2, g2 % w[3].shape[0], scale2)):
+        narrow = side[4][:, :p]
+        pointers = np.concatenate([[0], np.cumsum(narrow.sum(axis=1))])
+        left = side[3][:, :p][narrow].astype(dtype), np.nonzero(narrow)[1], pointers, side[3][:, :p], narrow
+        s = np.broadcast_to(s if s.size == 1 else s[:count], (count,)).astype(dtype)
+        terms.append((left, rows[:count], others[:count], s))
+    q = w[3].shape[1]
+    wanted = [{} for _ in range(count)]
+    for left, rows, others, s in terms:
+        s = s if s.size != 1 else np.repeat(s, max(count, 1))
+        for r, (columns, values) in enumerate(row_by_row(left, w, rows, others, s)):
+            for column, value in zip(columns, values, strict=True):
+                wanted[r][column] = wanted[r].get(column, 0) + value
+    a, b = terms
+    table = np.array([
+        [2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0],
+        [2, 0, count, count, 1, a[0][2].size, a[0][1].size, 0, w[2].size, w[1].size, 0],
+    ])  # fmt: skip
+    given = (
+        table,
+        np.concatenate([a[0][0], b[0][0]]),
+        np.concatenate([a[0][1], b[0][1]]),
+        np.concatenate([a[0][2], b[0][2] + a[0][0].size]),
+        np.concatenate([w[0], w[0]]).astype(dtype),
+        np.concatenate([w[1], w[1]]),
+        np.concatenate([w[2], w[2] + w[0].size]),
+        np.concatenate([a[3], b[3]]),
+        np.concatenate([a[1], b[1]]),
+        np.concatenate([a[2], b[2]]),
+        q,
+        base,
+    )
+    for start, stop in cut(rng, count):
+        lengths = [len(row) for row in wanted[start:stop]]
+        columns = [part for row in wanted[start:stop] for part in [*(c + base for c in sorted(row)), *[-7] * gap]]
+        values = [part for row in wanted[start:stop] for part in [*(row[c] for c in sorted(row)), *[-7] * gap]]
+        cursor, coef = np.empty((2, 8), np.int64), np.empty(2, dtype)
+        counts = np.full(stop - start, -7, np.int64)
+        none = np.empty(0, dtype)
+        kernels.merge_rows(*given, cursor, coef, counts, NONE, none, NONE, 0, start, stop)
+        assert_array_equal(counts, lengths)
+        there, found = np.full(len(columns) + 1, -7, np.int64), np.full(len(values) + 1, -7, dtype)
+        kernels.merge_rows(*given, cursor, coef, NONE, there, none, NONE, gap, start, stop)
+        kernels.merge_rows(*given, cursor, coef, NONE, NONE, found, NONE, gap, start, stop)
+        assert_array_equal(there, [*columns, -7])
+        close(found, np.array([*values, -7], dtype))
+        ptr = np.concatenate([[0], np.cumsum([length + gap for length in lengths])])[:-1].astype(np.int64)
+        again = np.full(len(values) + 1, -7, dtype)
+        kernels.merge_rows(*given, cursor, coef, NONE, NONE, again, ptr, 0, start, stop)
+        assert_array_equal(again, found)
+
+
+def test_sums_beyond_the_index_type_of_the_factors(compiled):
+    """Positions and columns are reckoned in int64, whatever the index arrays of factors and matrices are."""
+    u = np.array([2**15], np.int32)
+    out = np.empty(1, np.int64)
+    one = np.array([0, 1], np.int64)
+    kernels.kron_columns(u, one, 0, 0, u, one, 0, 0, 2**17, NONE, NONE, 1, False, 0, NONE, 0, out, 0, 1)
+    assert out[0] == 2**32 + 2**15
+
+
+def test_sparse_kernels_agree_with_scipy(compiled):
+    """At a size where threads and vectors matter."""
     rng = np.random.default_rng(0)
-    a, w, (f, g) = random_dense(rng, 3, 2), Select(3), rng.integers(0, 3, (2, 5))
-    one, other = rng.standard_normal((2, 5))
-    total = Sum([Term(a, w, Listed(f, g), one), Term(a, w, Listed(g, f), other)])
-    assert isinstance(filler(total), MergeFill)
+    A, B = (sp.random_array(shape, density=0.05, rng=rng, format="csr") for shape in ((300, 200), (200, 250)))
+    product = A @ B
+    product.sort_indices()
+    out, sums = np.empty(product.nnz), np.zeros(250)
+    parts = A.data, A.indices, A.indptr, B.data, B.indices, B.indptr, product.indices, product.indptr
+    kernels.spgemm(*parts, sums, out, 0, 300)
+    assert_allclose(out, product.data, rtol=1e-12)
 
 
 def test_read_only_and_strided_arguments_compile_nothing_new(compiled):

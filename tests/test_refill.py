@@ -3,6 +3,7 @@
 import gc
 import pickle
 import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from numpy.testing import assert_array_equal
 from strategies import cases
 
 import matjac as mj
-from matjac import refill
+from matjac.entries import pattern
 
 
 @given(cases())
@@ -27,12 +28,34 @@ def test_refill_is_a_fresh_matrix(case):
     assert_array_equal(out.toarray(), expected.toarray())
 
 
-def test_another_values_pattern_is_known():
+@given(cases())
+def test_index_arrays_are_shared_and_read_only(case):
+    first, second = case.jacobian.tocsr(), case.jacobian.tocsr()
+    again = first.data.copy()
+    for part in ("indices", "indptr"):
+        mine, its = (getattr(matrix, part) for matrix in (first, second))
+        # of dense arguments the places follow from the shapes
+        assert case.sparse or np.shares_memory(mine, its) or mine.size == 0
+        assert not mine.flags.writeable
+        assert getattr(first.copy(), part).flags.writeable
+    assert not np.shares_memory(first.data, second.data) or first.nnz == 0
+    second.data[:] = 7
+    assert_array_equal(first.data, again)
+
+
+def test_another_values_pattern_is_known(monkeypatch):
+    """Told by the index arrays, which it shares: nothing is compared."""
     rng = np.random.default_rng(0)
     first, second = (mj.d_gram_dR(rng.standard_normal((30, 50))) for _ in range(2))
     out = first.tocsr()
-    assert out.nnz > 1 << 16
+    compared = []
+    plain = np.array_equal
+    monkeypatch.setattr(pattern.np, "array_equal", lambda *args: compared.append(1) or plain(*args))
     second.tocsr(out=out)
+    assert not compared
+    first.tocsr(out=out.copy())
+    assert compared
+    monkeypatch.undo()
     assert_array_equal(out.toarray(), second.toarray())
 
 
@@ -44,19 +67,34 @@ def test_a_stranger_with_the_pattern_will_do(shape):
         assert_array_equal(J.tocsr(out=stranger).toarray(), expected)
 
 
-def test_index_arrays_changed_behind_its_back():
+def test_a_pattern_that_changed_is_refused():
     R = np.random.default_rng(0).standard_normal((30, 50))
     R[:, 3] = 0
     J = mj.d_gram_dR(R)
-    out = J.tocsr()
-    assert out.nnz > 1 << 16
-    sp.csr_array(out).eliminate_zeros()  # shares out's index arrays, and closes the gaps
-    with pytest.raises(ValueError, match=r"^out: got entries in other places"):
+    dense = J.toarray()
+    with pytest.raises(ValueError, match="read-only"):
+        J.tocsr().eliminate_zeros()
+    out = J.tocsr().copy()
+    J.tocsr(out=out)
+    out.eliminate_zeros()
+    fewer = out.copy()
+    with pytest.raises(ValueError, match=r"^out"):
         J.tocsr(out=out)
+    assert_array_equal(out.indices, fewer.indices)
+    assert_array_equal(out.data, fewer.data)
+    # a copy's index arrays, shared with another matrix that drops its entries: as long, but for gaps that are closed
+    shared = J.tocsr().copy()
+    J.tocsr(out=shared)
+    sp.csr_array(shared).eliminate_zeros()
+    before = shared.data.copy()
+    with pytest.raises(ValueError, match=r"^out: got entries in other places"):
+        J.tocsr(out=shared)
+    assert_array_equal(shared.data, before)
     out = J.tocsr()
     out.indices = out.indices[::-1].copy()
     with pytest.raises(ValueError, match=r"^out: got entries in other places"):
         J.tocsr(out=out)
+    assert_array_equal(J.toarray(), dense)
 
 
 def test_a_pickled_matrix_needs_no_matjac():
@@ -64,13 +102,63 @@ def test_a_pickled_matrix_needs_no_matjac():
     assert b"matjac" not in pickle.dumps(A)
 
 
-def test_what_is_known_of_a_matrix_leaves_with_it():
-    A = mj.d_gram_dR(np.ones((2, 3))).tocsr()
-    key = id(A.indices)
-    assert key in refill._known
-    del A
-    gc.collect()
-    assert key not in refill._known
+CLOSED = {
+    "gram": lambda t: mj.d_gram_dR(np.full((2, 3), t)),
+    "gram, denominator": lambda t: mj.d_gram_dR(np.full((2, 3), t), layout="denominator"),
+    "triangle": lambda t: mj.d_gram_dR(np.full((2, 3), t), triangle="upper"),
+    "matvec": lambda t: mj.d_matvec_dA(np.full(3, t), 2),
+    "kron": lambda t: mj.d_kron_dA(np.full((2, 3), t), (2, 2), order="F"),
+    "det": lambda t: mj.d_det_dA(t * np.eye(3)),
+}
+
+
+@pytest.mark.parametrize("name", CLOSED)
+def test_what_is_known_of_a_matrix_leaves_with_it(name):
+    """Index arrays of identities live as long as the last matrix that uses them, without a garbage collector."""
+    make = CLOSED[name]
+    gc.disable()
+    try:
+        A, B = make(1.0).tocsr(), make(2.0).tocsr()
+        assert np.shares_memory(A.indices, B.indices)
+        assert np.shares_memory(A.indptr, B.indptr)
+        gone = [weakref.ref(root(part)) for part in (A.indices, A.indptr)]
+        del A
+        # the second keeps them, and a third has them still
+        C = make(3.0).tocsr()
+        assert [ref() is root(part) for ref, part in zip(gone, (C.indices, C.indptr), strict=True)] == [True, True]
+        assert np.shares_memory(B.indices, C.indices)
+        del B, C
+        assert [ref() for ref in gone] == [None, None]
+        assert_array_equal(make(4.0).tocsr().toarray(), 4 * make(1.0).toarray() if name != "det" else make(4.0).toarray())
+    finally:
+        gc.enable()
+
+
+def root(array):
+    """The array that owns the memory."""
+    while isinstance(array.base, np.ndarray):
+        array = array.base
+    return array
+
+
+def test_another_shape_order_or_layout_has_a_pattern_of_its_own():
+    made = [
+        mj.d_gram_dR(np.ones(shape), order=order, layout=layout).tocsr()
+        for shape in ((2, 3), (3, 2), (2, 4))
+        for order in ("C", "F")
+        for layout in ("numerator", "denominator")
+    ]
+    for number, first in enumerate(made):
+        for second in made[:number]:
+            assert not np.shares_memory(first.indices, second.indices)
+
+
+def test_a_broadcast_argument_has_the_same_values():
+    """Plans are kept by shapes; an argument that is one number broadcast is another kind."""
+    for R in (np.ones((2, 3)), np.broadcast_to(2.0, (2, 3)), np.broadcast_to(np.arange(3.0), (2, 3)), np.full((2, 3), 3.0)):
+        assert_array_equal(mj.d_gram_dR(R).toarray(), mj.d_gram_dR(np.array(R)).toarray())
+        out = mj.d_gram_dR(np.zeros((2, 3))).tocsr()
+        assert_array_equal(mj.d_gram_dR(R).tocsr(out=out).toarray(), mj.d_gram_dR(R).toarray())
 
 
 def refusals():
@@ -87,7 +175,8 @@ def refusals():
     frozen.data.flags.writeable = False
     moved = good.indptr.copy()
     moved[1] += 1
-    in_place = J.tocsr()
+    in_place = J.tocsr().copy()
+    J.tocsr(out=in_place)
     in_place.indices[0] += 1
     yield "type", J, good.toarray(), TypeError
     yield "format", J, good.tocsc(), TypeError

@@ -155,5 +155,3 @@ def scales(term: Term, values: Sequence[Any], dtype: np.dtype[Any], wide: bool =
     if wide or scale.size != 1:
         scale = np.broadcast_to(scale, term.shape)
     return writeable(np.ascontiguousarray(scale, dtype).reshape(-1))
-
-

@@ -1,4 +1,4 @@
-"""One term: rows are Kronecker products of rows of the factors. And the case split of RᵀR, two terms that interleave."""
+"""One term, whose rows are Kronecker products of rows of the factors; and the case split of RᵀR, two of them."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -168,4 +168,3 @@ def is_case_split(terms: Sequence[Term]) -> bool:
         and sides[0][0].shape == sides[1][0].shape
         for sides in (((a.u, a.w), (b.u, b.w)), ((a.w, a.u), (b.w, b.u)))
     )
-

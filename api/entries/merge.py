@@ -89,9 +89,7 @@ class MergeFiller(Filler):
     ) -> None:
         terms = len(self.terms)
         cursor, coef = np.empty((terms, 8), dtype=np.int64), np.empty(terms, dtype=values.dtype)
-        kernels.merge_rows(
-            *given, place.base, cursor, coef, counts, columns, values, place.ptr, place.gap, start, stop
-        )
+        kernels.merge_rows(*given, place.base, cursor, coef, counts, columns, values, place.ptr, place.gap, start, stop)
 
 
 def overlap(a: Term, b: Term) -> int | None:

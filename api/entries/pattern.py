@@ -63,5 +63,3 @@ def frozen(shape: tuple[int, int], indptr: Array, indices: Array) -> Pattern:
     for part in (indptr, indices):
         part.flags.writeable = False
     return Pattern(shape, indptr, indices)
-
-

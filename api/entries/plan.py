@@ -1,9 +1,10 @@
-"""Plans: what is decided once for a function's Jacobian, from structure alone: its terms, their fillers, its pattern."""
+"""Plans: what is decided once for a function's Jacobian, from structure alone: terms, fillers, pattern."""
 
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,10 @@ import numpy as np
 from matjac.conventions import Layout, size
 from matjac.entries.blocks import Band, BlockFiller, TransposedFiller
 from matjac.entries.filler import Fill, Filler, NoEntries
-from matjac.entries.gradient import GradientFiller
 from matjac.entries.kron import CaseSplitFiller, KronFiller, is_case_split
 from matjac.entries.merge import MergeFiller
 from matjac.entries.pattern import Pattern, pattern_of
+from matjac.entries.sweep import SweepFiller
 from matjac.linear.contraction import merged
 from matjac.linear.expression import Expression
 from matjac.linear.factors import Eye
@@ -24,6 +25,9 @@ from matjac.linear.reduce import ByVariable, terms_of
 from matjac.linear.rowmap import constant, listed
 from matjac.linear.terms import Term, Terms
 from matjac.linear.transposes import transposed
+
+#: Values of a function up to which its Jacobian's rows are made by adjoint sweeps, where terms would take more numbers.
+FEW = 4
 
 
 class Plan:
@@ -110,9 +114,9 @@ class Entries:
         if expression.out is None or 0 in plan.shape:
             return NoEntries(columns if upright else rows)
         terms = Terms(expression.program)
-        if rows == 1 and not _cheap(expression, plan):
+        if rows <= FEW and not _cheap(expression, plan):
             self.wanted |= expression.coefficients
-            return GradientFiller(expression, upright)
+            return SweepFiller(expression, upright)
         cells, heights = _cells(terms, plan.terms, rows, len(expression.in_shapes))
         widths = [size(shape) for shape in expression.in_shapes]
         if upright:
@@ -140,7 +144,7 @@ class Entries:
 
 
 def _cheap(expression: Expression, plan: Plan) -> bool:
-    """Whether the terms of a scalar function take no more numbers than its gradient has, else a sweep is better."""
+    """Whether the terms take no more numbers than the sweeps' results."""
     program, found = expression.program, plan.terms
     known = plan.known | expression.coefficients
     made = program.steps(
@@ -149,21 +153,19 @@ def _cheap(expression: Expression, plan: Plan) -> bool:
     )
     views = Broadcast, Reshape, Slice, Transpose
     work = sum(size(program.shapes[step.out]) for step in made if not isinstance(step.primitive, views))
-    return work <= plan.shape[1]
+    return work <= plan.shape[0] * plan.shape[1]
 
 
-def _cells(
-    terms: Terms, found: ByVariable, rows: int, variables: int
-) -> tuple[list[list[list[Term]]], list[int]]:
+def _cells(terms: Terms, found: ByVariable, rows: int, variables: int) -> tuple[list[list[list[Term]]], list[int]]:
     """The terms by bands of rows, on each of which those that are there cover all of it, and by variables."""
     every = [t for mine in found.values() for t in mine]
     edges = sorted({0, rows, *(t.offset for t in every), *(t.offset + t.count for t in every)})
     cells = [
         [_alike(terms, [_rows(terms, t, first, last) for t in found.get(k, []) if _covers(t, first, last)])
          for k in range(variables)]
-        for first, last in zip(edges[:-1], edges[1:], strict=True)
+        for first, last in pairwise(edges)
     ]  # fmt: skip
-    return cells, [last - first for first, last in zip(edges[:-1], edges[1:], strict=True)]
+    return cells, [last - first for first, last in pairwise(edges)]
 
 
 def _covers(term: Term, first: int, last: int) -> bool:
@@ -180,9 +182,7 @@ def _rows(terms: Terms, term: Term, first: int, last: int) -> Term:
         values = terms.values
         flat = values.reshape(values.broadcast(values.pad(scale, len(term.shape)), term.shape), (term.count,))
         scale = values.slice(flat, (slice(start, stop),))
-    return replace(
-        term, f=listed(term.f.rows(start, stop)), g=listed(term.g.rows(start, stop)), scale=scale, offset=0
-    )
+    return replace(term, f=listed(term.f.rows(start, stop)), g=listed(term.g.rows(start, stop)), scale=scale, offset=0)
 
 
 def _alike(terms: Terms, mine: list[Term]) -> list[Term]:

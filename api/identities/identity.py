@@ -6,6 +6,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import scipy.sparse as sp
+
 from matjac import checks
 from matjac.conventions import Layout, Order
 from matjac.differentials import Differential, jacobian_of
@@ -71,3 +74,8 @@ def _documented(text: str) -> str:
         "Examples": f">>> import matjac as mj\n{examples}",
     }
     return "\n\n".join([summary, *(f"{title}\n{'-' * len(title)}\n{body}" for title, body in bodies.items())])
+
+
+def inner(C: Any, dX: Any) -> Any:
+    """``Σ C ∘ dX``, the differential of a scalar function with the gradient C: one product of vectors."""
+    return np.sum(C * dX) if sp.issparse(C) else C.reshape(-1) @ dX.reshape(-1)

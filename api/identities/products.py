@@ -6,7 +6,7 @@ import numpy.typing as npt
 from matjac import checks
 from matjac.conventions import Shape
 from matjac.differentials import Differential
-from matjac.identities.identity import identity
+from matjac.identities.identity import identity, inner
 
 
 @identity
@@ -76,7 +76,7 @@ def d_inner_dA(B: npt.ArrayLike) -> Differential:
     array([[2., 3.]])
     """
     matrix = checks.matrix("B", B)
-    return Differential(lambda dA, B: np.sum(B * dA), matrix.shape, matrix)
+    return Differential(lambda dA, B: inner(B, dA), matrix.shape, matrix)
 
 
 @identity

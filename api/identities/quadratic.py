@@ -200,4 +200,4 @@ def d_sqnorm_dx(x: npt.ArrayLike) -> Differential:
     array([[2., 4.]])
     """
     point = checks.array("x", x, 1)
-    return Differential(lambda dx, x: 2 * x @ dx, point.shape, point)
+    return Differential(lambda dx, x: 2 * (x @ dx), point.shape, point)

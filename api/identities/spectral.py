@@ -4,10 +4,10 @@ import numpy as np
 import numpy.typing as npt
 
 from matjac import checks
-from matjac.linear.adjugate import adjugate
 from matjac.conventions import Array
 from matjac.differentials import Differential
-from matjac.identities.identity import identity
+from matjac.identities.identity import identity, inner
+from matjac.linear.adjugate import adjugate
 
 
 @identity
@@ -30,7 +30,7 @@ def d_trace_dX(A: npt.ArrayLike) -> Differential:
            [3., 4.]])
     """
     matrix = checks.matrix("A", A)
-    return Differential(lambda dX, A: np.sum(A.T * dX), matrix.shape[::-1], matrix)
+    return Differential(lambda dX, A: inner(A.T, dX), matrix.shape[::-1], matrix)
 
 
 @identity
@@ -57,7 +57,7 @@ def d_det_dA(A: npt.ArrayLike) -> Differential:
            [0., 1.]])
     """
     matrix = checks.square("A", A)
-    return Differential(lambda dA, adj: np.sum(adj.T * dA), matrix.shape, adjugate(matrix))
+    return Differential(lambda dA, adj: inner(adj.T, dA), matrix.shape, adjugate(matrix))
 
 
 @identity
@@ -85,7 +85,7 @@ def d_logdet_dA(A: npt.ArrayLike) -> Differential:
            [0.  , 0.25]])
     """
     inverse = _inverse(A)
-    return Differential(lambda dA, Y: np.sum(Y.T * dA), inverse.shape, inverse)
+    return Differential(lambda dA, Y: inner(Y.T, dA), inverse.shape, inverse)
 
 
 @identity

@@ -1,7 +1,7 @@
 """Linear expressions: a differential as a graph of steps, run forwards for J v and backwards for Jᵀ u.
 
-A step is a primitive of which some operands are linear (variables' differentials, or results of earlier steps) and the others
-numbers of values in a `Program`. So an expression is structure alone; values come in when it is run.
+A step is a primitive of which some operands are linear (variables' differentials, or results of earlier steps) and the
+others numbers of values in a `Program`. So an expression is structure alone; values come in when it is run.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from matjac.conventions import Array, Shape
+from matjac.conventions import Array, Shape, canonical
 from matjac.linear.primitives import Add, MatMul, Multilinear, Reshape, Transpose
 from matjac.linear.program import Program
 
@@ -45,9 +45,7 @@ class Expression:
 
     # recording ---------------------------------------------------------------------------------------
 
-    def add(
-        self, primitive: Multilinear, operands: Sequence[int | None], linear: Sequence[bool], shape: Shape
-    ) -> int:
+    def add(self, primitive: Multilinear, operands: Sequence[int | None], linear: Sequence[bool], shape: Shape) -> int:
         """Record a step, unless the same is there."""
         if isinstance(primitive, Reshape) and primitive.before == shape:
             return operands[0]  # type: ignore[return-value]
@@ -79,11 +77,11 @@ class Expression:
         assert other is not None
         program, turned = self.program, inner.operands[0]
         rows, columns = program.shapes[other]
-        made, constant = program.makers.get(other), program.constants.get(other)
+        made, matrix = program.makers.get(other), program.sparse(other)
         if made is not None and isinstance(made.primitive, Transpose):
             back = made.operands[0]
-        elif sp.issparse(constant):
-            back = program.constant(sp.csr_array(constant.T))
+        elif matrix is not None:
+            back = program.constant(canonical(matrix.T))
         else:
             back = program.add(Transpose((rows, columns), (1, 0)), (other,), (columns, rows))
         pair = (back, turned) if at == 0 else (turned, back)
@@ -101,12 +99,20 @@ class Expression:
         self._known.clear()
         return self
 
+    def same(self, other: "Expression") -> bool:
+        """Whether the other takes the same steps, of values of the same numbers."""
+        if (self.in_shapes, self.out_shape, self.out) != (other.in_shapes, other.out_shape, other.out):
+            return False
+        keys = ([(s.primitive.key, s.operands, s.linear) for s in e.steps] for e in (self, other))
+        return next(keys) == next(keys)
+
     def replay(
         self, target: "Expression", variables: Sequence[int | None], value: Callable[[int], int], wanted: Any = ()
     ) -> Any:
         """Record the steps again in another expression, on those variables; None is zero.
 
-        `value` gives the number of a value in the target's program. Returns what became of the result, or of the `wanted`.
+        `value` gives the number of a value in the target's program. Returns what became of the result, or of those
+        `wanted`.
         """
         found: dict[int, int | None] = dict(enumerate(variables))
         for step in self.steps:
@@ -179,19 +185,24 @@ class Expression:
         ahead = y.ndim - len(shape)
         return y if y.shape[ahead:] == shape else np.broadcast_to(y, y.shape[:ahead] + shape)
 
-    def support(self) -> list[Array]:
-        """How often each entry of each variable reaches the result: zero where none can, from structure alone."""
+    def positive(self) -> "Expression":
+        """The same steps with absolute values of their own numbers: with `ones` for values nothing cancels."""
+        made = Expression(self.program, self.in_shapes)
+        made.shapes, made.out, made.out_shape = self.shapes, self.out, self.out_shape
+        made.steps = [LinearStep(s.primitive.positive(), s.operands, s.linear, s.out) for s in self.steps]
+        return made
+
+    def ones(self) -> list[Any]:
+        """Ones for values, and zeros where they are zero by structure."""
         program = self.program
         values: list[Any] = [None] * len(program.shapes)
         for k in self.coefficients:
-            pattern = program.patterns.get(k)
-            values[k] = np.ones(program.shapes[k]) if pattern is None else pattern.astype(float)
-        positive = Expression(program, self.in_shapes)
-        positive.shapes, positive.out, positive.out_shape = self.shapes, self.out, self.out_shape
-        positive.steps = [LinearStep(s.primitive.positive(), s.operands, s.linear, s.out) for s in self.steps]
-        # of huge counts only the sign matters
-        with np.errstate(over="ignore"):
-            return positive.adjoint(values, np.ones(self.out_shape))
+            matrix, pattern = program.sparse(k), program.patterns.get(k)
+            if matrix is not None:
+                values[k] = sp.csr_array((np.ones(matrix.nnz), matrix.indices, matrix.indptr), shape=matrix.shape)
+            else:
+                values[k] = np.ones(program.shapes[k]) if pattern is None else pattern.astype(float)
+        return values
 
 
 def _again(
@@ -211,4 +222,3 @@ def _again(
             return kept[0][1]
         return target.add(Add(tuple(s for s, _ in kept)), [k for _, k in kept], [True] * len(kept), shape)
     return target.add(primitive, operands, step.linear, shape)
-

@@ -99,9 +99,7 @@ class Dense(Factor):
         return writeable(np.ascontiguousarray(values[self.value], dtype=dtype).reshape(-1))
 
     def structure(self) -> Any:
-        return sp.csr_array(
-            (np.ones(self.nnz), np.tile(self.indices, self.shape[0]), self.pointers), shape=self.shape
-        )
+        return sp.csr_array((np.ones(self.nnz), np.tile(self.indices, self.shape[0]), self.pointers), shape=self.shape)
 
 
 class Sparse(Factor):
@@ -127,7 +125,7 @@ class Sparse(Factor):
         return self.indices.size
 
     @cached_property
-    def per_row(self) -> int | None:  # type: ignore[override]
+    def per_row(self) -> int | None:
         counts = np.diff(self.pointers)
         return int(counts[0]) if counts.size and np.all(counts == counts[0]) else None
 
@@ -181,17 +179,8 @@ def plan(a: Any, b: Any) -> SpGemm:
     places = _ones(a) @ _ones(b)
     places.sort_indices()
     dtype = index_dtype(*places.shape, places.nnz, a.nnz, b.nnz)
-    pairs = [(m.indptr.astype(dtype), m.indices.astype(dtype)) for m in (a, b, places)]
-    return SpGemm(*pairs, places.shape[1])
-
-
-def canonical(matrix: Any) -> Any:
-    """A sparse matrix as csr_array, sorted and without duplicates or a change to the caller's own."""
-    result = sp.csr_array(matrix)
-    if not result.has_canonical_format:
-        result = result.copy() if result is matrix or np.shares_memory(result.data, matrix.data) else result
-        result.sum_duplicates()
-    return result
+    first, second, result = ((m.indptr.astype(dtype), m.indices.astype(dtype)) for m in (a, b, places))
+    return SpGemm(first, second, result, places.shape[1])
 
 
 def _ones(matrix: Any) -> Any:
@@ -223,9 +212,7 @@ def khatri_rao_structure(u: Factor, w: Factor, i: Array, j: Array) -> tuple[Arra
     counts = np.where(i < 0, 0, np.diff(u.pointers)[i] * np.diff(w.pointers)[j])
     pointers = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
     indices = np.empty(int(pointers[-1]), np.int64)
-    kernels.kron_columns(
-        *u.places(), *w.places(), w.shape[1], i, j, 0, False, 0, NONE, 0, indices, 0, i.size
-    )
+    kernels.kron_columns(*u.places(), *w.places(), w.shape[1], i, j, 0, False, 0, NONE, 0, indices, 0, i.size)
     return pointers, indices
 
 

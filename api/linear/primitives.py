@@ -1,7 +1,7 @@
 """Primitives that are linear in each operand: all that a differential is made of.
 
-With one operand replaced by a differential a primitive is a step of a linear expression. It is run forwards by `value` and
-backwards by `adjoint`. Both act on the last axes of that operand, so that many directions go in one pass.
+With one operand replaced by a differential a primitive is a step of a linear expression. It is run forwards by `value`
+and backwards by `adjoint`. Both act on the last axes of that operand, so that many directions go in one pass.
 """
 
 from collections.abc import Callable, Sequence
@@ -197,24 +197,25 @@ class Broadcast(Move):
         return y.sum(axis=tuple(axes)).reshape(batch + self.before) if axes else y
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Slice(Move):
-    """Entries by integers and slices, as a view."""
+    """Entries by a slice for each axis, as a view."""
 
-    index: tuple[Any, ...]
+    slices: tuple[slice, ...]
 
     @property
     def key(self) -> Any:
-        parts = [(k.start, k.stop, k.step) if isinstance(k, slice) else k for k in self.index]
-        return Slice, self.before, tuple(parts)
+        # slices have no hash before Python 3.12
+        return Slice, self.before, tuple((k.start, k.stop, k.step) for k in self.slices)
 
     def move(self, x: Array, batch: Shape) -> Array:
-        return x[(slice(None),) * len(batch) + self.index]
+        index: Any = (..., *self.slices)
+        return x[index]  # type: ignore[no-any-return]
 
     def adjoint(self, at: int, operands: Sequence[Any], y: Array) -> Array:
-        batch = y.shape[: y.ndim - np.empty(self.before, np.bool)[self.index].ndim]
-        x = np.zeros(batch + self.before, y.dtype)
-        x[(slice(None),) * len(batch) + self.index] = y
+        x = np.zeros(y.shape[: y.ndim - len(self.before)] + self.before, y.dtype)
+        index: Any = (..., *self.slices)
+        x[index] = y
         return x
 
 
@@ -307,7 +308,7 @@ class Sum(Move):
         return np.asarray(np.sum(x, axis=tuple(len(batch) + k for k in self.axes)))
 
     def pattern(self, patterns: Sequence[Array | None], shapes: Sequence[Shape], shape: Shape) -> Array | None:
-        return np.any(patterns[0], axis=self.axes)  # type: ignore[arg-type, no-any-return]
+        return np.any(patterns[0], axis=self.axes)
 
     def adjoint(self, at: int, operands: Sequence[Any], y: Array) -> Array:
         batch = y.shape[: y.ndim - (len(self.before) - len(self.axes))]

@@ -1,7 +1,7 @@
 """Programs: what computes numbers, recorded once, and run at every point.
 
-A value has a number: an argument, a constant, or the result of a step. Beside its shape a value may have a *pattern*: the
-places where it can be other than zero, which are known from structure alone (a triangle, a diagonal, a constant mask).
+A value has a number: an argument, a constant, or the result of a step. Beside its shape a value may have a *pattern*:
+where it can be other than zero, which is known from structure alone (a triangle, a diagonal, a constant mask).
 """
 
 from collections.abc import Iterable, Sequence
@@ -86,15 +86,16 @@ class Program:
         if key not in self._known:
             number = self._known[key] = self.given(shape)
             self.makers[number] = Step(primitive, operands, number)
-            patterns = [self.patterns.get(k, self._sparse(k)) for k in operands]
+            patterns = [self.patterns.get(k, self.sparse(k)) for k in operands]
             if primitive.makes_zeros or any(p is not None for p in patterns):
                 pattern = primitive.pattern(patterns, [self.shapes[k] for k in operands], shape)
                 if pattern is not None:
                     self.patterns[number] = pattern
         return self._known[key]
 
-    def _sparse(self, number: int) -> Any:
-        constant = self.constants.get(number)
+    def sparse(self, number: int | None) -> Any:
+        """The csr_array that a value is, None where it is none."""
+        constant = None if number is None else self.constants.get(number)
         return constant if sp.issparse(constant) else None
 
     def steps(self, wanted: Iterable[int], known: Iterable[int] = ()) -> tuple[Step, ...]:
@@ -124,4 +125,3 @@ def contents(part: Any) -> Any:
     if isinstance(part, tuple):
         return tuple(map(contents, part))
     return type(part), part
-

@@ -5,12 +5,11 @@ from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
-import scipy.sparse as sp
 
-from matjac.conventions import Shape, size
-from matjac.linear.contraction import contract, contract_sparse
+from matjac.conventions import Shape, canonical, size
+from matjac.linear.contraction import contract
 from matjac.linear.expression import Expression, LinearStep
-from matjac.linear.factors import Dense, Eye, WeightedRows, canonical
+from matjac.linear.factors import Dense, Eye, WeightedRows
 from matjac.linear.primitives import (
     Add,
     Apply,
@@ -68,9 +67,7 @@ def _reduced(expression: Expression, terms: Terms, step: LinearStep, found: dict
     other = step.operands[1 - at] if len(step.operands) == 2 else None
     assert number is not None
     return {
-        variable: [
-            _changed(step.primitive, terms, term, shapes[number], shapes[step.out], at, other) for term in mine
-        ]
+        variable: [_changed(step.primitive, terms, term, shapes[number], shapes[step.out], at, other) for term in mine]
         for variable, mine in found[number].items()
     }
 
@@ -86,7 +83,7 @@ def _changed(
     if isinstance(primitive, Broadcast):
         return terms.broadcast(term, shape, after)
     if isinstance(primitive, Slice):
-        return terms.sliced(term, shape, primitive.index)
+        return terms.sliced(term, shape, primitive.slices)
     if isinstance(primitive, Take):
         return terms.taken(term, shape, primitive)
     if isinstance(primitive, Mask):
@@ -114,10 +111,10 @@ def _changed(
 def contract_matrix(terms: Terms, term: Term, shape: Shape, at: int, other: int) -> Term:
     """A product with a matrix, or a stack of them, on the left (`at` is 1) or on the right."""
     values = terms.values
-    constant, own = values.program.constants.get(other), values.shape(other)
-    if sp.issparse(constant):
-        matrix, axis = (constant, len(shape) - 2) if at == 1 else (canonical(constant.T), len(shape) - 1)
-        return contract_sparse(terms, term, shape, axis, values.program.constant(matrix))
+    matrix, own = values.program.sparse(other), values.shape(other)
+    if matrix is not None:
+        matrix, axis = (matrix, len(shape) - 2) if at == 1 else (canonical(matrix.T), len(shape) - 1)
+        return contract(terms, term, shape, axis, values.program.constant(matrix), matrix.shape[0])
     if at == 1:
         # A[…, i, k] as coefficients […, i, 1, k]
         by = values.reshape(other, (*own[:-1], 1, own[-1]))
@@ -141,7 +138,7 @@ def _sampled(terms: Terms, term: Term, shape: Shape, at: int, other: int, entrie
     picked = Take(shape, mine, count, (mine.size, count))
     if _alone(term, shape):
         # the last axis is in w alone, of the identity: w's rows are the other matrix's
-        f, table = term.f.dense()[:, 0][mine], Dense(values.shape(other), value=other)
+        f, table = term.f.dense()[:, 0][mine], Dense((values.shape(other)[0], count), other)
         made = Term(term.u, listed(f), table, listed(its))
     else:
         rows = values.take(other, its, (its.size, 1, count), block=count)

@@ -1,7 +1,7 @@
 """Row maps: which row of a factor each row of a term takes; −1 where the term has no row.
 
-Rows are the entries of an array. Most maps are affine in its indices (``start + Σ steps[k] · i_k``), and then nothing of the
-array's size is held; others are listed.
+Rows are the entries of an array. Most maps are affine in its indices (``start + Σ steps[k] · i_k``), and then nothing
+of the array's size is held; others are listed.
 """
 
 from collections.abc import Sequence
@@ -104,30 +104,14 @@ class RowMap:
         alike = (s if n == m else 0 for s, n, m in zip(self.steps, self.shape, shape[len(ahead) :], strict=True))
         return RowMap(shape, (*ahead, *alike), self.start)
 
-    def slice(self, index: tuple[Any, ...]) -> "RowMap":
-        """By integers, slices and new axes."""
+    def slice(self, slices: tuple[slice, ...]) -> "RowMap":
+        """By a slice for each axis."""
+        ranges = [range(n)[k] for n, k in zip(self.shape, slices, strict=True)]
+        shape = tuple(map(len, ranges))
         if self.listed is not None:
-            return listed(self.listed[index])
-        start, shape, steps, axis = self.start, [], [], 0
-        left = len(self.shape) - sum(k is not None for k in index if k is not Ellipsis)
-        for k in index:
-            if k is None:
-                shape.append(1)
-                steps.append(0)
-                continue
-            for part in [slice(None)] * left if k is Ellipsis else [k]:
-                n, step = self.shape[axis], self.steps[axis]
-                axis += 1
-                if isinstance(part, slice):
-                    first, stop, by = part.indices(n)
-                    count = len(range(first, stop, by))
-                    start += first * step if count else 0
-                    shape.append(count)
-                    steps.append(step * by)
-                else:
-                    start += (int(part) % max(n, 1)) * step
-        tail = range(axis, len(self.shape))
-        return RowMap((*shape, *(self.shape[k] for k in tail)), (*steps, *(self.steps[k] for k in tail)), start)
+            return RowMap(shape, listed=self.listed[slices])
+        start = self.start + sum(r.start * step for r, step in zip(ranges, self.steps, strict=True))
+        return RowMap(shape, tuple(r.step * step for r, step in zip(ranges, self.steps, strict=True)), start)
 
     def reshape(self, shape: Shape) -> "RowMap | None":
         """The map on another shape of as many rows, or None where it is not affine there."""

@@ -1,8 +1,8 @@
 """Terms: rows ``scale[r] · (u[f(r)] ⊗ w[g(r)])`` of a differential, and what moves and scales them.
 
-With row-major vec, a variable of p × q entries has the columns of ``u ⊗ w``, u with p columns and w with q. The rows are the
-entries of an array; f and g are row maps on it, and a scale is a value that broadcasts to it. Structure alone: the numbers
-are values of a program, in which new ones are recorded as terms change.
+With row-major vec, a variable of p × q entries has the columns of ``u ⊗ w``, u with p columns and w with q. The rows
+are the entries of an array; f and g are row maps on it, and a scale is a value that broadcasts to it. Terms are
+structure alone: their numbers are values of a program, in which new ones are recorded as terms change.
 """
 
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from matjac.conventions import Array, Shape, size
-from matjac.linear.factors import Factor, Eye
+from matjac.linear.factors import Eye, Factor
 from matjac.linear.primitives import Broadcast, Multiply, Reshape, Scatter, Slice, Take, Transpose
 from matjac.linear.program import Program
 from matjac.linear.rowmap import RowMap, constant, counting, listed, regroup
@@ -91,10 +91,11 @@ class Values:
         """Blocks of entries at flat positions."""
         return self.program.add(Take(self.shape(number), positions, block, shape), (number,), shape)
 
-    def slice(self, number: int, index: tuple[Any, ...]) -> int:
-        """By integers, slices and new axes."""
+    def slice(self, number: int, slices: tuple[slice, ...]) -> int:
+        """By a slice for each axis."""
         before = self.shape(number)
-        return self.program.add(Slice(before, index), (number,), np.empty(before, bool)[index].shape)
+        shape = tuple(len(range(n)[k]) for n, k in zip(before, slices, strict=True))
+        return number if shape == before else self.program.add(Slice(before, slices), (number,), shape)
 
     def multiply(self, a: int | None, b: int | None) -> int | None:
         """The product of two scales."""
@@ -120,6 +121,16 @@ class Values:
         if steps is None:
             return self.reshape(self.broadcast(scale, before), after)
         return self.reshape(scale, tuple(n if s else 1 for n, s in zip(after, steps, strict=True)))
+
+
+def entries_of(values: Values, factor: Factor) -> int:
+    """A factor's numbers as one vector, row after row."""
+    program = values.program
+    if factor.value is None:
+        return program.constant(np.ones(factor.nnz))
+    if (matrix := program.sparse(factor.value)) is not None:
+        return program.constant(matrix.data)
+    return values.reshape(factor.value, (factor.nnz,))
 
 
 class Terms:
@@ -186,15 +197,16 @@ class Terms:
         scale = None if term.scale is None else self.values.pad(term.scale, len(shape))
         return replace(term, f=term.f.broadcast(after), g=term.g.broadcast(after), scale=scale)
 
-    def sliced(self, term: Term, shape: Shape, index: tuple[Any, ...]) -> Term:
-        """Some rows, by integers, slices and new axes."""
+    def sliced(self, term: Term, shape: Shape, slices: tuple[slice, ...]) -> Term:
+        """Some rows, by a slice for each axis."""
         term = self.aligned(term, shape)
         scale = term.scale
         if scale is not None:
             scale = self.values.pad(scale, len(shape))
             # where the scale repeats there is but one of it
-            scale = self.values.slice(scale, _narrowed(index, shape, self.values.shape(scale)))
-        return replace(term, f=term.f.slice(index), g=term.g.slice(index), scale=scale)
+            pairs = zip(slices, self.values.shape(scale), strict=True)
+            scale = self.values.slice(scale, tuple(slice(None) if n == 1 else k for k, n in pairs))
+        return replace(term, f=term.f.slice(slices), g=term.g.slice(slices), scale=scale)
 
     def taken(self, term: Term, shape: Shape, take: Take) -> Term:
         """Rows at flat positions."""
@@ -203,7 +215,7 @@ class Terms:
             grid, offset = term.shape, 0
         else:
             term, grid, offset = self._spread(term, (size(shape),)), (size(shape),), 0
-        at = np.unravel_index(positions - offset, grid) if size(grid) else positions
+        at: Any = np.unravel_index(positions - offset, grid) if size(grid) else positions
         scale = term.scale
         if scale is not None and size(self.values.shape(scale)) > 1:
             scale = self.values.pad(scale, len(grid))
@@ -212,9 +224,7 @@ class Terms:
             scale = self.values.take(scale, np.ravel_multi_index(inside, own).reshape(-1), take.after)
         elif scale is not None:
             scale = self.values.reshape(scale, (1,) * len(take.after))
-        return replace(
-            term, f=listed(_at(term.f, at, take.after)), g=listed(_at(term.g, at, take.after)), scale=scale
-        )
+        return replace(term, f=listed(_at(term.f, at, take.after)), g=listed(_at(term.g, at, take.after)), scale=scale)
 
     def scattered(self, term: Term, shape: Shape, scatter: Scatter) -> Term:
         """Rows put at flat positions of a larger array."""
@@ -226,9 +236,7 @@ class Terms:
             scale = self.values.reshape(scale, (1,) * len(scatter.after))
         elif scale is not None:
             whole = self.values.broadcast(self.values.pad(scale, len(shape)), shape)
-            scale = self.values.program.add(
-                Scatter(shape, scatter.positions, scatter.after), (whole,), scatter.after
-            )
+            scale = self.values.program.add(Scatter(shape, scatter.positions, scatter.after), (whole,), scatter.after)
         return replace(term, f=listed(f.reshape(scatter.after)), g=listed(g.reshape(scatter.after)), scale=scale)
 
 
@@ -240,24 +248,3 @@ def _at(rows: RowMap, at: tuple[Array, ...], shape: Shape) -> Array:
         if step and n > 1:
             total += step * k
     return total
-
-
-def _narrowed(index: tuple[Any, ...], shape: Shape, own: Shape) -> tuple[Any, ...]:
-    """The index for an array that has length one along some axes."""
-    result: list[Any] = []
-    axis = 0
-    left = len(shape) - sum(k is not None for k in index if k is not Ellipsis)
-    for k in index:
-        if k is None:
-            result.append(None)
-            continue
-        for part in [slice(None)] * left if k is Ellipsis else [k]:
-            if own[axis] == 1 and shape[axis] != 1:
-                if isinstance(part, slice):
-                    result.append(slice(None) if len(range(*part.indices(shape[axis]))) else slice(0, 0))
-                else:
-                    result.append(0)
-            else:
-                result.append(part)
-            axis += 1
-    return tuple(result)

@@ -3,8 +3,8 @@
 import numpy as np
 import scipy.sparse as sp
 
-from matjac.conventions import size
-from matjac.linear.factors import Dense, Eye, Factor, Sparse, canonical
+from matjac.conventions import canonical, size
+from matjac.linear.factors import Dense, Eye, Factor, Sparse
 from matjac.linear.rowmap import counting
 from matjac.linear.terms import Term, Terms
 
@@ -53,11 +53,8 @@ def turned(terms: Terms, factor: Factor) -> Factor:
         numbers = np.arange(factor.nnz, dtype=float)
         places = canonical(sp.csr_array((numbers, factor.indices, factor.pointers), shape=factor.shape).T)
         own = factor.value
-        constant = values.program.constants.get(own)
-        if sp.issparse(constant):
-            own = values.program.constant(constant.data)
+        if (matrix := values.program.sparse(own)) is not None:
+            own = values.program.constant(matrix.data)
         data = values.take(own, places.data.astype(np.int64), (factor.nnz,))
         return Sparse((n, m), data, places.indptr.astype(np.int64), places.indices.astype(np.int64))
     return factor
-
-

@@ -7,8 +7,8 @@ import numpy as np
 from scipy import optimize
 
 from matjac import checks
-from matjac.flat import Flat
 from matjac.conventions import Array, Shape, size
+from matjac.flat import Flat
 
 
 def flat(F: Any, name: str = "F") -> Flat:

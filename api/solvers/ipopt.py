@@ -8,8 +8,8 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from matjac import checks
-from matjac.flat import Flat
 from matjac.conventions import Array
+from matjac.flat import Flat
 from matjac.solvers import door
 from matjac.solvers.extras import optional
 from matjac.solvers.watch import Callback, Stopped, Watch

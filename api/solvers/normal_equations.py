@@ -7,8 +7,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from matjac import checks
-from matjac.jacobian import Jacobian
 from matjac.conventions import Array
+from matjac.jacobian import Jacobian
 from matjac.solvers.extras import optional
 
 #: The packages that factorise, and their modules.

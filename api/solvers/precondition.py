@@ -7,9 +7,9 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator, aslinearoperator, lsmr
 
 from matjac import checks, kernels
-from matjac.jacobian import Jacobian
-from matjac.normal import block_axis
 from matjac.conventions import Array, Order, Shape, as_matrix, parts, several, size
+from matjac.jacobian import Jacobian
+from matjac.maps.normal import block_axis
 from matjac.threads import split
 
 

@@ -6,8 +6,8 @@ import numpy as np
 from scipy import optimize
 from scipy.sparse.linalg import LinearOperator, splu
 
-from matjac.flat import Flat
 from matjac.conventions import Array
+from matjac.flat import Flat
 from matjac.solvers import door
 from matjac.solvers.watch import ENDS, Callback, Stopped, Watch
 

@@ -9,8 +9,8 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from matjac import checks
-from matjac.flat import Flat
 from matjac.conventions import Array
+from matjac.flat import Flat
 
 #: The status of a result that was stopped here; the solvers' own are greater.
 STOPPED = -9

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 
 from matjac import checks
-from matjac.conventions import ORDERS, Array, Order, Shape, size
+from matjac.conventions import ORDERS, Array, Order, Shape
 from matjac.entries.plan import Plan, ready, spent
-from matjac.entries.point import Point
 from matjac.flat import Flat, Variables, weighted
 from matjac.jacobian import Jacobian
 from matjac.linear.expression import Expression
 from matjac.linear.factors import KhatriRao, Sparse, SpGemm
 from matjac.linear.primitives import Transpose
 from matjac.linear.reduce import ByVariable, terms_of
+from matjac.maps.point import Point
 from matjac.tracing import einsum, functions, linalg  # noqa: F401  (they register what they handle)
 from matjac.tracing.differentiate import differentiate, sample_products
 from matjac.tracing.recorded import Recorder, Traced, TracingError

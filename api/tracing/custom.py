@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from matjac.conventions import Array, size
+from matjac.conventions import Array, canonical, size
 from matjac.jacobian import Jacobian
-from matjac.linear.factors import canonical
+from matjac.linear.expression import Expression
 from matjac.linear.primitives import MatMul
 from matjac.linear.program import Primitive
 from matjac.tracing.recorded import Recorded, Symbol, Traced, apply, reshaped
@@ -34,7 +34,7 @@ class Local(Primitive):
     jacobian: Callable[..., Any]
     at: int
     shape: tuple[int, int]
-    #: what the first one was: a Jacobian's plan, row pointers and columns, or None for a dense matrix
+    #: what the first one was: a Jacobian's expression, row pointers and columns, or None for a dense matrix
     first: Any
 
     def value(self, *operands: Any) -> Any:
@@ -70,10 +70,10 @@ def numbers(J: Any, first: Any, at: int) -> list[Any]:
     """A Jacobian's numbers, in the structure that the first one had."""
     changed = f"mj.rule: the Jacobian for argument {at} has entries in other places than when it was recorded"
     if isinstance(J, Jacobian):
-        wanted = sorted(J.plan.expression.coefficients)
-        if first is not J.plan and not (isinstance(first, type(J.plan)) and first.same_steps(J.plan)):
+        expression = J.plan.expression
+        if first is not expression and not (isinstance(first, Expression) and first.same(expression)):
             raise ValueError(f"{changed}: its terms differ")
-        return [J.values[k] for k in wanted]
+        return [J.values[k] for k in sorted(expression.coefficients)]
     if first is None:
         return [J.toarray() if sp.issparse(J) else J]
     indptr, indices = first
@@ -112,7 +112,7 @@ def _part(primitive: Custom, x: Sequence[Traced], y: Traced, at: int, d: Symbol)
     if isinstance(J, Jacobian):
         expression = J.plan.expression
         coefficients = sorted(expression.coefficients)
-        local = apply(Local(jacobian, at, shape, J.plan), *x) if coefficients else None
+        local = apply(Local(jacobian, at, shape, expression), *x) if coefficients else None
         parts = {k: apply(Part(i), local) for i, k in enumerate(coefficients)}
         recorder.program.patterns |= {
             parts[k].number: p for k in coefficients if (p := expression.program.patterns.get(k)) is not None

@@ -84,5 +84,3 @@ def _takes_few(program: Program, take: Step, product: Step) -> bool:
     few = isinstance(take.primitive, Take) and 8 * size(program.shapes[take.out]) <= size(program.shapes[product.out])
     matrices = isinstance(product.primitive, MatMul) and len(program.shapes[product.out]) == 2
     return few and matrices and not any(sp.issparse(program.constants.get(k)) for k in product.operands)
-
-

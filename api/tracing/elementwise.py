@@ -195,5 +195,3 @@ def _powered(_: Any, a: Any, b: Any) -> Any:
 @handles(np.fabs)
 def _fabs(_: Any, a: Any) -> Any:
     return _elementwise(np.absolute, a)
-
-

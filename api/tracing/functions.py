@@ -62,8 +62,8 @@ def _permuter(function: Any) -> None:
         return transposed(a, function(np.empty(tuple(range(a.ndim))), *args, **kwargs).shape)
 
 
-for _function in (np.transpose, np.swapaxes, np.moveaxis):
-    _permuter(_function)
+for _permuted in (np.transpose, np.swapaxes, np.moveaxis):
+    _permuter(_permuted)
 
 
 @handles(np.reshape)
@@ -146,13 +146,13 @@ def _vstack(tup: Sequence[Any]) -> Any:
 
 @handles(np.trace)
 def _trace(a: Recorded, offset: int = 0) -> Any:
-    return total(np.diagonal(a, offset), -1)  # type: ignore[call-overload]
+    return total(np.diagonal(a, offset), -1)
 
 
 @handles(np.diag)
 def _diag(v: Recorded, k: int = 0) -> Any:
     if v.ndim == 2:
-        return np.diagonal(v, k)  # type: ignore[call-overload]
+        return np.diagonal(v, k)
     n = v.size + abs(k)
     return moved(Scatter(v.shape, np.flatnonzero(np.diag(np.ones(v.size), k)), (n, n)), v, (n, n))
 
@@ -231,5 +231,3 @@ def _kron(a: Any, b: Any) -> Any:
     (m, n), (r, s) = shapes
     a, b = with_zeros(a, b)
     return np.reshape(np.reshape(a, (m, 1, n, 1)) * np.reshape(b, (1, r, 1, s)), (m * r, n * s))
-
-

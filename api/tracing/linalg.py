@@ -96,7 +96,8 @@ def solve(a: Any, b: Any) -> Any:
     if isinstance(b, Symbol):
         return _of_matrix("inverse", a) @ b
     if len(shape_of(b)) == 1:
-        return reshaped(_of_matrix("solve", a, reshaped(b, (-1, 1) if not isinstance(b, Recorded) else (b.size, 1))), shape_of(b))
+        (n,) = shape_of(b)
+        return reshaped(_of_matrix("solve", a, reshaped(b, (n, 1))), (n,))
     return _of_matrix("solve", a, b)
 
 

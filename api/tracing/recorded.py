@@ -10,9 +10,8 @@ from typing import Any, NoReturn
 import numpy as np
 import scipy.sparse as sp
 
-from matjac.conventions import Array, Shape, size
+from matjac.conventions import Array, Shape, canonical, size
 from matjac.linear.expression import Expression
-from matjac.linear.factors import canonical
 from matjac.linear.primitives import (
     Add,
     Broadcast,
@@ -88,6 +87,11 @@ def snapshot(array: Array) -> Array:
     return copy if copy.shape == array.shape else np.broadcast_to(copy, array.shape)
 
 
+def _any(x: Any) -> Any:
+    """The same, for NumPy's functions, which know no recorded arrays by type."""
+    return x
+
+
 class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
     """What both kinds of recorded arrays have of an array."""
 
@@ -127,44 +131,46 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
         if all(k is None or k is Ellipsis or isinstance(k, slice | int | np.integer) for k in parts) and not any(
             isinstance(k, bool) for k in parts
         ):
-            index = tuple(int(k) if isinstance(k, int | np.integer) else k for k in parts)
-            shape = np.empty(self.shape, np.bool)[index].shape
-            return self if shape == self.shape and _is_all(index) else moved(Slice(self.shape, index), self, shape)
+            return _sliced(self, parts)
         return taken(self, positions(self)[index])
 
     def reshape(self, *shape: Any, order: str = "C") -> Any:
         """As of an array."""
-        return np.reshape(self, shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape, order)  # type: ignore[arg-type, call-overload]
+        return np.reshape(
+            _any(self), shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape, order
+        )
 
     def ravel(self, order: str = "C") -> Any:
         """As of an array."""
-        return np.reshape(self, (-1,), order)  # type: ignore[arg-type, call-overload]
+        return np.reshape(_any(self), (-1,), order)
 
     flatten = ravel
 
     def transpose(self, *axes: Any) -> Any:
         """As of an array."""
-        return np.transpose(self, axes[0] if len(axes) == 1 and isinstance(axes[0], tuple | list) else axes or None)  # type: ignore[call-overload]
+        return np.transpose(
+            _any(self), axes[0] if len(axes) == 1 and isinstance(axes[0], tuple | list) else axes or None
+        )
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> Any:
         """As of an array."""
-        return np.sum(self, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+        return np.sum(_any(self), axis=axis, keepdims=keepdims)
 
     def mean(self, axis: Any = None, keepdims: bool = False) -> Any:
         """As of an array."""
-        return np.mean(self, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
+        return np.mean(_any(self), axis=axis, keepdims=keepdims)
 
     def dot(self, other: Any) -> Any:
         """As of an array."""
-        return np.dot(self, other)  # type: ignore[call-overload]
+        return np.dot(_any(self), other)
 
     def trace(self) -> Any:
         """As of an array."""
-        return np.trace(self)  # type: ignore[call-overload]
+        return np.trace(_any(self))
 
     def diagonal(self, offset: int = 0) -> Any:
         """As of an array."""
-        return np.diagonal(self, offset)  # type: ignore[call-overload]
+        return np.diagonal(_any(self), offset)
 
     def __bool__(self) -> NoReturn:
         raise TracingError(f"a branch on a value {BRANCH}")
@@ -269,9 +275,7 @@ def apply(primitive: Primitive, *operands: Any, shape: Shape | None = None) -> A
     """
     recorder = next(x.recorder for x in operands if isinstance(x, Recorded))
     linear = [isinstance(x, Symbol) or x is None for x in operands]
-    numbers = [
-        None if x is None else x.number if isinstance(x, Recorded) else recorder.constant(x) for x in operands
-    ]
+    numbers = [None if x is None else x.number if isinstance(x, Recorded) else recorder.constant(x) for x in operands]
     if any(linear):
         assert shape is not None
         assert isinstance(primitive, Multilinear)
@@ -280,7 +284,9 @@ def apply(primitive: Primitive, *operands: Any, shape: Shape | None = None) -> A
         raise TracingError("a scipy.sparse constant can be recorded in matrix products alone: else use its .toarray()")
     examples = [recorder.examples[k] for k in numbers if k is not None]
     value = primitive.value(*examples)
-    return recorder.traced(recorder.program.add(primitive, [k for k in numbers if k is not None], np.shape(value)), value)
+    return recorder.traced(
+        recorder.program.add(primitive, [k for k in numbers if k is not None], np.shape(value)), value
+    )
 
 
 def moved(primitive: Any, x: Recorded, shape: Shape) -> Any:
@@ -363,13 +369,11 @@ def summed(x: Any, axes: tuple[int, ...]) -> Any:
 
 
 def joined(parts: Sequence[Any]) -> Any:
-    """The entries of several arrays, one after another; None among the differentials is zeros of the shape beside it."""
+    """The entries of several arrays, one after another; what is constant among differentials is zeros."""
     arrays = [x if isinstance(x, Recorded) else np.asarray(x) for x in parts]
     symbols = any(isinstance(x, Symbol) for x in arrays)
-    if symbols and not all(isinstance(x, Symbol) for x in arrays):
-        # what is constant has no differential
-        if any(isinstance(x, Traced) or (not isinstance(x, Symbol) and np.any(x)) for x in arrays):
-            raise TracingError("differentials can be joined with differentials and zeros alone")
+    if symbols and any(isinstance(x, Traced) or (not isinstance(x, Symbol) and np.any(x)) for x in arrays):
+        raise TracingError("differentials can be joined with differentials and zeros alone")
     shapes = tuple(shape_of(x) for x in arrays)
     operands = [x if isinstance(x, Symbol) or not symbols else None for x in arrays]
     return apply(Join(shapes), *operands, shape=(sum(map(size, shapes)),))
@@ -399,8 +403,22 @@ def _block(x: Recorded, where: Array) -> int:
     return 1
 
 
-def _is_all(index: tuple[Any, ...]) -> bool:
-    return all(k is Ellipsis or (isinstance(k, slice) and k == slice(None)) for k in index)
+def _sliced(x: Recorded, index: tuple[Any, ...]) -> Any:
+    """Entries by integers, slices and new axes: slices of every axis, then a reshape."""
+    after = np.broadcast_to(np.empty((), bool), x.shape)[index].shape
+    given = [k for k in index if k is not None]
+    at = given.index(Ellipsis) if Ellipsis in given else len(given)
+    rest = [k for k in given if k is not Ellipsis]
+    rest[at:at] = [slice(None)] * (x.ndim - len(rest))
+    slices = tuple(
+        k if isinstance(k, slice) else slice(int(k) % n, int(k) % n + 1) for k, n in zip(rest, x.shape, strict=True)
+    )
+    shape = tuple(len(range(n)[k]) for k, n in zip(slices, x.shape, strict=True))
+    return reshaped(x if shape == x.shape and _forwards(slices) else moved(Slice(x.shape, slices), x, shape), after)
+
+
+def _forwards(slices: tuple[slice, ...]) -> bool:
+    return all(k.step is None or k.step > 0 for k in slices)
 
 
 def matmul(a: Any, b: Any) -> Any:
@@ -419,7 +437,9 @@ def matmul(a: Any, b: Any) -> Any:
     batch: Shape = ()
     if heads or tails:
         if sp.issparse(left) or sp.issparse(right):
-            raise TracingError("a product of a scipy.sparse matrix and a stack can't be recorded: reshape it to a matrix")
+            raise TracingError(
+                "a product of a scipy.sparse matrix and a stack can't be recorded: reshape it to a matrix"
+            )
         batch = np.broadcast_shapes(tuple(heads), tuple(tails))
         left, right = (broadcast(v, (*batch, *shape_of(v)[-2:])) if _widened(v, batch) else v for v in (left, right))
     product = apply(MatMul(), left, right, shape=(*batch, m, p))

@@ -8,10 +8,10 @@ import scipy.sparse as sp
 
 from matjac.conventions import Array, Shape, size
 from matjac.entries.plan import Plan
-from matjac.entries.point import Point
 from matjac.linear.expression import Expression
 from matjac.linear.primitives import Add, Apply, Join, MatMul, Multilinear, Multiply, Reshape, Slice, Take, Transpose
 from matjac.linear.program import Program
+from matjac.maps.point import Point
 
 
 class Combination:

@@ -1,4 +1,4 @@
-"""Normal matrices JᴴWJ: in closed form where the terms allow, else as one product after the other; and their diagonals."""
+"""Normal matrices JᴴWJ: in closed form where terms allow, else one product after the other; and their diagonals."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -7,16 +7,16 @@ import numpy as np
 import scipy.sparse as sp
 
 from matjac import kernels
-from matjac.compose import Combination, applied
 from matjac.conventions import NONE, Array, Shape, as_matrix, size
 from matjac.entries.filler import PLAIN, chunks
-from matjac.entries.plan import Plan
-from matjac.entries.point import Point
+from matjac.entries.plan import FEW, Plan
 from matjac.linear.expression import Expression
 from matjac.linear.factors import Eye, Sparse, plan
 from matjac.linear.primitives import Transpose
 from matjac.linear.terms import Term
 from matjac.linear.transposes import grid_of
+from matjac.maps.compose import Combination, applied
+from matjac.maps.point import Point
 
 
 def normal(point: Point, weights: Array | None = None) -> Point:
@@ -61,7 +61,7 @@ def matrix(point: Point, weights: Array | None = None) -> Any:
 
 def _whole(point: Point) -> list[tuple[int, Term, bool]] | None:
     """The terms with their variables, where each is all of ``U·dX·Wᵀ`` or its transpose, of one size."""
-    if point.shape[0] == 1:
+    if point.shape[0] <= FEW:
         return None
     found = []
     grids = set()
@@ -111,7 +111,7 @@ def _product(a: Any, b: Any, conj: bool = True) -> Any:
 
 def column_squares(point: Point) -> Array:
     """The squared norm of each column, without J where its terms do not overlap in ways without a closed form."""
-    if point.shape[0] == 1:
+    if point.shape[0] <= FEW:
         return _streamed_squares(point)
     total = np.zeros(point.shape[1], np.zeros(0, point.dtype).real.dtype)
     ends = np.cumsum([0, *map(size, point.plan.expression.in_shapes)])
@@ -134,9 +134,7 @@ def _squares(point: Point, terms: Sequence[Term]) -> Array | None:
         f, g = (m.rows(0, term.count) for m in (term.f, term.g))
         weight = np.ones(f.size) if weights is None else np.broadcast_to(weights, term.shape).reshape(-1)
         kept = f >= 0
-        counts: Any = sp.coo_array(
-            (weight[kept], (f[kept], g[kept])), shape=(term.u.shape[0], term.w.shape[0])
-        ).tocsr()
+        counts: Any = sp.coo_array((weight[kept], (f[kept], g[kept])), shape=(term.u.shape[0], term.w.shape[0])).tocsr()
         counts = counts if u is None else u.T @ counts
         counts = counts if w is None else counts @ w
         squares = counts.toarray() if sp.issparse(counts) else np.asarray(counts)
@@ -247,14 +245,12 @@ def normal_blocks(point: Point, shapes: list[tuple[int, int]], weights: Array | 
 
 def _closed_block(point: Point, s: Term, t: Term, alike: bool) -> Array:
     matrix = point.matrices
-    u, w, u2, w2 = (
-        np.eye(m.shape[0]) if isinstance(m, Eye) else matrix(m) for m in (s.u, s.w, t.u, t.w)
-    )
+    u, w, u2, w2 = (np.eye(m.shape[0]) if isinstance(m, Eye) else matrix(m) for m in (s.u, s.w, t.u, t.w))
     if alike:
         # Σ_ij conj(u_s[i,k] w_s[j,a]) u_t[i,k] w_t[j,b] splits into a sum over i and one over j
         return np.einsum("ik,ik->k", u.conj(), u2)[:, None, None] * (w.conj().T @ w2)  # type: ignore[no-any-return]
     # t reads (j, i) where s reads (i, j)
-    return (u2.T @ w.conj())[:, :, None] * (u.conj().T @ w2)[:, None, :]  # type: ignore[no-any-return]
+    return (u2.T @ w.conj())[:, :, None] * (u.conj().T @ w2)[:, None, :]
 
 
 def _add_rows(point: Point, weights: Array | None, shapes: list[tuple[int, int]], results: list[Array]) -> None:
