@@ -10,7 +10,7 @@ import weakref
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from functions import FUNCTIONS, REAL, ZEROS_BY_VALUE, B, S
+from functions import FUNCTIONS, REAL, ZEROS_BY_VALUE, S
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -370,7 +370,15 @@ def test_nothing_is_planned_for_products(monkeypatch):
     assert reduced
 
 
-PICKLED = ("gram", "softmax", "squared norm", "bundle adjustment", "triangle times its transpose", "stacked losses", "det")
+PICKLED = (
+    "gram",
+    "softmax",
+    "squared norm",
+    "bundle adjustment",
+    "triangle times its transpose",
+    "stacked losses",
+    "det",
+)
 pickled = pytest.mark.parametrize("name", PICKLED)
 in_both_orders = pytest.mark.parametrize("order", ["C", "F"])
 

@@ -113,7 +113,9 @@ def test_some_entries_of_a_product(m, n, rank, count, dtype, seed):
     for start, stop in cut(rng, count):
         out = np.full(stop - start + 1, 7, dtype)
         kernels.sddmm(a, b, i, j, out, start, stop)
-        close(out[:-1], np.array([sum(a[i[r], k] * b[j[r], k] for k in range(rank)) for r in range(start, stop)], dtype))
+        close(
+            out[:-1], np.array([sum(a[i[r], k] * b[j[r], k] for k in range(rank)) for r in range(start, stop)], dtype)
+        )
         assert out[-1] == 7
 
 

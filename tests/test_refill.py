@@ -129,7 +129,9 @@ def test_what_is_known_of_a_matrix_leaves_with_it(name):
         assert np.shares_memory(B.indices, C.indices)
         del B, C
         assert [ref() for ref in gone] == [None, None]
-        assert_array_equal(make(4.0).tocsr().toarray(), 4 * make(1.0).toarray() if name != "det" else make(4.0).toarray())
+        assert_array_equal(
+            make(4.0).tocsr().toarray(), 4 * make(1.0).toarray() if name != "det" else make(4.0).toarray()
+        )
     finally:
         gc.enable()
 
@@ -155,7 +157,12 @@ def test_another_shape_order_or_layout_has_a_pattern_of_its_own():
 
 def test_a_broadcast_argument_has_the_same_values():
     """Plans are kept by shapes; an argument that is one number broadcast is another kind."""
-    for R in (np.ones((2, 3)), np.broadcast_to(2.0, (2, 3)), np.broadcast_to(np.arange(3.0), (2, 3)), np.full((2, 3), 3.0)):
+    for R in (
+        np.ones((2, 3)),
+        np.broadcast_to(2.0, (2, 3)),
+        np.broadcast_to(np.arange(3.0), (2, 3)),
+        np.full((2, 3), 3.0),
+    ):
         assert_array_equal(mj.d_gram_dR(R).toarray(), mj.d_gram_dR(np.array(R)).toarray())
         out = mj.d_gram_dR(np.zeros((2, 3))).tocsr()
         assert_array_equal(mj.d_gram_dR(R).tocsr(out=out).toarray(), mj.d_gram_dR(R).toarray())

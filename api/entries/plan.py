@@ -1,6 +1,5 @@
 """Plans: what is decided once for a function's Jacobian, from structure alone: terms, fillers, pattern."""
 
-import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -44,18 +43,18 @@ class Plan:
         self._entries: dict[Layout, Entries] = {}
         self._terms: ByVariable | None = None
         self._derived: dict[Any, Any] = {}
-        self._lock = threading.RLock()
+        self.lock = expression.program.lock
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_entries": {}, "_terms": None, "_derived": {}, "_lock": None}
+        return {**vars(self), "_entries": {}, "_terms": None, "_derived": {}, "lock": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _lock=threading.RLock())
+        vars(self).update(state, lock=state["expression"].program.lock)
 
     def entries(self, layout: Layout) -> "Entries":
         """How to make the entries of the matrix in that layout."""
         if layout not in self._entries:
-            with self._lock:
+            with self.lock:
                 if layout not in self._entries:
                     self._entries[layout] = Entries(self, layout)
         return self._entries[layout]
@@ -63,7 +62,7 @@ class Plan:
     def derived(self, key: Any, make: Callable[[], Any]) -> Any:
         """What else is decided once, by its name."""
         if key not in self._derived:
-            with self._lock:
+            with self.lock:
                 if key not in self._derived:
                     self._derived[key] = make()
         return self._derived[key]
@@ -72,7 +71,7 @@ class Plan:
     def terms(self) -> ByVariable:
         """The terms for each variable."""
         if self._terms is None:
-            with self._lock:
+            with self.lock:
                 self._terms = {} if 0 in self.shape else terms_of(self.expression)
         return self._terms
 
@@ -145,6 +144,9 @@ class Entries:
 
 def _cheap(expression: Expression, plan: Plan) -> bool:
     """Whether the terms take no more numbers than the sweeps' results."""
+    # of many steps, or of larger arrays, terms are dear to find
+    if len(expression.steps) > 5 or max(map(size, expression.shapes)) > plan.shape[1]:
+        return False
     program, found = expression.program, plan.terms
     known = plan.known | expression.coefficients
     made = program.steps(

@@ -308,7 +308,8 @@ class Sum(Move):
         return np.asarray(np.sum(x, axis=tuple(len(batch) + k for k in self.axes)))
 
     def pattern(self, patterns: Sequence[Array | None], shapes: Sequence[Shape], shape: Shape) -> Array | None:
-        return np.any(patterns[0], axis=self.axes)
+        places: Array = np.any(patterns[0], axis=self.axes)
+        return places
 
     def adjoint(self, at: int, operands: Sequence[Any], y: Array) -> Array:
         batch = y.shape[: y.ndim - (len(self.before) - len(self.axes))]

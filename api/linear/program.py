@@ -4,6 +4,7 @@ A value has a number: an argument, a constant, or the result of a step. Beside i
 where it can be other than zero, which is known from structure alone (a triangle, a diagonal, a constant mask).
 """
 
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -57,10 +58,15 @@ class Program:
         self.constants: dict[int, Any] = {}
         self.makers: dict[int, Step] = {}
         self._known: dict[Any, int] = {}
+        #: held while more is recorded than there was at first
+        self.lock = threading.RLock()
 
     def __getstate__(self) -> dict[str, Any]:
         # the keys hold contents of every constant, and recording is over
-        return {**vars(self), "_known": {}}
+        return {**vars(self), "_known": {}, "lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, lock=threading.RLock())
 
     def given(self, shape: Shape) -> int:
         """A value that every run starts from."""
@@ -124,4 +130,5 @@ def contents(part: Any) -> Any:
         return part.shape, *map(contents, (part.indptr, part.indices, part.data))
     if isinstance(part, tuple):
         return tuple(map(contents, part))
-    return type(part), part
+    # zeros of either sign are equal, and are not one
+    return type(part), repr(part) if isinstance(part, float | complex) else part

@@ -22,10 +22,12 @@ class Point:
 
     def __getstate__(self) -> dict[str, Any]:
         # what can be computed again is left behind
-        kept = self.plan.known | self.plan.expression.coefficients
-        self.start()
-        values = [v if k in kept else None for k, v in enumerate(self.values)]
-        return {**vars(self), "values": values, "_fills": {}}
+        expression = self.plan.expression
+        kept = {*self.plan.known, *expression.coefficients, *expression.program.constants}
+        values = [v if k in kept else None for k, v in enumerate(self.start())]
+        state = {**vars(self), "values": values, "_fills": {}}
+        state.pop("matrices", None)
+        return state
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -35,8 +37,10 @@ class Point:
     def start(self) -> list[Any]:
         """The values, with all that products need."""
         if not self._started:
-            ready(self.plan.expression.program, self.plan.steps, self.values, self.plan.spent)
-            self._started = True
+            with self.plan.lock:
+                if not self._started:
+                    ready(self.plan.expression.program, self.plan.steps, self.values, self.plan.spent)
+                    self._started = True
         return self.values
 
     def conj(self) -> "Point":

@@ -134,13 +134,13 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
             return _sliced(self, parts)
         return taken(self, positions(self)[index])
 
-    def reshape(self, *shape: Any, order: str = "C") -> Any:
+    def reshape(self, *shape: Any, order: Any = "C") -> Any:
         """As of an array."""
         return np.reshape(
             _any(self), shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape, order
         )
 
-    def ravel(self, order: str = "C") -> Any:
+    def ravel(self, order: Any = "C") -> Any:
         """As of an array."""
         return np.reshape(_any(self), (-1,), order)
 
