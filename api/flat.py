@@ -8,6 +8,7 @@ import numpy as np
 
 from matjac import checks
 from matjac.conventions import ORDERS, Array, Order, Shape, Shapes, parts, several, size
+from matjac.entries.plan import Plan
 from matjac.jacobian import Jacobian
 
 
@@ -154,7 +155,11 @@ class Flat(ABC):
             An earlier result, to be overwritten. Without it every result has values of its own and shares
             its index arrays, which cannot be written to, with the others.
         """
-        return self.jac(x).tocsr(out=out)
+        matrix = self.jac(x).tocsr(out=out)
+        if out is None:
+            # a plan may not keep them itself
+            self._arrays = matrix.indptr, matrix.indices
+        return matrix
 
     def gradient(self, *args: Any, weights: Any = None) -> Any:
         """The gradient of a scalar function, or of ``Σ weights ∘ F``, by one adjoint sweep.
@@ -255,6 +260,8 @@ class Function(Flat):
                 raise TypeError(f"{name}: got {checks.describe(came)}, expected a function of the variables")
         self.variables = Variables(*shapes, order=order, names=names)
         self._value, self._derivative = value, jacobian
+        #: the plan of the first Jacobian, which holds for later ones of the same structure
+        self._plan: Plan | None = None
 
     def __repr__(self) -> str:
         return f"<Function of {self.variables!r}>"
@@ -274,7 +281,9 @@ class Function(Flat):
                 f"jacobian: got one by {J.in_shape} of order {J.order!r} in {J.layout} layout, expected by "
                 f"{self.variables.shapes}, {self.order!r}, numerator"
             )
-        return J
+        if self._plan is None:
+            self._plan = J.plan
+        return J.on(self._plan) if self._plan.same(J.plan) else J
 
 
 def _shapes(in_shape: Shapes) -> tuple[Shape, ...]:

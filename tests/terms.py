@@ -199,3 +199,14 @@ def by_loops(term, values):
             scale = 1 if term.scale is None else np.broadcast_to(values[term.scale], term.shape)[index]
             result[r] = scale * np.kron(u[i], w[j])
     return result
+
+
+def places_by_loops(term):
+    """Where a term has entries, from the definition."""
+    u, w = (factor.structure().toarray() > 0 for factor in (term.u, term.w))
+    result = np.zeros((term.count, u.shape[1] * w.shape[1]), bool)
+    for r, index in enumerate(np.ndindex(term.shape)):
+        i, j = row_of(term.f, index), row_of(term.g, index)
+        if i >= 0:
+            result[r] = np.kron(u[i], w[j])
+    return result

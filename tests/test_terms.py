@@ -105,7 +105,6 @@ def case_splits(draw):
     make.known[id(w)] = np.eye(n) > 0, np.eye(n)
     if draw(st.booleans()):
         shape = draw(st.sampled_from([(n, n), (1, n, n), (n, 1, n), (n, n, 1)]))
-        middle = len(shape) - 1 if shape[-1] == n and shape != (n, 1, n) else 1
         middle = next(k for k in range(len(shape) + 1) if np.prod(shape[:k]) == n and np.prod(shape[k:]) == n)
         i, j = counting(shape, range(middle)), counting(shape, range(middle, len(shape)))
     else:

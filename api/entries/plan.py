@@ -19,7 +19,7 @@ from matjac.linear.contraction import merged
 from matjac.linear.expression import Expression
 from matjac.linear.factors import Eye
 from matjac.linear.primitives import Broadcast, Reshape, Slice, Transpose
-from matjac.linear.program import Program, Step
+from matjac.linear.program import Program, Step, contents
 from matjac.linear.reduce import ByVariable, terms_of
 from matjac.linear.rowmap import constant, listed
 from matjac.linear.terms import Term, Terms
@@ -51,6 +51,17 @@ class Plan:
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, lock=state["expression"].program.lock)
 
+    def same(self, other: "Plan") -> bool:
+        """Whether the other decides alike, so that its numbers can be used here."""
+        mine, its = self.expression.program, other.expression.program
+        numbers = self.known | {step.out for step in self.steps}
+        alike = self.known == other.known and self.expression.same(other.expression) and _keys(self) == _keys(other)
+        return alike and all(
+            contents(mine.patterns.get(k)) == contents(its.patterns.get(k))
+            and contents(_places(mine.sparse(k))) == contents(_places(its.sparse(k)))
+            for k in numbers
+        )
+
     def entries(self, layout: Layout) -> "Entries":
         """How to make the entries of the matrix in that layout."""
         if layout not in self._entries:
@@ -74,6 +85,14 @@ class Plan:
             with self.lock:
                 self._terms = {} if 0 in self.shape else terms_of(self.expression)
         return self._terms
+
+
+def _keys(plan: Plan) -> list[Any]:
+    return [step.key for step in plan.steps]
+
+
+def _places(matrix: Any) -> Any:
+    return None if matrix is None else (matrix.indptr, matrix.indices)
 
 
 class Entries:

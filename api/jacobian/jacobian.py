@@ -7,6 +7,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from matjac import checks
 from matjac.conventions import Array, Shapes, flip, parts, several, size, unvec, vec
+from matjac.entries.plan import Plan
 from matjac.jacobian.matrix import Matrix
 from matjac.maps import compose, normal
 from matjac.maps.point import Point
@@ -150,6 +151,10 @@ class Jacobian(Matrix):
             if mine != its:
                 hint = "; J.T @ J is J.normal()" if name == "layout" else ""
                 raise ValueError(f"{name}: got Jacobians with {name} {mine!r} and {its!r}, expected the same{hint}")
+
+    def on(self, plan: Plan) -> "Jacobian":
+        """The same Jacobian with another plan that decides alike."""
+        return self if plan is self.plan else self._with(Point(plan, self._point.values, self.dtype))
 
     def _with(self, point: Point) -> "Jacobian":
         """The Jacobian of another map between the same shapes."""

@@ -40,13 +40,18 @@ class Primitive:
         return None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Step:
     """An operation on earlier values."""
 
     primitive: Primitive
     operands: tuple[int, ...]
     out: int
+
+    @property
+    def key(self) -> Any:
+        """What tells it from others."""
+        return self.primitive.key, self.operands, self.out
 
 
 class Program:
