@@ -80,7 +80,7 @@ class Maker:
         return RowMap(shape, steps, start), start + sum(max(r, 0) for r in reach) + 1
 
     def listed(self, shape, rows, absent):
-        return listed(np.array(self.rng.integers(-1 if absent or rows == 0 else 0, rows, shape), dtype=np.int64))
+        return listed(np.array(self.rng.integers(-1 if absent else 0, rows, shape), dtype=np.int64))
 
     def pair(self, shape, absent=True):
         """A pair of row maps, and how many rows each of the factors has."""
@@ -93,7 +93,7 @@ class Maker:
         if kind == "affine":
             (f, m), (g, n) = self.affine(shape), self.affine(shape)
             return f, g, m, n
-        m, n = self.draw(st.integers(0 if absent else 1, 3)), self.draw(st.integers(1, 3))
+        m, n = self.draw(st.integers(1, 3)), self.draw(st.integers(1, 3))
         f = self.listed(shape, m, absent)
         if kind == "listed":
             return f, self.listed(shape, n, False), m, n

@@ -14,7 +14,7 @@ from strategies import LAYOUTS, ORDERS
 
 import matjac as mj
 from matjac.entries.blocks import TransposedFiller
-from matjac.entries.gradient import GradientFiller
+from matjac.entries.sweep import SweepFiller
 from matjac.linear.factors import Sparse
 
 both_orders = pytest.mark.parametrize("order", ORDERS)
@@ -176,7 +176,7 @@ def terms(J):
 
 def structured(J):
     """Whether a Jacobian is all terms of dense matrices and identities without a stored matrix, or an adjoint sweep."""
-    if isinstance(J.plan.entries(J.layout).filler, GradientFiller):
+    if isinstance(J.plan.entries(J.layout).filler, SweepFiller):
         return True
     return not any(isinstance(f, Sparse) for t in terms(J) for f in (t.u, t.w))
 

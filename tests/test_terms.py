@@ -202,7 +202,7 @@ def test_transposed_terms(total):
 def whole(draw):
     """All of U·dX·Wᵀ or its transpose, and scaled permutations."""
     make = Maker(draw)
-    m, n, p, q = (draw(st.integers(0, 3)) for _ in range(4))
+    m, n, p, q = (draw(st.integers(1, 3)) for _ in range(4))
     scaled = draw(st.booleans())
     if scaled:
         p, q = m, n

@@ -150,7 +150,7 @@ class Sums:
 
     def _picked(self, factor: Dense, f: RowMap, batch: Sequence[int]) -> int:
         """The rows of a dense factor that are summed: (count, width), or (batch, count, width)."""
-        wanted = _restricted(f, batch)
+        wanted = restricted(f, [*batch, len(f.shape) - 1])
         outer, width = size(wanted.shape[:-1]), factor.shape[1]
         shape = (outer, self.count, width) if batch else (self.count, width)
         table = self.values.reshape(factor.value, factor.shape)
@@ -161,7 +161,9 @@ class Sums:
     def _sparse(self, factor: Factor, f: RowMap, axes: Sequence[int]) -> tuple[Factor, RowMap]:
         """Any rows: a product of sparse matrices on its exact pattern."""
         grid = tuple(self.whole[k] for k in axes)
-        rows = np.broadcast_to(_restricted(f, axes).dense(), (*grid, self.count)).reshape(size(grid), self.count)
+        rows = np.broadcast_to(restricted(f, [*axes, len(f.shape) - 1]).dense(), (*grid, self.count)).reshape(
+            size(grid), self.count
+        )
         keep = rows >= 0
         if self.matrix is None:
             places, order = np.arange(size(grid))[:, None] + np.zeros(self.count, int), tuple(axes)
@@ -213,9 +215,8 @@ def _counting_in(whole: Shape, order: Sequence[int]) -> RowMap:
     return RowMap(whole, tuple(steps))
 
 
-def _restricted(f: RowMap, axes: Sequence[int]) -> RowMap:
-    """The map on some axes and the last, where the others' indices are 0."""
-    kept = [*axes, len(f.shape) - 1]
+def restricted(f: RowMap, kept: Sequence[int]) -> RowMap:
+    """The map on some axes, where the others' indices are 0."""
     shape = tuple(f.shape[k] for k in kept)
     if f.listed is None:
         return RowMap(shape, tuple(f.steps[k] for k in kept), f.start)

@@ -237,3 +237,29 @@ class WeightedRows(Primitive):
                 taken = taken if scale is None else taken * scale[:, None]
                 total = taken if total is None else total + taken
         return total
+
+
+def taken_rows(factor: Factor, rows: Array) -> tuple[Array, Array, Array]:
+    """Pointers, columns and positions of the entries of listed rows; a negative row is empty."""
+    begins, counts = factor.pointers[:-1][rows], np.where(rows < 0, 0, np.diff(factor.pointers)[rows])
+    pointers = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
+    positions = np.arange(int(pointers[-1])) + np.repeat(begins - pointers[:-1], counts)
+    columns = positions % factor.shape[1] if isinstance(factor, Dense) else factor.indices[positions]
+    return pointers, columns, positions
+
+
+@dataclass(frozen=True, eq=False)
+class UnionRows(Primitive):
+    """The entries of a sum of scaled sparse rows: for each part which of its entries, which scales, and where to."""
+
+    parts: tuple[tuple[Array, Array | None, Array], ...]
+    nnz: int
+
+    def value(self, *operands: Any) -> Any:
+        given = iter(operands)
+        out = np.zeros(self.nnz, np.result_type(*operands))
+        for positions, of, places in self.parts:
+            entries = np.reshape(next(given), -1)[positions]
+            # no place comes twice in one part
+            out[places] += entries if of is None else entries * next(given)[of]
+        return out

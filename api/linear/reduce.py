@@ -1,15 +1,13 @@
 """From an expression to terms: what each step makes of the terms of its operand, decided from structure alone."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
-import numpy as np
-
 from matjac.conventions import Shape, canonical, size
+from matjac.linear.collect import collected
 from matjac.linear.contraction import contract
 from matjac.linear.expression import Expression, LinearStep
-from matjac.linear.factors import Dense, Eye, WeightedRows
+from matjac.linear.factors import Dense, Eye
 from matjac.linear.primitives import (
     Add,
     Apply,
@@ -179,49 +177,3 @@ def _added(terms: Terms, step: LinearStep, found: dict[int, ByVariable], shape: 
             signed = mine if sign > 0 else [terms.scaled(t, minus, shape) for t in mine]
             result.setdefault(variable, []).extend(signed)
     return {variable: collected(terms, mine) for variable, mine in result.items()}
-
-
-def collected(terms: Terms, given: Sequence[Term]) -> list[Term]:
-    """The same sum with fewer terms."""
-    result: list[Term] = []
-    for term in given:
-        for at, other in enumerate(result):
-            together = _together(terms, other, term)
-            if together is not None:
-                result[at] = together
-                break
-        else:
-            result.append(term)
-    return result
-
-
-def _together(terms: Terms, a: Term, b: Term) -> Term | None:
-    """Two terms as one: where they have the same rows, or the same dense factor on one side."""
-    if a.offset != b.offset or a.count != b.count or not a.u.same(b.u):
-        return None
-    if a.shape != b.shape:
-        b = terms.aligned(b, a.shape)
-    if not a.f.same(b.f):
-        return None
-    if a.w.same(b.w) and a.g.same(b.g):
-        return replace(a, scale=_sum(terms, a.scale, b.scale))
-    if not isinstance(a.u, Dense) or not all(isinstance(t.w, Dense | Eye) for t in (a, b)):
-        return None
-    if not any(isinstance(t.w, Dense) for t in (a, b)) or not a.f.full:
-        return None
-    # s u_i ⊗ w_j + t u_i ⊗ z_k is u_i ⊗ (s w_j + t z_k): the two terms of a softmax become one
-    parts, numbers = [], []
-    for term in (a, b):
-        parts.append((term.w, np.ascontiguousarray(term.g.dense()).reshape(-1), term.scale is not None))
-        numbers += [] if term.w.value is None else [term.w.value]
-        if term.scale is not None:
-            numbers.append(terms.values.broadcast(term.scale, term.shape))
-    shape = a.count, a.w.shape[1]
-    number = terms.values.program.add(WeightedRows(tuple(parts), shape), numbers, shape)
-    return Term(a.u, a.f, Dense(shape, value=number), counting(a.shape, range(len(a.shape))), None, a.offset)
-
-
-def _sum(terms: Terms, a: int | None, b: int | None) -> int:
-    program = terms.values.program
-    a, b = (program.constant(1) if k is None else k for k in (a, b))
-    return program.add(Add((1, 1)), (a, b), np.broadcast_shapes(program.shapes[a], program.shapes[b]))

@@ -1,0 +1,123 @@
+"""Sums of terms: fewer terms, wherever two have a factor and its row map in common."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeAlias
+
+import numpy as np
+
+from matjac.conventions import Array, Shape, size
+from matjac.linear.contraction import merged, restricted
+from matjac.linear.factors import Dense, Eye, Factor, Sparse, UnionRows, WeightedRows, taken_rows
+from matjac.linear.primitives import Add
+from matjac.linear.rowmap import RowMap, constant, counting
+from matjac.linear.terms import Term, Terms, entries_of
+
+#: Terms beyond which a sum becomes one sparse matrix: a loop would double their number at each turn.
+MANY = 8
+#: Rows of a factor, each with its scale.
+Piece: TypeAlias = tuple[Factor, RowMap, int | None]
+
+
+def collected(terms: Terms, given: Sequence[Term]) -> list[Term]:
+    """The same sum with fewer terms."""
+    result = _pairwise(terms, given)
+    if len(result) <= MANY:
+        return result
+    explicit = []
+    for term in result:
+        u, f = merged(terms, term.u, term.f, term.w, term.g)
+        explicit.append(replace(term, u=u, f=f, w=Eye((1, 1)), g=constant(f.shape)))
+    return _pairwise(terms, explicit)
+
+
+def _pairwise(terms: Terms, given: Sequence[Term]) -> list[Term]:
+    result: list[Term] = []
+    for term in given:
+        for at, other in enumerate(result):
+            together = _together(terms, other, term)
+            if together is not None:
+                result[at] = together
+                break
+        else:
+            result.append(term)
+    return result
+
+
+def _together(terms: Terms, a: Term, b: Term) -> Term | None:
+    """Two terms as one, where they have the same rows on one side: then the other sides' rows add up."""
+    if a.offset != b.offset or a.count != b.count:
+        return None
+    b = b if a.shape == b.shape else replace(terms.aligned(replace(b, offset=0), a.shape), offset=b.offset)
+    if a.u.same(b.u) and a.f.same(b.f):
+        if a.w.same(b.w) and a.g.same(b.g):
+            return replace(a, scale=_sum(terms, a.scale, b.scale))
+        w, g = _added(terms, [(a.w, a.g, a.scale), (b.w, b.g, b.scale)], a.shape)
+        return replace(a, w=w, g=g, scale=None)
+    if a.w.same(b.w) and a.g.same(b.g):
+        u, f = _added(terms, [(a.u, a.f, a.scale), (b.u, b.f, b.scale)], a.shape)
+        return replace(a, u=u, f=f, scale=None)
+    return None
+
+
+def _sum(terms: Terms, a: int | None, b: int | None) -> int:
+    program = terms.values.program
+    a, b = (program.constant(1) if k is None else k for k in (a, b))
+    return program.add(Add((1, 1)), (a, b), np.broadcast_shapes(program.shapes[a], program.shapes[b]))
+
+
+def _added(terms: Terms, pieces: Sequence[Piece], shape: Shape) -> tuple[Factor, RowMap]:
+    """The sum of scaled rows, as one factor with a row for each value of the indices on which they depend."""
+    values = terms.values
+    axes = [
+        k
+        for k, n in enumerate(shape)
+        if any(m.depends(k) or (s is not None and n > 1 and values.shape(values.pad(s, len(shape)))[k] > 1)
+               for _, m, s in pieces)
+    ]  # fmt: skip
+    grid = tuple(shape[k] for k in axes)
+    rows = [np.broadcast_to(restricted(m, axes).dense(), grid).reshape(-1) for _, m, _ in pieces]
+    scales = []
+    for _, _, scale in pieces:
+        if scale is not None:
+            own = values.shape(values.pad(scale, len(shape)))
+            compact = values.reshape(scale, tuple(own[k] for k in axes))
+            scale = values.reshape(values.broadcast(compact, grid), (size(grid),))
+        scales.append(scale)
+    factors = [factor for factor, _, _ in pieces]
+    new = _rows(terms, factors, rows, scales)
+    return new, counting(shape, axes)
+
+
+def _rows(terms: Terms, factors: Sequence[Factor], rows: Sequence[Array], scales: Sequence[int | None]) -> Factor:
+    program = terms.values.program
+    count, width = rows[0].size, factors[0].shape[1]
+    operands: list[int] = []
+    if any(isinstance(m, Dense) and (r >= 0).all() for m, r in zip(factors, rows, strict=True)) and all(
+        isinstance(m, Dense | Eye) and (r >= 0).all() for m, r in zip(factors, rows, strict=True)
+    ):
+        for factor, scale in zip(factors, scales, strict=True):
+            operands += [k for k in (factor.value, scale) if k is not None]
+        parts = tuple((m, r, s is not None) for m, r, s in zip(factors, rows, scales, strict=True))
+        return Dense((count, width), program.add(WeightedRows(parts, (count, width)), operands, (count, width)))
+    # keys of entries sort by row and column
+    takes, keys = [], []
+    for factor, which in zip(factors, rows, strict=True):
+        pointers, columns, positions = taken_rows(factor, which)
+        of = np.repeat(np.arange(count), np.diff(pointers))
+        takes.append((positions, of))
+        keys.append(of * width + columns)
+    places = np.unique(np.concatenate(keys))
+    for factor, scale in zip(factors, scales, strict=True):
+        operands += [k for k in (entries_of(terms.values, factor), scale) if k is not None]
+    union = UnionRows(
+        tuple(
+            (positions, of if scale is not None else None, np.searchsorted(places, key))
+            for (positions, of), key, scale in zip(takes, keys, scales, strict=True)
+        ),
+        places.size,
+    )
+    number = program.add(union, operands, (places.size,))
+    counts = np.bincount(places // max(width, 1), minlength=count)
+    pointers = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
+    return Sparse((count, width), number, pointers, places % max(width, 1))
