@@ -36,7 +36,7 @@ if hasattr(os, "register_at_fork"):
 
 def split(task: Callable[[int, int], None], start: int, stop: int, entries: int) -> None:
     """Run ``task(first, last)`` on parts of ``start:stop``, at the same time where there is enough work."""
-    if entries < 2 * GRAIN:
+    if thread_count() == 1 or entries < 2 * GRAIN:
         task(start, stop)
         return
     bounds = edges(start, stop, entries)

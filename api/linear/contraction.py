@@ -58,6 +58,8 @@ def contract(terms: Terms, term: Term, shape: Shape, axis: int, by: int | None =
     else:
         scale = values.multiply(scale, sums.total())
         f, g = sums.without(f), sums.without(g)
+        if sums.pattern is not None:
+            f = f.masked(np.any(sums.pattern, axis=-1))
     return Term(u, f, w, g, scale)
 
 

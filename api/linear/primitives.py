@@ -4,10 +4,10 @@ With one operand replaced by a differential a primitive is a step of a linear ex
 and backwards by `adjoint`. Both act on the last axes of that operand, so that many directions go in one pass.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import scipy.sparse as sp
@@ -80,8 +80,10 @@ class Multiply(Multilinear):
 
     def adjoint(self, at: int, operands: Sequence[Any], y: Array) -> Array:
         other = operands[1 - at]
-        # a gradient's sweep begins with a 1
-        return other if y.size == 1 and np.ndim(other) and y.item() == 1 else np.multiply(other, y)  # type: ignore[no-any-return]
+        if y.size == 1 and np.ndim(other) >= y.ndim and np.ndim(other) and y.item() == 1:
+            # a gradient's sweep begins with a 1
+            return other  # type: ignore[no-any-return]
+        return np.multiply(other, y)  # type: ignore[no-any-return]
 
     def pattern(self, patterns: Sequence[Array | None], shapes: Sequence[Shape], shape: Shape) -> Array | None:
         return np.broadcast_to(reduce(np.logical_and, [p for p in patterns if p is not None]), shape)
@@ -228,8 +230,8 @@ class Take(Move):
     after: Shape
 
     def move(self, x: Array, batch: Shape) -> Array:
-        blocks = x.reshape(*batch, -1, self.block) if self.block > 1 else x.reshape(*batch, -1)
-        axis = len(batch)
+        count, axis = size(self.before) // max(self.block, 1), len(batch)
+        blocks = x.reshape(*batch, count, self.block) if self.block > 1 else x.reshape(*batch, count)
         return np.take(blocks, self.positions, axis=axis).reshape(batch + self.after)
 
     @cached_property
@@ -269,7 +271,7 @@ class Scatter(Move):
 
     def move(self, x: Array, batch: Shape) -> Array:
         out = np.zeros((*batch, size(self.after)), x.dtype)
-        out[..., self.positions] = x.reshape(*batch, -1)
+        out[..., self.positions] = x.reshape(*batch, self.positions.size)
         return out.reshape(batch + self.after)
 
     def pattern(self, patterns: Sequence[Array | None], shapes: Sequence[Shape], shape: Shape) -> Array | None:
@@ -277,7 +279,7 @@ class Scatter(Move):
 
     def adjoint(self, at: int, operands: Sequence[Any], y: Array) -> Array:
         batch = y.shape[: y.ndim - len(self.after)]
-        return y.reshape(*batch, -1)[..., self.positions].reshape(batch + self.before)
+        return y.reshape(*batch, size(self.after))[..., self.positions].reshape(batch + self.before)
 
 
 @dataclass(frozen=True, eq=False)
@@ -394,7 +396,8 @@ class Sddmm(Multilinear):
         dtype = np.result_type(other, y)
         order, group, others = self._groups[at]
         batch = y.shape[: y.ndim - len(self.after)]
-        y, other = np.ascontiguousarray(y, dtype).reshape(*batch, -1), np.ascontiguousarray(other, dtype)
+        y = np.ascontiguousarray(y, dtype).reshape(*batch, self.rows.size)
+        other = np.ascontiguousarray(other, dtype)
         x = np.zeros((*batch, self.count[at], other.shape[-1]), dtype)
         for k in np.ndindex(batch):
 
@@ -413,17 +416,28 @@ def _grouped(keys: Array, others: Array, count: int) -> tuple[Array, Array, Arra
     return order, group, others[order]
 
 
+class Operator(Protocol):
+    """A linear map of flat vectors: its product, that of its transpose, and its matrix."""
+
+    def product(self, x: Array) -> Array:
+        """J x for x of shape (..., columns)."""
+
+    def transposed(self, y: Array) -> Array:
+        """Jᵀ y for y of shape (..., rows)."""
+
+    def matrix(self) -> Any:
+        """As a canonical csr_array."""
+
+
 @dataclass(frozen=True, eq=False)
 class Apply(Multilinear):
-    """An operator on flat vectors that is given as its two products and its matrix."""
+    """An operator on flat vectors."""
 
-    product: Callable[[Array], Array]
-    transposed: Callable[[Array], Array]
-    matrix: Callable[[], Any]
+    operator: Operator
     after: Shape
 
     def value(self, *operands: Any) -> Any:
-        return self.product(operands[0])
+        return self.operator.product(operands[0])
 
     def adjoint(self, at: int, operands: Sequence[Any], y: Array) -> Array:
-        return self.transposed(y)
+        return self.operator.transposed(y)

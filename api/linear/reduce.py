@@ -95,7 +95,7 @@ def _changed(
             shape = (*shape[:axis], *shape[axis + 1 :])
         return term
     if isinstance(primitive, Apply):
-        number = terms.values.program.constant(primitive.matrix())
+        number = terms.values.program.constant(primitive.operator.matrix())
         return contract_matrix(terms, term, (size(shape), 1), 1, number)
     assert other is not None
     if isinstance(primitive, Multiply):

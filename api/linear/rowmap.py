@@ -159,29 +159,19 @@ def regroup(shape: Shape, steps: Sequence[int], wanted: Shape) -> tuple[int, ...
     """The steps of an affine map on another shape, or None where it is not affine there."""
     if size(shape) != size(wanted) or size(shape) == 0:
         return (0,) * len(wanted) if size(shape) == size(wanted) else None
-    old = [(n, s) for n, s in zip(shape, steps, strict=True) if n > 1]
-    result, at = [0] * len(wanted), len(old) - 1
-    left, step = old[at] if old else (1, 0)
-    for axis in range(len(wanted) - 1, -1, -1):
+    merged: list[tuple[int, int]] = []
+    for n, step in zip(shape, steps, strict=True):
+        if n > 1 and merged and merged[-1][1] == step * n:
+            merged[-1] = merged[-1][0] * n, step
+        elif n > 1:
+            merged.append((n, step))
+    result, left, step = [0] * len(wanted), 1, 0
+    for axis in reversed(range(len(wanted))):
         n = wanted[axis]
-        if n == 1:
-            continue
-        if left == 1:
-            at -= 1
-            left, step = old[at]
-        result[axis], need = step, n
-        while need > 1:
-            if need <= left:
-                if left % need:
-                    return None
-                left, step, need = left // need, step * need, 1
-            else:
-                # the axis goes on into the next one, where that continues in equal steps
-                if need % left:
-                    return None
-                need, after = need // left, step * left
-                at -= 1
-                left, step = old[at]
-                if step != after:
-                    return None
+        if n > 1:
+            if left == 1:
+                left, step = merged.pop()
+            if left % n:
+                return None
+            result[axis], left, step = step, left // n, step * n
     return tuple(result)

@@ -1,6 +1,7 @@
 """Maps from maps: products, sums, stacks, rows taken and scaled. Nothing is multiplied out: steps are put together."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,19 @@ import scipy.sparse as sp
 from matjac.conventions import Array, Shape, size
 from matjac.entries.plan import Plan
 from matjac.linear.expression import Expression
-from matjac.linear.primitives import Add, Apply, Join, MatMul, Multilinear, Multiply, Reshape, Slice, Take, Transpose
+from matjac.linear.primitives import (
+    Add,
+    Apply,
+    Join,
+    MatMul,
+    Multilinear,
+    Multiply,
+    Operator,
+    Reshape,
+    Slice,
+    Take,
+    Transpose,
+)
 from matjac.linear.program import Program
 from matjac.maps.point import Point
 
@@ -181,29 +194,36 @@ def take(point: Point, index: Array) -> Point:
     return made.finish(out, index.size, point.dtype)
 
 
-def applied(
-    shapes: Sequence[Shape],
-    rows: int,
-    dtype: np.dtype[Any],
-    product: Callable[[Array], Array],
-    transposed: Callable[[Array], Array],
-    matrix: Callable[[], Any],
-) -> Point:
-    """The map of two products and a matrix."""
+def applied(shapes: Sequence[Shape], rows: int, dtype: np.dtype[Any], operator: Operator) -> Point:
+    """The map of an operator."""
     made = Combination(shapes)
     sizes = [size(shape) for shape in shapes]
     flat = made.join([made.reshape(k, (n,)) for k, n in enumerate(sizes)], sizes)
-    out = made.step(Apply(product, transposed, matrix, (rows,)), (flat,), (True,), (rows,))
+    out = made.step(Apply(operator, (rows,)), (flat,), (True,), (rows,))
     return made.finish(out, rows, dtype)
 
 
 def transposed(point: Point, shapes: Sequence[Shape]) -> Point:
     """The transposed map, of variables of the function's output shapes."""
+    return applied(shapes, point.shape[1], point.dtype, Transposed(point))
 
-    def matrix() -> Any:
-        entries = point.entries("denominator")
-        data = np.empty(entries.filler.nnz, point.dtype)
-        point.run("denominator", data)
-        return entries.pattern.matrix(data)
 
-    return applied(shapes, point.shape[1], point.dtype, point.apply_transposed, point.apply, matrix)
+@dataclass(frozen=True)
+class Transposed:
+    """The transposed map as an operator."""
+
+    point: Point
+
+    def product(self, x: Array) -> Array:
+        """Jᵀ x."""
+        return self.point.apply_transposed(x)
+
+    def transposed(self, y: Array) -> Array:
+        """J y."""
+        return self.point.apply(y)
+
+    def matrix(self) -> Any:
+        """Jᵀ as a csr_array."""
+        data = np.empty(self.point.entries("denominator").filler.nnz, self.point.dtype)
+        self.point.run("denominator", data)
+        return self.point.entries("denominator").pattern.matrix(data)

@@ -1,6 +1,7 @@
 """Normal matrices JᴴWJ: in closed form where terms allow, else one product after the other; and their diagonals."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,39 +25,46 @@ def normal(point: Point, weights: Array | None = None) -> Point:
     closed = None if weights is not None else _closed(point)
     if closed is not None:
         return closed
-
-    def product(x: Array) -> Array:
-        y = point.apply(x)
-        return point.conj().apply_transposed(y if weights is None else y * weights)
-
-    def transposed(y: Array) -> Array:
-        # (Jᴴ W J)ᵀ is the conjugate of Jᴴ W J for real W
-        return product(y.conj()).conj()
-
     dtype = point.dtype if weights is None else np.result_type(point.dtype, weights)
-    shapes = point.plan.expression.in_shapes
-    return applied(shapes, point.shape[1], dtype, product, transposed, lambda: matrix(point, weights))
+    return applied(point.plan.expression.in_shapes, point.shape[1], dtype, Normal(point, weights))
 
 
-def matrix(point: Point, weights: Array | None = None) -> Any:
-    """The entries of ``Jᴴ W J``, on a pattern that is found once for a plan."""
-    entries = point.entries("numerator")
-    data = np.empty(entries.filler.nnz, point.dtype)
-    point.run("numerator", data)
-    pattern = entries.pattern
+@dataclass(frozen=True)
+class Normal:
+    """``Jᴴ W J`` as an operator: one product after the other."""
 
-    def find() -> Any:
-        # J's values in the order of its columns, and the product's pattern
-        places = sp.csr_array((np.arange(data.size), pattern.indices, pattern.indptr), shape=pattern.shape).T.tocsr()
-        places.sort_indices()
-        return places.data, pattern.rows[places.data], plan(places, pattern.matrix(np.ones(data.size)))
+    point: Point
+    weights: Array | None
 
-    order, rows, product = point.plan.derived("normal", find)
-    turned = data.conj()[order] if weights is None else data.conj()[order] * weights[rows]
-    indptr, indices = product.result
-    result = sp.csr_array((product.value(turned, data), indices, indptr), shape=(point.shape[1],) * 2)
-    result.has_canonical_format = True
-    return result
+    def product(self, x: Array) -> Array:
+        """``Jᴴ W J x``."""
+        y = self.point.apply(x)
+        return self.point.conj().apply_transposed(y if self.weights is None else y * self.weights)
+
+    def transposed(self, y: Array) -> Array:
+        """The same of its transpose, which for real W is its conjugate."""
+        return self.product(y.conj()).conj()
+
+    def matrix(self) -> Any:
+        """The entries, on a pattern that is found once for a plan."""
+        point = self.point
+        pattern = point.entries("numerator").pattern
+        data = np.empty(pattern.indices.size, point.dtype)
+        point.run("numerator", data)
+
+        def find() -> Any:
+            # J's values in the order of its columns, and the product's pattern
+            numbers = sp.csr_array((np.arange(data.size), pattern.indices, pattern.indptr), shape=pattern.shape)
+            places = numbers.T.tocsr()
+            places.sort_indices()
+            return places.data, pattern.rows[places.data], plan(places, pattern.matrix(np.ones(data.size)))
+
+        order, rows, product = point.plan.derived("normal", find)
+        turned = data.conj()[order] if self.weights is None else data.conj()[order] * self.weights[rows]
+        indptr, indices = product.result
+        result = sp.csr_array((product.value(turned, data), indices, indptr), shape=(point.shape[1],) * 2)
+        result.has_canonical_format = True
+        return result
 
 
 def _whole(point: Point) -> list[tuple[int, Term, bool]] | None:

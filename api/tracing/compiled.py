@@ -58,8 +58,14 @@ class Compiled(Flat):
         self.out_shape: Shape = program.shapes[out]
         self._program, self._out = program, out
         #: the differential of every value by its number, of all variables in C order
-        symbols = differentiate(recorder, known, out)
-        self._symbols = {number: symbol.number for number, symbol in symbols.items()}
+        self._symbols: dict[int, int] = {}
+        self._failure: Exception | None = None
+        try:
+            symbols = differentiate(recorder, known, out)
+            self._symbols = {number: symbol.number for number, symbol in symbols.items()}
+        except (TypeError, ValueError) as error:
+            # a value needs no derivative
+            self._failure = error
         self._expression = recorder.expression
         self._steps = program.steps([out])
         self._spent = spent(self._steps, [out, *known])
@@ -157,6 +163,8 @@ class Compiled(Flat):
 
     def _plan(self, chosen: tuple[int, ...]) -> Plan:
         """The plan of the Jacobian by those variables, whose entries are counted in `order`."""
+        if self._failure is not None:
+            raise self._failure
         if chosen not in self._plans:
             with self._lock:
                 if chosen not in self._plans:
