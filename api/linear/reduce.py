@@ -32,14 +32,19 @@ from matjac.linear.terms import Term, Terms, seed
 ByVariable: TypeAlias = dict[int, list[Term]]
 
 
-def terms_of(expression: Expression, trail: dict[int, ByVariable] | None = None) -> ByVariable:
-    """The terms of an expression's result; `trail` gets those of every step."""
+def terms_of(expression: Expression, trail: dict[int, ByVariable] | None = None, leave: int = 0) -> ByVariable:
+    """The terms of an expression's result; `trail` gets those of every step.
+
+    Results of at most `leave` entries, and what comes of them, are left out.
+    """
     terms = Terms(expression.program)
     found: dict[int, ByVariable] = {} if trail is None else trail
     for variable, shape in enumerate(_seen_as(expression)):
-        found[variable] = {variable: [seed(shape)]}
+        found[variable] = {variable: [seed(shape)]} if size(shape) else {}
     for step in expression.steps:
-        found[step.out] = _reduced(expression, terms, step, found)
+        operands = [k for k, linear in zip(step.operands, step.linear, strict=True) if linear and k is not None]
+        if all(k in found for k in operands) and not (leave and size(expression.shapes[step.out]) <= leave):
+            found[step.out] = _reduced(expression, terms, step, found)
     return {} if expression.out is None else found[expression.out]
 
 
@@ -64,6 +69,9 @@ def _reduced(expression: Expression, terms: Terms, step: LinearStep, found: dict
     number = step.operands[at]
     other = step.operands[1 - at] if len(step.operands) == 2 else None
     assert number is not None
+    if 0 in (size(shapes[number]), size(shapes[step.out])):
+        # there is nothing to move, and a sum over nothing is zero
+        return {}
     return {
         variable: [_changed(step.primitive, terms, term, shapes[number], shapes[step.out], at, other) for term in mine]
         for variable, mine in found[number].items()

@@ -36,6 +36,7 @@ def transposed(terms: Terms, term: Term) -> Term | None:
             return None
         scale = terms.values.regrid(term.scale, term.shape, (m, n))
         assert scale is not None
+        scale = terms.values.pad(scale, 2)
         if swap:
             return Term(Eye((m, m)), columns, Eye((n, n)), rows, terms.values.transpose(scale, (1, 0)))
         return Term(Eye((m, m)), rows, Eye((n, n)), columns, scale)

@@ -208,7 +208,7 @@ def transposed(point: Point, shapes: Sequence[Shape]) -> Point:
     return applied(shapes, point.shape[1], point.dtype, Transposed(point))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Transposed:
     """The transposed map as an operator."""
 

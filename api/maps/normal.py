@@ -29,7 +29,7 @@ def normal(point: Point, weights: Array | None = None) -> Point:
     return applied(point.plan.expression.in_shapes, point.shape[1], dtype, Normal(point, weights))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Normal:
     """``Jᴴ W J`` as an operator: one product after the other."""
 

@@ -74,7 +74,8 @@ class Point:
         if self.conjugate:
             y = y.conj()
         parts = expression.adjoint(values, y.reshape(y.shape[:-1] + expression.out_shape))
-        flat = [part.reshape(*y.shape[:-1], -1) for part in parts]
+        pairs = zip(parts, expression.in_shapes, strict=True)
+        flat = [part.reshape(*y.shape[:-1], size(shape)) for part, shape in pairs]
         x = flat[0] if len(flat) == 1 else np.concatenate(flat, axis=-1)
         return self._own(x, None, np.result_type(self.dtype, y))
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from matjac import checks
-from matjac.conventions import ORDERS, Array, Order, Shape
+from matjac.conventions import ORDERS, Array, Order, Shape, size
 from matjac.entries.plan import Plan, ready, spent
 from matjac.flat import Flat, Variables, weighted
 from matjac.jacobian import Jacobian
@@ -206,19 +206,21 @@ class Compiled(Flat):
         program = self._program
         lines = [f"{k} {name} {shape}" for k, (name, shape) in enumerate(zip(self.names, self.in_shapes, strict=True))]
         trail: dict[int, ByVariable] = {}
-        terms_of(self._expression, trail)
+        # the row of a scalar function is made by a sweep
+        terms_of(self._expression, trail, 1 if size(self.out_shape) == 1 else 0)
         # constants have numbers of their own, which no one needs to see
         shown = {k: k for k in range(len(self.names))}
         general = 0
         for step in self._steps:
             shown[step.out] = len(shown)
-            found = trail.get(self._symbols.get(step.out, -1))
-            if found is None:
+            if step.out not in self._symbols:
                 continue
-            terms = [t for mine in found.values() for t in mine]
+            found = trail.get(self._symbols[step.out])
+            terms = [t for mine in (found or {}).values() for t in mine]
             inside = not any(self._is_general(f) for t in terms for f in (t.u, t.w))
             general += not inside
             what = f"{len(terms)} term{'s' * (len(terms) != 1)}" if inside else "general sparse product"
+            what = "by an adjoint sweep" if found is None else what
             given = ", ".join("constant" if k in program.constants else str(shown[k]) for k in step.operands)
             lines.append(f"{shown[step.out]} {step.primitive.name}({given}) → {program.shapes[step.out]}: {what}")
         fallen = f"{general} steps fell back to a general sparse product"
