@@ -412,7 +412,7 @@ class Jacobian(Matrix):
         if self.layout == "numerator":
             return self._point
         shapes = [shape if self.order == "C" else shape[::-1] for shape in parts(self.out_shape)]
-        return compose.transposed(self._point, shapes)
+        return normal.transposed(self._point, shapes)
 
     def _weights(self, weights: Any) -> Array:
         array = checks.numeric("weights", weights)

@@ -47,8 +47,12 @@ class Expression:
 
     def add(self, primitive: Multilinear, operands: Sequence[int | None], linear: Sequence[bool], shape: Shape) -> int:
         """Record a step, unless the same is there."""
-        if isinstance(primitive, Reshape) and primitive.before == shape:
-            return operands[0]  # type: ignore[return-value]
+        if isinstance(primitive, Reshape):
+            inner = self._makers.get(operands[0])  # type: ignore[arg-type]
+            if inner is not None and isinstance(inner.primitive, Reshape):
+                primitive, operands = Reshape(inner.primitive.before, shape), inner.operands
+            if primitive.before == shape:
+                return operands[0]  # type: ignore[return-value]
         if isinstance(primitive, Transpose):
             inner = self._makers.get(operands[0])  # type: ignore[arg-type]
             if inner is not None and isinstance(inner.primitive, Transpose):

@@ -16,6 +16,7 @@ from matjac.linear.factors import Eye, Sparse, plan
 from matjac.linear.primitives import Transpose
 from matjac.linear.terms import Term
 from matjac.linear.transposes import grid_of
+from matjac.maps import compose
 from matjac.maps.compose import Combination, applied
 from matjac.maps.point import Point
 
@@ -103,6 +104,26 @@ def _closed(point: Point) -> Point | None:
                 y = made.sandwich(_product(u, w2), made.transpose(x), _product(u2, w, conj=False))
             parts[a].append(made.reshape(y, (size(shapes[a]),)))
     out = made.join([made.add(part) for part in parts], [size(shape) for shape in shapes])
+    return made.finish(out, point.shape[1], point.dtype)
+
+
+def transposed(point: Point, shapes: Sequence[Shape]) -> Point:
+    """The transposed map, of variables of the function's output shapes: of small matrices again where it can be."""
+    found = _whole(point)
+    if found is None:
+        return compose.transposed(point, shapes)
+    made, matrix = Combination(shapes), point.matrices
+    sizes = [size(shape) for shape in point.plan.expression.in_shapes]
+    parts: list[list[int | None]] = [[] for _ in sizes]
+    flat = made.join([made.reshape(k, (size(shape),)) for k, shape in enumerate(shapes)], [size(s) for s in shapes])
+    assert flat is not None
+    for variable, term, swap in found:
+        u, w = term.u, term.w
+        y = made.reshape(flat, (w.shape[0], u.shape[0]) if swap else (u.shape[0], w.shape[0]))
+        left = matrix(u)
+        x = made.sandwich(None if left is None else left.T, made.transpose(y) if swap else y, matrix(w))
+        parts[variable].append(made.reshape(x, (sizes[variable],)))
+    out = made.join([made.add(part) for part in parts], sizes)
     return made.finish(out, point.shape[1], point.dtype)
 
 
