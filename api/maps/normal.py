@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -69,19 +70,19 @@ class Normal:
 
 
 def _whole(point: Point) -> list[tuple[int, Term, bool]] | None:
-    """The terms with their variables, where each is all of ``U·dX·Wᵀ`` or its transpose, of one size."""
+    """The terms with their variables, where each is all of ``U·dX·Wᵀ`` or its transpose, in each band of one size."""
     if point.shape[0] <= FEW:
         return None
-    found = []
-    grids = set()
+    found, bands = [], set()
     for variable, terms in point.plan.terms.items():
         for term in terms:
-            grid = grid_of(term) if term.scale is None and term.count == point.shape[0] else None
+            grid = None if term.scale is not None else grid_of(term)
             if grid is None or any(isinstance(m, Sparse) for m in (term.u, term.w)):
                 return None
-            grids.add(grid[:2])
+            bands.add((term.offset, term.offset + term.count, grid[:2]))
             found.append((variable, term, grid[2]))
-    return found if len(grids) == 1 else None
+    alone = all(a[1] <= b[0] for a, b in pairwise(sorted(bands)))
+    return found if bands and alone else None
 
 
 def _closed(point: Point) -> Point | None:
@@ -95,6 +96,8 @@ def _closed(point: Point) -> Point | None:
     for a, s, s_swap in found:
         u, w = matrix(s.u), matrix(s.w)
         for b, t, t_swap in found:
+            if s.offset != t.offset:
+                continue
             x = made.reshape(b, (t.u.shape[1], t.w.shape[1]))
             u2, w2 = matrix(t.u), matrix(t.w)
             if s_swap == t_swap:
@@ -110,7 +113,7 @@ def _closed(point: Point) -> Point | None:
 def transposed(point: Point, shapes: Sequence[Shape]) -> Point:
     """The transposed map, of variables of the function's output shapes: of small matrices again where it can be."""
     found = _whole(point)
-    if found is None:
+    if found is None or any(term.count < point.shape[0] for _, term, _ in found):
         return compose.transposed(point, shapes)
     made, matrix = Combination(shapes), point.matrices
     sizes = [size(shape) for shape in point.plan.expression.in_shapes]
@@ -265,7 +268,7 @@ def normal_blocks(point: Point, shapes: list[tuple[int, int]], weights: Array | 
     if found is not None and all((t.u.shape[1], t.w.shape[1]) == shapes[k] for k, t, _ in found):
         for variable, s, s_swap in found:
             for other, t, t_swap in found:
-                if other == variable:
+                if other == variable and s.offset == t.offset:
                     results[variable] += _closed_block(point, s, t, s_swap == t_swap)
         return results
     _add_rows(point, weights, shapes, results)
