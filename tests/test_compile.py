@@ -582,6 +582,35 @@ def test_weights_that_repeat(shape, order):
             assert_allclose(J.T @ np.ones((1, 1)), dense.T, atol=1e-12)
 
 
+#: What moves entries of a function entry by entry, whose slopes move along.
+MOVED = {
+    "backwards": (lambda X: np.tanh(X)[::-1], (3,)),
+    "backwards along rows": (lambda X: np.sin(np.tanh(X)[:, ::-1]), (2, 3)),
+    "backwards both ways": (lambda X: np.tanh(X)[::-1, ::-1] * X, (2, 3)),
+    "backwards in steps": (lambda X: np.tanh(X)[::-2], (5,)),
+    "backwards, flipped": (lambda X: np.flip(np.tanh(X)), (2, 3)),
+    "backwards twice": (lambda X: np.sin(np.tanh(X)[::-1])[::-1], (3,)),
+    "a scalar repeated": (lambda X: np.repeat(np.tanh(X.sum()), 2), (3,)),
+    "a scalar tiled, times a vector": (lambda X: np.tile(X.sum(), 3) * X, (3,)),
+    "a scalar taken": (lambda X: np.take(np.sin(X), [0, 0]), ()),
+    "a scalar masked": (lambda X: np.where(np.array(False), np.tanh(X), 0.0) + X, ()),
+    "a scalar where": (lambda X: np.where(np.array(True), np.tanh(X.sum()), X[0]), (3,)),
+    "a scalar in a triangle": (lambda X: np.tril(np.broadcast_to(np.tanh(X), (2, 2))), ()),
+    "a scalar on a diagonal": (lambda X: np.diag(np.reshape(np.tanh(X), (1,))), ()),
+}
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("name", MOVED)
+def test_slopes_move_with_the_entries(name, order):
+    fun, shape = MOVED[name]
+    (X,) = points_for([shape], float)
+    J = mj.compile(fun, shape, order=order).jacobian(X)
+    dense = expected(fun, [X], order, complex_step)
+    assert check_faces(J, dense).nnz == np.count_nonzero(dense)
+    assert_allclose(J.T.toarray(), dense.T, atol=1e-12)
+
+
 def test_rows_that_repeat_times_zeros_by_structure():
     """Every column of a strict triangle but the last has an entry to multiply by."""
     F = mj.compile(lambda x, Z: np.broadcast_to(x[:, None], (3, 3)) @ np.tril(Z, -1), (3,), (3, 3))

@@ -14,11 +14,12 @@ from matjac.entries.filler import Fill, Filler, NoEntries
 from matjac.entries.kron import CaseSplitFiller, KronFiller, is_case_split
 from matjac.entries.merge import MergeFiller
 from matjac.entries.pattern import Pattern, pattern_of
+from matjac.entries.stored import StoredFiller
 from matjac.entries.sweep import SweepFiller
 from matjac.linear.contraction import merged
 from matjac.linear.expression import Expression
 from matjac.linear.factors import Eye
-from matjac.linear.primitives import Broadcast, Reshape, Slice, Transpose
+from matjac.linear.primitives import Broadcast, Operator, Reshape, Slice, Transpose
 from matjac.linear.program import Program, Step, contents
 from matjac.linear.reduce import ByVariable, terms_of
 from matjac.linear.rowmap import constant, listed
@@ -40,6 +41,8 @@ class Plan:
         self.steps = expression.program.steps(expression.coefficients, self.known)
         self.spent = spent(self.steps, {*self.known, *expression.coefficients, *expression.program.constants})
         self.shape = size(expression.out_shape), sum(map(size, expression.in_shapes))
+        #: what the map is as a whole, where its matrix is at hand
+        self.operator: Operator | None = None
         self._entries: dict[Layout, Entries] = {}
         self._terms: ByVariable | None = None
         self._derived: dict[Any, Any] = {}
@@ -117,7 +120,8 @@ class Entries:
             arrays = [part() for part in made]
             made = None if any(part is None for part in arrays) else Pattern(self.shape, *arrays)
         if made is None:
-            made = pattern_of(self.filler, self.shape)
+            stored = isinstance(self.filler, StoredFiller)
+            made = self.filler.pattern if stored else pattern_of(self.filler, self.shape)  # type: ignore[attr-defined]
             # arrays and not the pattern: a matrix that uses them keeps them alive
             self._pattern = made if self.keep else (weakref.ref(made.indptr), weakref.ref(made.indices))
         return made  # type: ignore[no-any-return]
@@ -131,6 +135,9 @@ class Entries:
         rows, columns = plan.shape
         if expression.out is None or 0 in plan.shape:
             return NoEntries(columns if upright else rows)
+        if plan.operator is not None:
+            stored = StoredFiller(plan.operator.matrix())
+            return TransposedFiller(stored, columns) if upright else stored
         terms = Terms(expression.program)
         if rows <= FEW and not _cheap(expression, plan):
             self.wanted |= expression.coefficients

@@ -200,7 +200,9 @@ def applied(shapes: Sequence[Shape], rows: int, dtype: np.dtype[Any], operator: 
     sizes = [size(shape) for shape in shapes]
     flat = made.join([made.reshape(k, (n,)) for k, n in enumerate(sizes)], sizes)
     out = made.step(Apply(operator, (rows,)), (flat,), (True,), (rows,))
-    return made.finish(out, rows, dtype)
+    point = made.finish(out, rows, dtype)
+    point.plan.operator = operator
+    return point
 
 
 def transposed(point: Point, shapes: Sequence[Shape]) -> Point:

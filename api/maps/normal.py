@@ -69,9 +69,14 @@ class Normal:
         return result
 
 
+def _by_rows(point: Point) -> bool:
+    """Whether the entries are not made of terms: rows of a function with few values, or a stored matrix."""
+    return point.shape[0] <= FEW or point.plan.operator is not None
+
+
 def _whole(point: Point) -> list[tuple[int, Term, bool]] | None:
     """The terms with their variables, where each is all of ``U·dX·Wᵀ`` or its transpose, in each band of one size."""
-    if point.shape[0] <= FEW:
+    if _by_rows(point):
         return None
     found, bands = [], set()
     for variable, terms in point.plan.terms.items():
@@ -143,7 +148,7 @@ def _product(a: Any, b: Any, conj: bool = True) -> Any:
 
 def column_squares(point: Point) -> Array:
     """The squared norm of each column, without J where its terms do not overlap in ways without a closed form."""
-    if point.shape[0] <= FEW:
+    if _by_rows(point):
         return _streamed_squares(point)
     total = np.zeros(point.shape[1], np.zeros(0, point.dtype).real.dtype)
     ends = np.cumsum([0, *map(size, point.plan.expression.in_shapes)])
