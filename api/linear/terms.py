@@ -95,7 +95,9 @@ class Values:
         """By a slice for each axis."""
         before = self.shape(number)
         shape = tuple(len(range(n)[k]) for n, k in zip(before, slices, strict=True))
-        return number if shape == before else self.program.add(Slice(before, slices), (number,), shape)
+        if shape == before and all(k.step is None or k.step > 0 for k in slices):
+            return number
+        return self.program.add(Slice(before, slices), (number,), shape)
 
     def multiply(self, a: int | None, b: int | None) -> int | None:
         """The product of two scales."""
@@ -211,11 +213,12 @@ class Terms:
     def taken(self, term: Term, shape: Shape, take: Take) -> Term:
         """Rows at flat positions."""
         positions = (take.positions.reshape(-1, 1) * take.block + np.arange(take.block)).reshape(take.after)
-        if term.count == size(shape):
-            grid, offset = term.shape, 0
-        else:
-            term, grid, offset = self._spread(term, (size(shape),)), (size(shape),), 0
-        at: Any = np.unravel_index(positions - offset, grid) if size(grid) else positions
+        if term.count != size(shape):
+            term = self._spread(term, (size(shape),))
+        elif not term.shape:
+            term = self.aligned(term, (1,))
+        grid = term.shape
+        at: Any = np.unravel_index(positions, grid)
         scale = term.scale
         if scale is not None and size(self.values.shape(scale)) > 1:
             scale = self.values.pad(scale, len(grid))

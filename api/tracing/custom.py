@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from matjac.conventions import Array, canonical, size
+from matjac.checks import describe
+from matjac.conventions import Array, Shape, canonical, size
+from matjac.entries.plan import Plan
 from matjac.jacobian import Jacobian
-from matjac.linear.expression import Expression
-from matjac.linear.primitives import MatMul
+from matjac.linear.primitives import MatMul, Scatter
 from matjac.linear.program import Primitive
-from matjac.tracing.recorded import Recorded, Symbol, Traced, apply, reshaped
+from matjac.tracing.recorded import Recorded, Symbol, Traced, apply, moved, reshaped
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +35,7 @@ class Local(Primitive):
     jacobian: Callable[..., Any]
     at: int
     shape: tuple[int, int]
-    #: what the first one was: a Jacobian's expression, row pointers and columns, or None for a dense matrix
+    #: what the first one was: a Jacobian's plan, row pointers and columns, or None for a dense matrix
     first: Any
 
     def value(self, *operands: Any) -> Any:
@@ -70,10 +71,9 @@ def numbers(J: Any, first: Any, at: int) -> list[Any]:
     """A Jacobian's numbers, in the structure that the first one had."""
     changed = f"mj.rule: the Jacobian for argument {at} has entries in other places than when it was recorded"
     if isinstance(J, Jacobian):
-        expression = J.plan.expression
-        if first is not expression and not (isinstance(first, Expression) and first.same(expression)):
+        if first is not J.plan and not (isinstance(first, Plan) and first.same(J.plan)):
             raise ValueError(f"{changed}: its terms differ")
-        return [J.values[k] for k in sorted(expression.coefficients)]
+        return [J.values[k] for k in sorted(J.plan.expression.coefficients)]
     if first is None:
         return [J.toarray() if sp.issparse(J) else J]
     indptr, indices = first
@@ -91,10 +91,23 @@ def numbers(J: Any, first: Any, at: int) -> list[Any]:
     return [data]
 
 
+def _zero(some: Symbol, shape: Shape) -> Any:
+    """The differential of a constant, in the recording of another one."""
+    return moved(Scatter((0,), np.empty(0, np.int64), shape), some.reshape(-1)[:0], shape)
+
+
 def differential(primitive: Custom, x: Sequence[Traced], y: Traced, dx: Sequence[Symbol | None]) -> Any:
     """The sum of the arguments' parts."""
     if primitive.differential is not None:
-        return primitive.differential(*x, *(0 if d is None else d for d in dx))
+        some = next(d for d in dx if d is not None)
+        result = primitive.differential(
+            *x, *(_zero(some, k.shape) if d is None else d for k, d in zip(x, dx, strict=True))
+        )
+        if not isinstance(result, Symbol):
+            raise TypeError(f"mj.rule: got {describe(result)}, expected what is linear in the differentials")
+        if result.shape != y.shape:
+            raise ValueError(f"mj.rule: got a differential of shape {result.shape}, expected {y.shape}")
+        return result
     total: Any = 0
     for at, d in enumerate(dx):
         if d is not None:
@@ -112,7 +125,7 @@ def _part(primitive: Custom, x: Sequence[Traced], y: Traced, at: int, d: Symbol)
     if isinstance(J, Jacobian):
         expression = J.plan.expression
         coefficients = sorted(expression.coefficients)
-        local = apply(Local(jacobian, at, shape, expression), *x) if coefficients else None
+        local = apply(Local(jacobian, at, shape, J.plan), *x) if coefficients else None
         parts = {k: apply(Part(i), local) for i, k in enumerate(coefficients)}
         recorder.program.patterns |= {
             parts[k].number: p for k in coefficients if (p := expression.program.patterns.get(k)) is not None

@@ -159,7 +159,7 @@ def _diag(v: Recorded, k: int = 0) -> Any:
 
 def masked(a: Recorded, mask: Array) -> Any:
     """The entries where a constant mask is true, else zero."""
-    return a if mask.all() else moved(Mask(a.shape, np.ascontiguousarray(np.broadcast_to(mask, a.shape))), a, a.shape)
+    return a if mask.all() else moved(Mask(a.shape, np.array(np.broadcast_to(mask, a.shape))), a, a.shape)
 
 
 @handles(np.tril)
