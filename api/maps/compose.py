@@ -128,6 +128,9 @@ class Combination:
     def finish(self, out: int | None, rows: int, dtype: np.dtype[Any]) -> Point:
         """The map to that result, which is flat."""
         self.expression.finish(out, (rows,))
+        self.values.extend([None] * (len(self.program.shapes) - len(self.values)))
+        for k, constant in self.program.constants.items():
+            self.values[k] = constant
         known = [k for k, value in enumerate(self.values) if value is not None]
         plan = Plan(self.expression, known, keep=False)
         return Point(plan, self.values, dtype)

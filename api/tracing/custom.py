@@ -100,9 +100,8 @@ def differential(primitive: Custom, x: Sequence[Traced], y: Traced, dx: Sequence
     """The sum of the arguments' parts."""
     if primitive.differential is not None:
         some = next(d for d in dx if d is not None)
-        result = primitive.differential(
-            *x, *(_zero(some, k.shape) if d is None else d for k, d in zip(x, dx, strict=True))
-        )
+        whole = (_zero(some, k.shape) if d is None else d for k, d in zip(x, dx, strict=True))
+        result = primitive.differential(*x, *whole)
         if not isinstance(result, Symbol):
             raise TypeError(f"mj.rule: got {describe(result)}, expected what is linear in the differentials")
         if result.shape != y.shape:
