@@ -1,4 +1,4 @@
-"""The door: what every public argument is checked by, once, before any work.
+"""The arguments: what every public argument is checked by, once, before any work.
 
 A message names the argument, says what came and what was expected.
 """

@@ -18,7 +18,7 @@ from oracles import complex_step, lay_out
 from scipy.optimize import least_squares
 
 import matjac as mj
-from matjac.entries.kron import CaseSplitFiller, KronFiller
+from matjac.entries.kron import CaseSplitAssembler, KronAssembler
 from matjac.linear import factors, reduce
 
 
@@ -175,9 +175,9 @@ def test_random_expressions(drawn, order, dtype):
     check_faces(F.jacobian(*points), dense, tolerance=2e-3 if narrow else 1e-11)
 
 
-def filler(J):
+def assembler(J):
     """What fills the entries of a Jacobian as it is laid out."""
-    return J.plan.entries(J.layout).filler
+    return J.plan.entries(J.layout).assembler
 
 
 def test_the_closed_forms_bit_for_bit():
@@ -201,10 +201,10 @@ def test_the_closed_forms_bit_for_bit():
         assert_array_equal(ours.indptr, theirs.indptr)
         assert_array_equal(ours.indices, theirs.indices)
         assert_array_equal(ours.data, theirs.data)
-        if not isinstance(filler(closed), KronFiller):
-            assert type(filler(J)) is type(filler(closed))
+        if not isinstance(assembler(closed), KronAssembler):
+            assert type(assembler(J)) is type(assembler(closed))
     X = rng.standard_normal((3, 4))
-    assert isinstance(filler(mj.compile(lambda X: X.T @ np.eye(3) @ X, (3, 4)).jacobian(X)), CaseSplitFiller)
+    assert isinstance(assembler(mj.compile(lambda X: X.T @ np.eye(3) @ X, (3, 4)).jacobian(X)), CaseSplitAssembler)
 
 
 def test_what_is_structured():
@@ -340,7 +340,7 @@ def test_general_products_find_their_pattern_once(monkeypatch):
     M = second.normal().tocsr()
     assert not found
     assert second.plan is first.plan
-    assert filler(second) is filler(first)
+    assert assembler(second) is assembler(first)
     assert np.shares_memory(B.indices, A.indices)
     assert np.shares_memory(B.indptr, A.indptr)
     dense = expected(fun, [X], "C", complex_step)

@@ -13,8 +13,8 @@ from oracles import complex_step, lay_out
 from strategies import LAYOUTS, ORDERS
 
 import matjac as mj
-from matjac.entries.blocks import TransposedFiller
-from matjac.entries.sweep import SweepFiller
+from matjac.entries.blocks import TransposedAssembler
+from matjac.entries.sweep import SweepAssembler
 from matjac.linear.factors import Sparse
 
 both_orders = pytest.mark.parametrize("order", ORDERS)
@@ -176,7 +176,7 @@ def terms(J):
 
 def structured(J):
     """Whether a Jacobian is all terms of dense matrices and identities without a stored matrix, or an adjoint sweep."""
-    if isinstance(J.plan.entries(J.layout).filler, SweepFiller):
+    if isinstance(J.plan.entries(J.layout).assembler, SweepAssembler):
         return True
     return not any(isinstance(f, Sparse) for t in terms(J) for f in (t.u, t.w))
 
@@ -274,10 +274,10 @@ def test_products_keep_zeros_by_chance_and_drop_none():
 def test_a_transposed_map_is_passed_once(monkeypatch):
     """Norms and comparisons of a transpose that has no terms of its own cost one pass, not one a chunk."""
     J = mj.d_gram_dR(np.random.default_rng(0).standard_normal((10, 80)), triangle="upper", layout="denominator")
-    assert isinstance(J.plan.entries("denominator").filler, TransposedFiller)
+    assert isinstance(J.plan.entries("denominator").assembler, TransposedAssembler)
     passes = []
-    plain = TransposedFiller._passes
-    monkeypatch.setattr(TransposedFiller, "_passes", lambda self: passes.append(1) or plain(self))
+    plain = TransposedAssembler._passes
+    monkeypatch.setattr(TransposedAssembler, "_passes", lambda self: passes.append(1) or plain(self))
     out = J.tocsr().copy()
     built = len(passes)
     J.tocsr(out=out)

@@ -140,7 +140,7 @@ def test_a_differential_is_the_identity_bit_for_bit(order, layout):
             (*J.structure(), J.tocsr().data), (*closed.structure(), closed.tocsr().data), strict=True
         ):
             assert_array_equal(found, wanted)
-        assert type(J.plan.entries(layout).filler) is type(closed.plan.entries(layout).filler)
+        assert type(J.plan.entries(layout).assembler) is type(closed.plan.entries(layout).assembler)
         out = closed.tocsr()
         assert J.tocsr(out=out) is out
 

@@ -1,4 +1,4 @@
-"""The door: a bad argument is named, with what came and what was expected, before any work."""
+"""The arguments: a bad argument is named, with what came and what was expected, before any work."""
 
 import numpy as np
 import pytest

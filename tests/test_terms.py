@@ -6,35 +6,35 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from terms import DTYPES, Maker, Sum, by_loops, dense, recorded, run, sums
 
-from matjac.entries.filler import Place
-from matjac.entries.kron import CaseSplitFiller, KronFiller, is_case_split
-from matjac.entries.merge import MergeFiller, overlap
+from matjac.entries.assembler import Place
+from matjac.entries.kron import CaseSplitAssembler, KronAssembler, is_case_split
+from matjac.entries.merge import MergeAssembler, overlap
 from matjac.linear.factors import Dense, Eye, Sparse
 from matjac.linear.rowmap import counting
 from matjac.linear.terms import Term
-from matjac.linear.transposes import grid_of, transposed, turned
+from matjac.linear.transposes import grid_of, transposed, transposed_factor
 
 
 def filler_of(total):
     """What fills that sum."""
     if len(total.terms) == 1:
-        return KronFiller(total.terms[0])
-    return CaseSplitFiller(*total.terms) if is_case_split(total.terms) else MergeFiller(total.terms)
+        return KronAssembler(total.terms[0])
+    return CaseSplitAssembler(*total.terms) if is_case_split(total.terms) else MergeAssembler(total.terms)
 
 
-def check_entries(filler, total):
+def check_entries(assembler, total):
     matrix, places = dense(total)
     rows, dtype = total.shape[0], np.dtype(total.dtype)
-    assert filler.rows == rows
-    pointers = filler.indptr(0, rows)
+    assert assembler.rows == rows
+    pointers = assembler.indptr(0, rows)
     assert pointers.dtype == np.int64
     assert_array_equal(pointers, np.concatenate([[0], np.cumsum(places.sum(axis=1))]))
-    assert filler.nnz == pointers[-1]
-    assert [filler.offset(r) for r in range(rows + 1)] == pointers.tolist()
-    assert filler.per_row is None or set(np.diff(pointers)) <= {filler.per_row}
-    columns, values = np.full(filler.nnz + 2, -7, np.int32), np.full(filler.nnz + 2, 7, dtype)
-    filler.columns(columns[:-2], 0, rows)
-    filler.bind(total.values, dtype)(values[:-2], 0, rows, Place())
+    assert assembler.nnz == pointers[-1]
+    assert [assembler.offset(r) for r in range(rows + 1)] == pointers.tolist()
+    assert assembler.per_row is None or set(np.diff(pointers)) <= {assembler.per_row}
+    columns, values = np.full(assembler.nnz + 2, -7, np.int32), np.full(assembler.nnz + 2, 7, dtype)
+    assembler.columns(columns[:-2], 0, rows)
+    assembler.bind(total.values, dtype)(values[:-2], 0, rows, Place())
     assert_array_equal(columns[:-2], np.nonzero(places)[1])
     tolerance = 1e-5 if dtype.itemsize == 4 else 1e-14
     assert_allclose(values[:-2], matrix[places], atol=tolerance * max(1, np.abs(matrix).max(initial=0)))
@@ -48,22 +48,22 @@ def test_entries(total):
 
 @given(sums(dtypes=DTYPES))
 def test_entries_by_merging(total):
-    """Of one term too, and of those that another filler would take."""
-    check_entries(MergeFiller(total.terms), total)
+    """Of one term too, and of those that another assembler would take."""
+    check_entries(MergeAssembler(total.terms), total)
 
 
-def check_ranges(filler, total, start, stop):
+def check_ranges(assembler, total, start, stop):
     """Rows with a gap before each, as beside another variable's entries."""
-    plain = filler.indptr(start, stop)
-    assert_array_equal(plain, filler.indptr(0, filler.rows)[start : stop + 1] - filler.offset(start))
+    plain = assembler.indptr(start, stop)
+    assert_array_equal(plain, assembler.indptr(0, assembler.rows)[start : stop + 1] - assembler.offset(start))
     ptr = plain[:-1] + 2 * np.arange(1, stop - start + 1)
-    fill = filler.bind(total.values, np.dtype(float))
-    whole = np.empty(filler.nnz)
-    for method, base in ((fill, 0), (filler.columns, 5)):
-        method(whole, 0, filler.rows, Place(base=base))
+    fill = assembler.bind(total.values, np.dtype(float))
+    whole = np.empty(assembler.nnz)
+    for method, base in ((fill, 0), (assembler.columns, 5)):
+        method(whole, 0, assembler.rows, Place(base=base))
         close, apart = np.full(plain[-1] + 1, np.nan), np.full(plain[-1] + 2 * (stop - start) + 1, np.nan)
         method(close, start, stop, Place(base=base))
-        assert_array_equal(close[:-1], whole[filler.offset(start) : filler.offset(stop)])
+        assert_array_equal(close[:-1], whole[assembler.offset(start) : assembler.offset(stop)])
         method(apart, start, stop, Place(ptr=ptr, base=base))
         for r in range(stop - start):
             # in another loop, products of three numbers may be taken in another order
@@ -89,7 +89,7 @@ def test_ranges_of_rows_placed_apart(total, data):
 
 @given(sums(), st.data())
 def test_merged_ranges_of_rows_placed_apart(total, data):
-    check_ranges(MergeFiller(total.terms), total, *data.draw(ranges(total.shape[0])))
+    check_ranges(MergeAssembler(total.terms), total, *data.draw(ranges(total.shape[0])))
 
 
 # the case split ---------------------------------------------------------------------------------------
@@ -124,9 +124,9 @@ def case_splits(draw):
 def test_the_case_split(total, data):
     assert is_case_split(total.terms)
     split = filler_of(total)
-    assert isinstance(split, CaseSplitFiller)
+    assert isinstance(split, CaseSplitAssembler)
     check_entries(split, total)
-    check_entries(MergeFiller(total.terms), total)
+    check_entries(MergeAssembler(total.terms), total)
 
 
 @given(case_splits().filter(lambda total: total.dtype == np.float64), st.data())
@@ -172,12 +172,12 @@ def test_grids_are_counted_from_the_factors():
     n = 10**6
     a, w = Dense((n, n), value=0), Eye((n, n))
     i, j = counting((n, n), [0]), counting((n, n), [1])
-    assert KronFiller(Term(a, j, w, i)).nnz == n**3
-    assert MergeFiller([Term(a, j, w, i), Term(a, i, w, j)]).nnz == 2 * n**3 - n**2
-    assert CaseSplitFiller(Term(a, j, w, i), Term(a, i, w, j)).nnz == 2 * n**3 - n**2
+    assert KronAssembler(Term(a, j, w, i)).nnz == n**3
+    assert MergeAssembler([Term(a, j, w, i), Term(a, i, w, j)]).nnz == 2 * n**3 - n**2
+    assert CaseSplitAssembler(Term(a, j, w, i), Term(a, i, w, j)).nnz == 2 * n**3 - n**2
     pointers = np.arange(n + 1, dtype=np.int64)
     sparse = Sparse((n, n), 0, pointers, np.arange(n, dtype=np.int64)[::-1].copy())
-    assert KronFiller(Term(sparse, i, a, j)).nnz == n**3
+    assert KronAssembler(Term(sparse, i, a, j)).nnz == n**3
 
 
 # transposes -------------------------------------------------------------------------------------------
@@ -231,10 +231,10 @@ def test_transposes_of_whole_terms(total):
     assert other is not None
     values = run(terms, total.values)
     assert_allclose(by_loops(other, values), dense(total)[0].T, atol=1e-14)
-    filler = KronFiller(other)
-    columns = np.empty(filler.nnz, np.int64)
-    filler.columns(columns, 0, filler.rows)
-    rows = np.repeat(np.arange(filler.rows), np.diff(filler.indptr(0, filler.rows)))
+    assembler = KronAssembler(other)
+    columns = np.empty(assembler.nnz, np.int64)
+    assembler.columns(columns, 0, assembler.rows)
+    rows = np.repeat(np.arange(assembler.rows), np.diff(assembler.indptr(0, assembler.rows)))
     assert_array_equal(np.stack([rows, columns]), np.stack(np.nonzero(dense(total)[1].T)))
 
 
@@ -244,7 +244,7 @@ def test_turned_factors(data, rows, columns):
     factor = make.factor(rows, columns)
     total = Sum([], make.values, 0, np.float64, make.known)
     terms = recorded(total)
-    other = turned(terms, factor)
+    other = transposed_factor(terms, factor)
     values = run(terms, make.values)
     places, matrix = make.known[id(factor)]
     assert other.shape == (columns, rows)

@@ -8,28 +8,28 @@ import numpy as np
 
 from matjac import kernels
 from matjac.conventions import Array
-from matjac.entries.filler import PLAIN, Fill, Filler, Place, chunks, cumulative
+from matjac.entries.assembler import PLAIN, Assembler, Fill, Place, chunks, cumulative
 
 #: Entries of several blocks side by side that are filled together: 1 MiB of values, half of a core's cache here.
 TILE = 1 << 17
 #: Blocks side by side, each with its first column.
-Band: TypeAlias = list[tuple[Filler, int]]
+Band: TypeAlias = list[tuple[Assembler, int]]
 
 
-class BlockFiller(Filler):
+class BlockAssembler(Assembler):
     """Bands of rows, each of blocks side by side; a row is the blocks' rows, one after the other."""
 
     def __init__(self, bands: Sequence[Band], heights: Sequence[int]) -> None:
         self.bands = list(bands)
         self.tops: list[int] = np.cumsum([0, *heights]).tolist()
         self.rows = self.tops[-1]
-        self.ranged = all(filler.ranged for band in self.bands for filler, _ in band)
+        self.ranged = all(assembler.ranged for band in self.bands for assembler, _ in band)
         #: where blocks go in bands all of whose rows are alike
         self._alike = [_alike(band) for band in self.bands]
 
     @cached_property
     def nnz(self) -> int:
-        return sum(filler.nnz for band in self.bands for filler, _ in band)
+        return sum(assembler.nnz for band in self.bands for assembler, _ in band)
 
     def _parts(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
         """The bands that have rows of ``start:stop``, each with its range of rows counted from its own first."""
@@ -39,7 +39,7 @@ class BlockFiller(Filler):
                 yield at, first - top, last - top
 
     def offset(self, row: int) -> int:
-        return sum(filler.offset(last) for at, _, last in self._parts(0, row) for filler, _ in self.bands[at])
+        return sum(assembler.offset(last) for at, _, last in self._parts(0, row) for assembler, _ in self.bands[at])
 
     def indptr(self, start: int, stop: int) -> Array:
         result = np.zeros(stop - start + 1, dtype=np.int64)
@@ -47,16 +47,16 @@ class BlockFiller(Filler):
         for at, first, last in self._parts(start, stop):
             here = result[row : row + last - first + 1]
             here[1:] = here[0]
-            for filler, _ in self.bands[at]:
-                here[1:] += filler.indptr(first, last)[1:]
+            for assembler, _ in self.bands[at]:
+                here[1:] += assembler.indptr(first, last)[1:]
             row += last - first
         return result
 
     def columns(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:
-        self._fill([[filler.columns for filler, _ in band] for band in self.bands], out, start, stop)
+        self._fill([[assembler.columns for assembler, _ in band] for band in self.bands], out, start, stop)
 
     def bind(self, values: Sequence[Any], dtype: np.dtype[Any]) -> Fill:
-        fills = [[filler.bind(values, dtype) for filler, _ in band] for band in self.bands]
+        fills = [[assembler.bind(values, dtype) for assembler, _ in band] for band in self.bands]
 
         def fill(out: Array, start: int, stop: int, place: Place) -> None:
             self._fill(fills, out, start, stop)
@@ -71,17 +71,17 @@ class BlockFiller(Filler):
                 places = self._alike[at] or _places(band, begin, end)
                 for task, (skip, place) in zip(tasks[at], places, strict=True):
                     task(out[position + skip :], begin, end, place)
-                for filler, _ in band:
-                    position += filler.offset(end) - filler.offset(begin)
+                for assembler, _ in band:
+                    position += assembler.offset(end) - assembler.offset(begin)
 
     def _tiles(self, at: int, start: int, stop: int) -> Iterable[tuple[int, int]]:
         """Ranges of rows whose entries stay in the cache while one block after the other writes its part of them."""
         band = self.bands[at]
-        if len(band) < 2 or not all(filler.ranged for filler, _ in band):
+        if len(band) < 2 or not all(assembler.ranged for assembler, _ in band):
             return ((start, stop),)
         entries = 0
-        for filler, _ in band:
-            entries += filler.offset(stop) - filler.offset(start)
+        for assembler, _ in band:
+            entries += assembler.offset(stop) - assembler.offset(start)
         if entries <= TILE:
             return ((start, stop),)
         step = max(1, TILE * (stop - start) // entries)
@@ -92,7 +92,7 @@ def _alike(band: Band) -> list[tuple[int, Place]] | None:
     """Where each block's rows go, and how many entries to skip before the first, where all rows are alike."""
     if len(band) == 1:
         return [(0, Place(base=band[0][1]))]
-    widths = [filler.per_row for filler, _ in band]
+    widths = [assembler.per_row for assembler, _ in band]
     total = sum(width or 0 for width in widths)
     places, skip = [], 0
     for width, (_, left) in zip(widths, band, strict=True):
@@ -105,7 +105,7 @@ def _alike(band: Band) -> list[tuple[int, Place]] | None:
 
 def _places(band: Band, start: int, stop: int) -> list[tuple[int, Place]]:
     """The same of rows that differ."""
-    pointers = [filler.indptr(start, stop) for filler, _ in band]
+    pointers = [assembler.indptr(start, stop) for assembler, _ in band]
     begin = np.sum([p[:-1] for p in pointers], axis=0)
     places = []
     for (_, left), pointer in zip(band, pointers, strict=True):
@@ -114,12 +114,12 @@ def _places(band: Band, start: int, stop: int) -> list[tuple[int, Place]]:
     return places
 
 
-class TransposedFiller(Filler):
+class TransposedAssembler(Assembler):
     """The transpose of any matrix: its rows are made in bounded memory, and dealt out to the columns."""
 
     ranged = False
 
-    def __init__(self, base: Filler, rows: int) -> None:
+    def __init__(self, base: Assembler, rows: int) -> None:
         self.base, self.rows = base, rows
 
     @cached_property

@@ -8,12 +8,12 @@ import numpy as np
 
 from matjac import kernels
 from matjac.conventions import Array, size
-from matjac.entries.filler import PLAIN, Fill, Filler, Place, cumulative, kernel_rows, scales
+from matjac.entries.assembler import PLAIN, Assembler, Fill, Place, cumulative, kernel_rows, scales
 from matjac.linear.factors import Dense, Eye, writeable
 from matjac.linear.terms import Term
 
 
-class KronFiller(Filler):
+class KronAssembler(Assembler):
     """One term."""
 
     def __init__(self, term: Term) -> None:
@@ -90,7 +90,7 @@ def _copied(scale: Any, term: Term, dtype: np.dtype[Any]) -> Fill:
     return fill
 
 
-class CaseSplitFiller(Filler):
+class CaseSplitAssembler(Assembler):
     """The case split of RᵀR: entries of two terms interleave (or stand side by side), and add up on the diagonal.
 
     Row (i, j) has a's row j at the columns of i, and b's row i at the columns of j.

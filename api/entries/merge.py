@@ -8,13 +8,13 @@ import numpy as np
 
 from matjac import kernels
 from matjac.conventions import NONE, Array
-from matjac.entries.filler import PLAIN, Fill, Filler, Place, cumulative, kernel_rows, scales
-from matjac.entries.kron import KronFiller
+from matjac.entries.assembler import PLAIN, Assembler, Fill, Place, cumulative, kernel_rows, scales
+from matjac.entries.kron import KronAssembler
 from matjac.linear.factors import Dense, Factor
 from matjac.linear.terms import Term
 
 
-class MergeFiller(Filler):
+class MergeAssembler(Assembler):
     """A sum of terms whose factors split the columns alike."""
 
     def __init__(self, terms: Sequence[Term]) -> None:
@@ -24,7 +24,7 @@ class MergeFiller(Filler):
     @cached_property
     def nnz(self) -> int:
         common = overlap(*self.terms) if len(self.terms) == 2 else None
-        return self.offset(self.rows) if common is None else sum(KronFiller(t).nnz for t in self.terms) - common
+        return self.offset(self.rows) if common is None else sum(KronAssembler(t).nnz for t in self.terms) - common
 
     def indptr(self, start: int, stop: int) -> Array:
         counts = np.empty(stop - start, dtype=np.int64)
@@ -99,11 +99,11 @@ def overlap(a: Term, b: Term) -> int | None:
         return None
     if a.f.same(b.f) and a.g.same(b.g):
         # row i of one meets row i of the other, on both sides alone
-        return _diagonal_sum(_meet(a.u, b.u)) * _diagonal_sum(_meet(a.w, b.w))
+        return _diagonal_sum(_common(a.u, b.u)) * _diagonal_sum(_common(a.w, b.w))
     if not (a.f.same(b.g) and a.g.same(b.f)):
         return None
     # rows (i, j): one has u_i ⊗ w_j, the other u_j ⊗ w_i
-    u, w = _meet(a.u, b.u), _meet(b.w, a.w)
+    u, w = _common(a.u, b.u), _common(b.w, a.w)
     height, width = a.u.shape[0], a.w.shape[0]
     if isinstance(u, np.ndarray) and isinstance(w, np.ndarray):
         if u.shape == w.shape:
@@ -112,7 +112,7 @@ def overlap(a: Term, b: Term) -> int | None:
     return int((w.multiply(u) if isinstance(u, np.ndarray) else u.multiply(w)).sum())
 
 
-def _meet(a: Factor, b: Factor) -> Any:
+def _common(a: Factor, b: Factor) -> Any:
     """How many places row i of one factor and row j of the other share: an array that broadcasts, or sparse."""
     if isinstance(a, Dense):
         return np.diff(b.pointers)[None, :]
@@ -122,5 +122,5 @@ def _meet(a: Factor, b: Factor) -> Any:
 
 
 def _diagonal_sum(counts: Any) -> int:
-    """The sum of a square `_meet`'s diagonal."""
+    """The sum of a square `_common`'s diagonal."""
     return int(counts.sum() if isinstance(counts, np.ndarray) else counts.diagonal().sum())

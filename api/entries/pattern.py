@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from matjac.conventions import Array, index_dtype
-from matjac.entries.filler import Filler, run
+from matjac.entries.assembler import Assembler, run
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,13 +48,13 @@ class Pattern:
         )
 
 
-def pattern_of(filler: Filler, shape: tuple[int, int]) -> Pattern:
-    """The pattern of a filler's entries."""
-    nnz = filler.nnz
+def pattern_of(assembler: Assembler, shape: tuple[int, int]) -> Pattern:
+    """The pattern of a assembler's entries."""
+    nnz = assembler.nnz
     dtype = index_dtype(*shape, nnz)
-    indptr = filler.indptr(0, shape[0]).astype(dtype)
+    indptr = assembler.indptr(0, shape[0]).astype(dtype)
     indices = np.empty(nnz, dtype)
-    run(filler.columns, filler, indices)
+    run(assembler.columns, assembler, indices)
     return frozen(shape, indptr, indices)
 
 

@@ -1,4 +1,4 @@
-"""Plans: what is decided once for a function's Jacobian, from structure alone: terms, fillers, pattern."""
+"""Plans: what is decided once for a function's Jacobian, from structure alone: terms, assemblers, pattern."""
 
 import weakref
 from collections.abc import Callable, Iterable, Sequence
@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from matjac.conventions import Layout, size
-from matjac.entries.blocks import Band, BlockFiller, TransposedFiller
-from matjac.entries.filler import Fill, Filler, NoEntries
-from matjac.entries.kron import CaseSplitFiller, KronFiller, is_case_split
-from matjac.entries.merge import MergeFiller
+from matjac.entries.assembler import Assembler, Fill, ZeroAssembler
+from matjac.entries.blocks import Band, BlockAssembler, TransposedAssembler
+from matjac.entries.kron import CaseSplitAssembler, KronAssembler, is_case_split
+from matjac.entries.merge import MergeAssembler
 from matjac.entries.pattern import Pattern, pattern_of
-from matjac.entries.stored import StoredFiller
-from matjac.entries.sweep import SweepFiller
+from matjac.entries.stored import StoredAssembler
+from matjac.entries.sweep import SweepAssembler
 from matjac.linear.contraction import merged
 from matjac.linear.expression import Expression
 from matjac.linear.factors import Eye
@@ -99,14 +99,14 @@ def _places(matrix: Any) -> Any:
 
 
 class Entries:
-    """The filler of a plan's matrix in one layout, the steps that make its numbers, and the pattern."""
+    """The assembler of a plan's matrix in one layout, the steps that make its numbers, and the pattern."""
 
     def __init__(self, plan: Plan, layout: Layout) -> None:
         self.keep = plan.keep
         rows, columns = plan.shape
         self.shape = (rows, columns) if layout == "numerator" else (columns, rows)
         self.wanted: set[int] = set()
-        self.filler = self._filler(plan, upright=layout == "denominator")
+        self.assembler = self._assembler(plan, upright=layout == "denominator")
         self.steps: tuple[Step, ...] = plan.expression.program.steps(
             self.wanted, plan.known | plan.expression.coefficients
         )
@@ -120,28 +120,28 @@ class Entries:
             arrays = [part() for part in made]
             made = None if any(part is None for part in arrays) else Pattern(self.shape, *arrays)
         if made is None:
-            stored = isinstance(self.filler, StoredFiller)
-            made = self.filler.pattern if stored else pattern_of(self.filler, self.shape)  # type: ignore[attr-defined]
+            stored = isinstance(self.assembler, StoredAssembler)
+            made = self.assembler.pattern if stored else pattern_of(self.assembler, self.shape)  # type: ignore[attr-defined]
             # arrays and not the pattern: a matrix that uses them keeps them alive
             self._pattern = made if self.keep else (weakref.ref(made.indptr), weakref.ref(made.indices))
         return made  # type: ignore[no-any-return]
 
     def bind(self, values: Sequence[Any], dtype: np.dtype[Any]) -> Fill:
         """How to fill the values of a point."""
-        return self.filler.bind(values, dtype)
+        return self.assembler.bind(values, dtype)
 
-    def _filler(self, plan: Plan, upright: bool) -> Filler:
+    def _assembler(self, plan: Plan, upright: bool) -> Assembler:
         expression = plan.expression
         rows, columns = plan.shape
         if expression.out is None or 0 in plan.shape:
-            return NoEntries(columns if upright else rows)
+            return ZeroAssembler(columns if upright else rows)
         if plan.operator is not None:
-            stored = StoredFiller(plan.operator.matrix())
-            return TransposedFiller(stored, columns) if upright else stored
+            stored = StoredAssembler(plan.operator.matrix())
+            return TransposedAssembler(stored, columns) if upright else stored
         terms = Terms(expression.program)
         if rows <= FEW and not _cheap(expression, plan):
             self.wanted |= expression.coefficients
-            return SweepFiller(expression, upright)
+            return SweepAssembler(expression, upright)
         cells, heights = _cells(terms, plan.terms, rows, len(expression.in_shapes))
         widths = [size(shape) for shape in expression.in_shapes]
         if upright:
@@ -150,22 +150,22 @@ class Entries:
             return _blocks(list(zip(*made, strict=True)), widths, heights)
         return _blocks([[self._cell(cell) for cell in row] for row in cells], heights, widths)
 
-    def _cell(self, terms: Sequence[Term]) -> Filler | None:
+    def _cell(self, terms: Sequence[Term]) -> Assembler | None:
         for term in terms:
             self.wanted |= {k for k in (term.u.value, term.w.value, term.scale) if k is not None}
         if not terms:
             return None
         if len(terms) == 1:
-            return KronFiller(terms[0])
-        return CaseSplitFiller(*terms) if is_case_split(terms) else MergeFiller(terms)
+            return KronAssembler(terms[0])
+        return CaseSplitAssembler(*terms) if is_case_split(terms) else MergeAssembler(terms)
 
-    def _transposed(self, recorder: Terms, terms: Sequence[Term], rows: int, columns: int) -> Filler | None:
+    def _transposed(self, recorder: Terms, terms: Sequence[Term], rows: int, columns: int) -> Assembler | None:
         turned = [transposed(recorder, term) for term in terms]
         # merging them needs the same blocks of columns
         if len({(t.u.shape[1], t.w.shape[1]) for t in turned if t is not None}) == 1 and None not in turned:
             return self._cell([t for t in turned if t is not None])
         base = self._cell(terms)
-        return None if base is None else TransposedFiller(base, columns)
+        return None if base is None else TransposedAssembler(base, columns)
 
 
 def _cheap(expression: Expression, plan: Plan) -> bool:
@@ -224,14 +224,15 @@ def _alike(terms: Terms, mine: list[Term]) -> list[Term]:
     return result
 
 
-def _blocks(bands: Sequence[Sequence[Filler | None]], heights: Sequence[int], widths: Sequence[int]) -> Filler:
+def _blocks(bands: Sequence[Sequence[Assembler | None]], heights: Sequence[int], widths: Sequence[int]) -> Assembler:
     if len(heights) == len(widths) == 1:
-        return bands[0][0] or NoEntries(heights[0])
+        return bands[0][0] or ZeroAssembler(heights[0])
     lefts = np.cumsum([0, *widths]).tolist()
     made: list[Band] = [
-        [(filler, left) for filler, left in zip(band, lefts, strict=False) if filler is not None] for band in bands
+        [(assembler, left) for assembler, left in zip(band, lefts, strict=False) if assembler is not None]
+        for band in bands
     ]
-    return BlockFiller(made, heights)
+    return BlockAssembler(made, heights)
 
 
 def spent(steps: Sequence[Step], kept: Iterable[int]) -> list[tuple[int, ...]]:

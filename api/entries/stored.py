@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from matjac.conventions import Array
-from matjac.entries.filler import PLAIN, Fill, Filler, Place
+from matjac.entries.assembler import PLAIN, Assembler, Fill, Place
 from matjac.entries.pattern import Pattern, frozen
 
 
-class StoredFiller(Filler):
+class StoredAssembler(Assembler):
     """The rows of a canonical csr_array."""
 
     def __init__(self, matrix: Any) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from matjac.conventions import Array, size
-from matjac.entries.filler import PLAIN, Fill, Filler, Place, cumulative
+from matjac.entries.assembler import PLAIN, Assembler, Fill, Place, cumulative
 from matjac.linear.expression import Expression
 
 
-class SweepFiller(Filler):
+class SweepAssembler(Assembler):
     """Rows by one sweep; `upright` where they are the columns of the matrix."""
 
     ranged = False

@@ -404,7 +404,7 @@ class Jacobian(Matrix):
             # blocks are consecutive where the variable is counted along them
             turned.append((along == 0) == (self.order == "C") and min(blocked) > 1)
             shapes.append(blocked)
-        blocks = normal.normal_blocks(normal.turned(self._laid_out(), turned), shapes, kept)
+        blocks = normal.normal_blocks(normal.with_axes_exchanged(self._laid_out(), turned), shapes, kept)
         return tuple(blocks) if several(of) else blocks[0]
 
     def _laid_out(self) -> Point:

@@ -9,7 +9,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from matjac import checks
 from matjac.conventions import Array, Layout, Order, Shapes, index_dtype, several
-from matjac.entries.filler import PLAIN, Filler
+from matjac.entries.assembler import PLAIN, Assembler
 from matjac.entries.pattern import Pattern
 from matjac.entries.plan import Plan
 from matjac.maps.point import Point
@@ -53,8 +53,8 @@ class Matrix(LinearOperator):  # type: ignore[misc]
         return self._point.start()
 
     @cached_property
-    def _filler(self) -> Filler:
-        return self._point.entries(self.layout).filler
+    def _assembler(self) -> Assembler:
+        return self._point.entries(self.layout).assembler
 
     @property
     def _pattern(self) -> Pattern:
@@ -65,7 +65,7 @@ class Matrix(LinearOperator):  # type: ignore[misc]
     @property
     def nnz(self) -> int:
         """Number of entries that can be other than zero: exact, without making any of them."""
-        return self._filler.nnz
+        return self._assembler.nnz
 
     @property
     def nbytes(self) -> int:
@@ -174,12 +174,12 @@ class Matrix(LinearOperator):  # type: ignore[misc]
         2
         """
         start, stop = checks.row_range(start, stop, self.shape[0])
-        filler = self._filler
-        pointers = filler.indptr(start, stop)
+        assembler = self._assembler
+        pointers = assembler.indptr(start, stop)
         nnz, shape = int(pointers[-1]), (stop - start, self.shape[1])
         dtype = index_dtype(*shape, nnz)
         indices, data = np.empty(nnz, dtype=dtype), np.empty(nnz, dtype=self.dtype)
-        filler.columns(indices, start, stop)
+        assembler.columns(indices, start, stop)
         self._point.fill(self.layout)(data, start, stop, PLAIN)
         return Pattern(shape, pointers.astype(dtype), indices).matrix(data)
 

@@ -101,7 +101,7 @@ class Sums:
         if isinstance(factor, Eye) and self._counts(f, factor, axes) and self.pattern is None:
             # rows of the identity: the coefficients are the rows
             shape = size(tuple(self.whole[k] for k in axes)), self.count
-            return Dense(shape, self._spread(axes)), counting(self.whole, axes)
+            return Dense(shape, self._coefficients(axes)), counting(self.whole, axes)
         if isinstance(factor, Dense):
             return self._dense(factor, f, axes)
         return self._sparse(factor, f, axes)
@@ -111,7 +111,7 @@ class Sums:
         plain = f.listed is None and f.start == 0 and f.steps[-1] == 1 and self.count == factor.shape[0]
         return plain and not any(f.depends(k) for k in axes)
 
-    def _spread(self, axes: Sequence[int]) -> int:
+    def _coefficients(self, axes: Sequence[int]) -> int:
         """The coefficients as a value of shape (those axes, count)."""
         shape = (*(self.whole[k] for k in axes), self.count)
         if self.by is None:
@@ -144,7 +144,7 @@ class Sums:
         if mask is not None:
             by = self.values.multiply(by, self.program.constant(mask.astype(float)))
         if by is None:
-            return self._spread(order)
+            return self._coefficients(order)
         own = self.values.shape(by)
         turned = self.values.transpose(by, (*order, *(k for k in range(len(own) - 1) if k not in order), len(own) - 1))
         compact = self.values.reshape(turned, (*(own[k] for k in order), own[-1]))
@@ -172,7 +172,7 @@ class Sums:
             if self.pattern is not None:
                 at = tuple(slice(None) if k in (*axes, len(self.whole)) else 0 for k in range(self.pattern.ndim))
                 keep = keep & np.broadcast_to(self.pattern[at], (*grid, self.count)).reshape(rows.shape)
-            data = self._taken(self._spread(axes), np.arange(keep.size).reshape(keep.shape)[keep], keep.size)
+            data = self._taken(self._coefficients(axes), np.arange(keep.size).reshape(keep.shape)[keep], keep.size)
         else:
             # each entry of the matrix, for all values of the other indices
             height, k = self.matrix.shape[0], self.matrix.indices
@@ -183,7 +183,7 @@ class Sums:
             data = self._taken(entries, np.broadcast_to(np.arange(k.size), keep.shape)[keep], k.size)
             if self.by is not None:
                 weights = (np.arange(size(grid))[:, None] * self.count + k)[keep]
-                scaled = self.values.multiply(data, self._taken(self._spread(axes), weights, rows.size))
+                scaled = self.values.multiply(data, self._taken(self._coefficients(axes), weights, rows.size))
                 assert scaled is not None
                 data = scaled
         height = size(tuple(self.whole[k] for k in order))

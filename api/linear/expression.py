@@ -60,7 +60,7 @@ class Expression:
                 primitive, operands = Transpose(inner.primitive.before, axes), inner.operands
             if primitive.axes == tuple(range(len(shape))):
                 return operands[0]  # type: ignore[return-value]
-        if isinstance(primitive, MatMul) and (turned := self._turned(operands, linear, shape)) is not None:
+        if isinstance(primitive, MatMul) and (turned := self._pulled_transpose(operands, linear, shape)) is not None:
             return turned
         key = primitive.key, tuple(operands), tuple(linear)
         if key not in self._known:
@@ -71,7 +71,7 @@ class Expression:
             self._makers[number] = step
         return self._known[key]
 
-    def _turned(self, operands: Sequence[int | None], linear: Sequence[bool], shape: Shape) -> int | None:
+    def _pulled_transpose(self, operands: Sequence[int | None], linear: Sequence[bool], shape: Shape) -> int | None:
         """``dXᵀ B`` as ``(Bᵀ dX)ᵀ``: so the two terms of RᵀR share one product."""
         at = linear.index(True)
         inner = self._makers.get(operands[at])  # type: ignore[arg-type]

@@ -206,6 +206,11 @@ class Slice(Move):
     slices: tuple[slice, ...]
 
     @property
+    def whole(self) -> bool:
+        """Whether it takes everything, in its order."""
+        return all(range(n)[k] == range(n) for n, k in zip(self.before, self.slices, strict=True))
+
+    @property
     def key(self) -> Any:
         # slices have no hash before Python 3.12
         return Slice, self.before, tuple((k.start, k.stop, k.step) for k in self.slices)

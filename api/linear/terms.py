@@ -95,9 +95,8 @@ class Values:
         """By a slice for each axis."""
         before = self.shape(number)
         shape = tuple(len(range(n)[k]) for n, k in zip(before, slices, strict=True))
-        if shape == before and all(k.step is None or k.step > 0 for k in slices):
-            return number
-        return self.program.add(Slice(before, slices), (number,), shape)
+        cut = Slice(before, slices)
+        return number if cut.whole else self.program.add(cut, (number,), shape)
 
     def multiply(self, a: int | None, b: int | None) -> int | None:
         """The product of two scales."""
@@ -144,7 +143,7 @@ class Terms:
     def aligned(self, term: Term, shape: Shape) -> Term:
         """The term with its rows as entries of that array, which it then covers."""
         if term.count != size(shape):
-            return self._spread(term, shape)
+            return self._on_all_rows(term, shape)
         if term.shape == shape:
             return term
         f, g = term.f.reshape(shape), term.g.reshape(shape)
@@ -156,7 +155,7 @@ class Terms:
             scale=scale,
         )
 
-    def _spread(self, term: Term, shape: Shape) -> Term:
+    def _on_all_rows(self, term: Term, shape: Shape) -> Term:
         """A term of some rows as one of all, absent elsewhere."""
         total, band = size(shape), slice(term.offset, term.offset + term.count)
         f, g = np.full(total, -1, np.int64), np.zeros(total, np.int64)
@@ -214,7 +213,7 @@ class Terms:
         """Rows at flat positions."""
         positions = (take.positions.reshape(-1, 1) * take.block + np.arange(take.block)).reshape(take.after)
         if term.count != size(shape):
-            term = self._spread(term, (size(shape),))
+            term = self._on_all_rows(term, (size(shape),))
         elif not term.shape:
             term = self.aligned(term, (1,))
         grid = term.shape

@@ -40,11 +40,11 @@ def transposed(terms: Terms, term: Term) -> Term | None:
         if swap:
             return Term(Eye((m, m)), columns, Eye((n, n)), rows, terms.values.transpose(scale, (1, 0)))
         return Term(Eye((m, m)), rows, Eye((n, n)), columns, scale)
-    u, w = turned(terms, term.u), turned(terms, term.w)
+    u, w = transposed_factor(terms, term.u), transposed_factor(terms, term.w)
     return Term(w, columns, u, rows) if swap else Term(u, rows, w, columns)
 
 
-def turned(terms: Terms, factor: Factor) -> Factor:
+def transposed_factor(terms: Terms, factor: Factor) -> Factor:
     """The transposed factor."""
     values, (m, n) = terms.values, factor.shape
     if isinstance(factor, Dense):

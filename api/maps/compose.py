@@ -110,7 +110,7 @@ class Combination:
             return None
         return self.step(Multiply(), (self.value(by), number), (False, True), self.expression.shapes[number])
 
-    def sandwich(self, left: Any, number: int, right: Any) -> int:
+    def two_sided(self, left: Any, number: int, right: Any) -> int:
         """``left · X · right`` of a matrix; None is the identity."""
         m, n = self.expression.shapes[number]
         if left is not None:
@@ -229,6 +229,6 @@ class Transposed:
 
     def matrix(self) -> Any:
         """Jᵀ as a csr_array."""
-        data = np.empty(self.point.entries("denominator").filler.nnz, self.point.dtype)
+        data = np.empty(self.point.entries("denominator").assembler.nnz, self.point.dtype)
         self.point.run("denominator", data)
         return self.point.entries("denominator").pattern.matrix(data)

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from matjac import kernels
 from matjac.conventions import NONE, Array, Shape, as_matrix, size
-from matjac.entries.filler import PLAIN, chunks
+from matjac.entries.assembler import PLAIN, chunks
 from matjac.entries.plan import FEW, Plan
 from matjac.linear.expression import Expression
 from matjac.linear.factors import Eye, Sparse, plan
@@ -24,7 +24,7 @@ from matjac.maps.point import Point
 
 def normal(point: Point, weights: Array | None = None) -> Point:
     """``Jᴴ W J``."""
-    closed = None if weights is not None else _closed(point)
+    closed = None if weights is not None else _of_factors(point)
     if closed is not None:
         return closed
     dtype = point.dtype if weights is None else np.result_type(point.dtype, weights)
@@ -90,7 +90,7 @@ def _whole(point: Point) -> list[tuple[int, Term, bool]] | None:
     return found if bands and alone else None
 
 
-def _closed(point: Point) -> Point | None:
+def _of_factors(point: Point) -> Point | None:
     """Sums of products of small matrices: ``(U ⊗ W)ᴴ(U' ⊗ W') = UᴴU' ⊗ WᴴW'``."""
     found = _whole(point)
     if found is None:
@@ -106,10 +106,10 @@ def _closed(point: Point) -> Point | None:
             x = made.reshape(b, (t.u.shape[1], t.w.shape[1]))
             u2, w2 = matrix(t.u), matrix(t.w)
             if s_swap == t_swap:
-                y = made.sandwich(_product(u, u2), x, _product(w2, w, conj=False))
+                y = made.two_sided(_product(u, u2), x, _product(w2, w, conj=False))
             else:
                 # one reads (j, i) where the other reads (i, j)
-                y = made.sandwich(_product(u, w2), made.transpose(x), _product(u2, w, conj=False))
+                y = made.two_sided(_product(u, w2), made.transpose(x), _product(u2, w, conj=False))
             parts[a].append(made.reshape(y, (size(shapes[a]),)))
     out = made.join([made.add(part) for part in parts], [size(shape) for shape in shapes])
     return made.finish(out, point.shape[1], point.dtype)
@@ -129,7 +129,7 @@ def transposed(point: Point, shapes: Sequence[Shape]) -> Point:
         u, w = term.u, term.w
         y = made.reshape(flat, (w.shape[0], u.shape[0]) if swap else (u.shape[0], w.shape[0]))
         left = matrix(u)
-        x = made.sandwich(None if left is None else left.T, made.transpose(y) if swap else y, matrix(w))
+        x = made.two_sided(None if left is None else left.T, made.transpose(y) if swap else y, matrix(w))
         parts[variable].append(made.reshape(x, (sizes[variable],)))
     out = made.join([made.add(part) for part in parts], sizes)
     return made.finish(out, point.shape[1], point.dtype)
@@ -219,7 +219,7 @@ def row_squares(point: Point) -> Array:
     """The squared norm of each row."""
     total = np.zeros(point.shape[0])
     for start, stop, _, squares in _passes(point):
-        pointers = point.entries("numerator").filler.indptr(start, stop)
+        pointers = point.entries("numerator").assembler.indptr(start, stop)
         rows = np.repeat(np.arange(stop - start), np.diff(pointers))
         total[start:stop] = np.bincount(rows, squares, stop - start)
     return total.astype(np.zeros(0, point.dtype).real.dtype)
@@ -227,11 +227,11 @@ def row_squares(point: Point) -> Array:
 
 def _passes(point: Point) -> Iterator[tuple[int, int, Array, Array]]:
     """Rows in bounded memory: their range, the columns and the squares of their entries."""
-    filler, fill = point.entries("numerator").filler, point.fill("numerator")
-    for start, stop in chunks(filler):
-        count = filler.offset(stop) - filler.offset(start)
+    assembler, fill = point.entries("numerator").assembler, point.fill("numerator")
+    for start, stop in chunks(assembler):
+        count = assembler.offset(stop) - assembler.offset(start)
         columns, values = np.empty(count, np.int64), np.empty(count, point.dtype)
-        filler.columns(columns, start, stop)
+        assembler.columns(columns, start, stop)
         fill(values, start, stop, PLAIN)
         yield start, stop, columns, np.abs(values) ** 2
 
@@ -246,7 +246,7 @@ def block_axis(shape: Shape, axis: int | None) -> tuple[int, tuple[int, int]]:
     return along, ((p, q) if along == 1 else (q, p))
 
 
-def turned(point: Point, flags: Sequence[bool]) -> Point:
+def with_axes_exchanged(point: Point, flags: Sequence[bool]) -> Point:
     """The map where those variables, matrices, are counted along their other axis."""
     if not any(flags):
         return point
@@ -274,13 +274,13 @@ def normal_blocks(point: Point, shapes: list[tuple[int, int]], weights: Array | 
         for variable, s, s_swap in found:
             for other, t, t_swap in found:
                 if other == variable and s.offset == t.offset:
-                    results[variable] += _closed_block(point, s, t, s_swap == t_swap)
+                    results[variable] += _block_of_factors(point, s, t, s_swap == t_swap)
         return results
     _add_rows(point, weights, shapes, results)
     return results
 
 
-def _closed_block(point: Point, s: Term, t: Term, alike: bool) -> Array:
+def _block_of_factors(point: Point, s: Term, t: Term, alike: bool) -> Array:
     matrix = point.matrices
     u, w, u2, w2 = (np.eye(m.shape[0]) if isinstance(m, Eye) else matrix(m) for m in (s.u, s.w, t.u, t.w))
     if alike:
@@ -292,13 +292,13 @@ def _closed_block(point: Point, s: Term, t: Term, alike: bool) -> Array:
 
 def _add_rows(point: Point, weights: Array | None, shapes: list[tuple[int, int]], results: list[Array]) -> None:
     """Add the outer products of the rows of J, which are made a few at a time."""
-    filler, fill = point.entries("numerator").filler, point.fill("numerator")
+    assembler, fill = point.entries("numerator").assembler, point.fill("numerator")
     ends = np.cumsum([0, *[p * q for p, q in shapes]])
     kept = NONE.astype(float) if weights is None else weights
-    for start, stop in chunks(filler):
-        indptr = filler.indptr(start, stop)
+    for start, stop in chunks(assembler):
+        indptr = assembler.indptr(start, stop)
         indices, data = np.empty(int(indptr[-1]), np.int64), np.empty(int(indptr[-1]), point.dtype)
-        filler.columns(indices, start, stop)
+        assembler.columns(indices, start, stop)
         fill(data, start, stop, PLAIN)
         for left, right, (_, q), result in zip(ends[:-1], ends[1:], shapes, results, strict=True):
             columns, values, pointers = indices, data, indptr

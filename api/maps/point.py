@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from matjac.conventions import Array, Layout, size
-from matjac.entries.filler import Fill, Place, run
+from matjac.entries.assembler import Fill, Place, run
 from matjac.entries.plan import Entries, Plan, ready
 from matjac.linear.factors import Dense, Factor
 
@@ -108,14 +108,14 @@ class Point:
 
         def fill(out: Array, start: int, stop: int, place: Place) -> None:
             plain(out, start, stop, place)
-            here = out[: entries.filler.offset(stop) - entries.filler.offset(start)]
+            here = out[: entries.assembler.offset(stop) - entries.assembler.offset(start)]
             np.conj(here, out=here)
 
         return fill
 
     def run(self, layout: Layout, out: Array) -> None:
         """Fill all values."""
-        run(self.fill(layout), self.entries(layout).filler, out)
+        run(self.fill(layout), self.entries(layout).assembler, out)
 
     @cached_property
     def matrices(self) -> Callable[[Factor], Any]:

@@ -10,7 +10,7 @@ from scipy.optimize import OptimizeResult
 from matjac import checks
 from matjac.conventions import Array
 from matjac.flat import Flat
-from matjac.solvers import door
+from matjac.solvers import arguments
 from matjac.solvers.extras import optional
 from matjac.solvers.watch import Callback, Stopped, Watch
 
@@ -75,16 +75,16 @@ class IpoptProblem:
         progress: Callback | None = None,
         seconds: float | None = None,
     ) -> None:
-        self.F = door.scalar(F)
+        self.F = arguments.scalar(F)
         self.watch = Watch(self.F, progress, seconds)
-        self.x0 = door.start(self.F, start)
+        self.x0 = arguments.start(self.F, start)
         #: what was raised in a callback, once: Ipopt's may not raise, so all are not a number from then on
         self.error: BaseException | None = None
         #: each constraint, and its Jacobian, which is refilled
         self.parts: list[tuple[Flat, Any]] = []
         lower, upper, rows, columns = [], [], [], []
         top = 0
-        for G, low, high in door.constraints(self.F, constraints, self.x0):
+        for G, low, high in arguments.constraints(self.F, constraints, self.x0):
             matrix = G.jac_csr(self.x0)
             self.parts.append((G, matrix))
             lower.append(low)
@@ -103,7 +103,7 @@ class IpoptProblem:
         """F at x."""
 
         def value() -> float:
-            y = door.number(self.F.fun(x))
+            y = arguments.number(self.F.fun(x))
             self.watch.evaluated("objective", x, np.asarray(y))
             self.iterate = np.array(x)
             return y
@@ -243,7 +243,7 @@ def ipopt(
     """
     problem = IpoptProblem(F, constraints, start, progress, seconds)
     x0 = problem.x0
-    low, high = (np.clip(bound, -INFINITY, INFINITY) for bound in door.bounds(problem.F, bounds))
+    low, high = (np.clip(bound, -INFINITY, INFINITY) for bound in arguments.bounds(problem.F, bounds))
     settings = {"hessian_approximation": "limited-memory", "print_level": 0, "sb": "yes", **(options or {})}
     run = {"ipyopt": _ipyopt, "cyipopt": _cyipopt}[_backend(backend)]
     problem.objective(x0)

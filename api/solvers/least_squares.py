@@ -7,7 +7,7 @@ from scipy import optimize
 
 from matjac import checks
 from matjac.conventions import Array
-from matjac.solvers import door
+from matjac.solvers import arguments
 from matjac.solvers.watch import ENDS, Callback, Watch
 
 FACES = ("operator", "csr")
@@ -71,20 +71,20 @@ def least_squares(
     >>> np.allclose(R.T @ R, K)
     True
     """
-    F = door.flat(F)
-    door.refuse(options, "fun", "x0", "args", "kwargs", "callback")
+    F = arguments.flat(F)
+    arguments.refuse(options, "fun", "x0", "args", "kwargs", "callback")
     checks.one_of("jac", jac, FACES)
-    watch, x0 = Watch(F, progress, seconds), door.start(F, start)
+    watch, x0 = Watch(F, progress, seconds), arguments.start(F, start)
     # arrays, for SciPy spreads numbers slowly
-    options["bounds"] = door.bounds(F, bounds)
-    door.within(F, x0, *options["bounds"])
+    options["bounds"] = arguments.bounds(F, bounds)
+    arguments.within(F, x0, *options["bounds"])
     # SciPy's inner solver for operators wants two unknowns
     dense = options.get("method") == "lm" or x0.size == 1
     last: tuple[Array, Array] | None = None
 
     def residual(x: Array) -> Array:
         nonlocal last
-        y = door.real(watch.call(F.fun, x))
+        y = arguments.real(watch.call(F.fun, x))
         watch.evaluated("residuals", x, y)
         last = np.array(x), y
         return y

@@ -8,7 +8,7 @@ from scipy import optimize
 
 from matjac import checks
 from matjac.conventions import Array
-from matjac.solvers import door
+from matjac.solvers import arguments
 from matjac.solvers.watch import ENDS, Callback, Stopped, Watch
 
 #: Methods that take constraints, and those that take a sparse Jacobian of them.
@@ -43,8 +43,8 @@ def constraint(G: Any, lower: Any, upper: Any, dense: bool = False) -> optimize.
     >>> c.jac(np.ones(6)).shape
     (3, 6)
     """
-    G = door.flat(G, "G")
-    edges = [door.edge("lower", lower, G, -np.inf), door.edge("upper", upper, G, np.inf)]
+    G = arguments.flat(G, "G")
+    edges = [arguments.edge("lower", lower, G, -np.inf), arguments.edge("upper", upper, G, np.inf)]
     return optimize.NonlinearConstraint(G.fun, *edges, jac=(lambda x: G.jac(x).toarray()) if dense else G.jac_csr)
 
 
@@ -97,16 +97,16 @@ def minimize(
     >>> np.allclose(L @ L.T, np.linalg.inv(S), atol=1e-4)
     True
     """
-    F = door.scalar(F)
-    door.refuse(options, "fun", "x0", "args", "jac", "callback")
-    watch, x0 = Watch(F, progress, seconds), door.start(F, start)
+    F = arguments.scalar(F)
+    arguments.refuse(options, "fun", "x0", "args", "jac", "callback")
+    watch, x0 = Watch(F, progress, seconds), arguments.start(F, start)
     if bounds is not None:
-        options["bounds"] = optimize.Bounds(*door.bounds(F, bounds))
+        options["bounds"] = optimize.Bounds(*arguments.bounds(F, bounds))
     method = method or ("trust-constr" if len(constraints) else "L-BFGS-B")
     if len(constraints):
         checks.one_of("method (with constraints)", method.lower(), CONSTRAINED)
         dense = method.lower() not in SPARSE
-        given = door.constraints(F, constraints, x0)
+        given = arguments.constraints(F, constraints, x0)
         options["constraints"] = [
             _watched(watch, f"constraints[{at}]", constraint(G, low, high, dense))
             for at, (G, low, high) in enumerate(given)
@@ -116,7 +116,7 @@ def minimize(
 
     def objective(x: Array) -> float:
         nonlocal last
-        value = door.number(watch.call(F.fun, x))
+        value = arguments.number(watch.call(F.fun, x))
         watch.evaluated("objective", x, np.asarray(value))
         last = np.array(x), value
         if watch.point is None:

@@ -7,7 +7,7 @@ from scipy import integrate, optimize
 
 from matjac import checks
 from matjac.conventions import Array
-from matjac.solvers import door
+from matjac.solvers import arguments
 from matjac.solvers.watch import ENDS, Callback, Stopped, Watch
 
 #: Methods that take a Jacobian, as a sparse matrix.
@@ -61,9 +61,9 @@ def solve_ivp(
     >>> np.allclose(R.T @ R, K, atol=1e-3)
     True
     """
-    F = door.flat(F)
-    door.refuse(options, "fun", "y0", "args", "jac", "vectorized")
-    x0 = door.start(F, (start,), allow_complex=True)
+    F = arguments.flat(F)
+    arguments.refuse(options, "fun", "y0", "args", "jac", "vectorized")
+    x0 = arguments.start(F, (start,), allow_complex=True)
     t0 = checks.shaped("t_span", t_span, (2,))[0]
     watch = Watch(F, progress, seconds)
     times: list[float] = []
@@ -72,7 +72,7 @@ def solve_ivp(
     def slope(t: float, x: Array) -> Array:
         y = watch.call(F.fun, x)
         if x0.dtype.kind != "c":
-            door.real(y)
+            arguments.real(y)
         watch.evaluated("right-hand side", x, y, f" at t = {t:.6g}")
         return y
 
@@ -92,7 +92,7 @@ def solve_ivp(
 
     events = options.pop("events", None) or []
     try:
-        door.square(F, slope(float(t0), x0))
+        arguments.square(F, slope(float(t0), x0))
         if method in IMPLICIT:
             options["jac"] = jacobian
         given = [events] if callable(events) else list(events)

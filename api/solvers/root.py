@@ -8,7 +8,7 @@ from scipy.sparse.linalg import LinearOperator, splu
 
 from matjac.conventions import Array
 from matjac.flat import Flat
-from matjac.solvers import door
+from matjac.solvers import arguments
 from matjac.solvers.watch import ENDS, Callback, Stopped, Watch
 
 #: Evaluations without a residual smaller by a hundredth after which Newton–Krylov stalls: it would go on for long.
@@ -37,7 +37,7 @@ class NewtonPreconditioner(LinearOperator):  # type: ignore[misc]
     """
 
     def __init__(self, F: Any) -> None:
-        self.F: Flat = door.flat(F)
+        self.F: Flat = arguments.flat(F)
         size = self.F.variables.size
         super().__init__(np.dtype(float), (size, size))
         self._factors: Any = None
@@ -99,15 +99,15 @@ def root(
     >>> np.allclose(X @ X, A, atol=1e-4)
     True
     """
-    F = door.flat(F)
-    door.refuse(options, "fun", "x0", "args", "jac", "callback")
-    watch, x0 = Watch(F, progress, seconds), door.start(F, start)
+    F = arguments.flat(F)
+    arguments.refuse(options, "fun", "x0", "args", "jac", "callback")
+    watch, x0 = Watch(F, progress, seconds), arguments.start(F, start)
 
     best, improved = np.inf, 0
 
     def residual(x: Array) -> Array:
         nonlocal best, improved
-        y = door.real(watch.call(F.fun, x))
+        y = arguments.real(watch.call(F.fun, x))
         watch.evaluated("equations", x, y)
         largest = float(np.abs(y).max(initial=0.0))
         if largest < watch.value:
@@ -124,7 +124,7 @@ def root(
         return matrix
 
     try:
-        door.square(F, residual(x0))
+        arguments.square(F, residual(x0))
         if method == "krylov":
             preconditioner = NewtonPreconditioner(F)
             preconditioner.update(x0, None)

@@ -414,11 +414,8 @@ def _sliced(x: Recorded, index: tuple[Any, ...]) -> Any:
         k if isinstance(k, slice) else slice(int(k) % n, int(k) % n + 1) for k, n in zip(rest, x.shape, strict=True)
     )
     shape = tuple(len(range(n)[k]) for k, n in zip(slices, x.shape, strict=True))
-    return reshaped(x if shape == x.shape and _forwards(slices) else moved(Slice(x.shape, slices), x, shape), after)
-
-
-def _forwards(slices: tuple[slice, ...]) -> bool:
-    return all(k.step is None or k.step > 0 for k in slices)
+    cut = Slice(x.shape, slices)
+    return reshaped(x if cut.whole else moved(cut, x, shape), after)
 
 
 def matmul(a: Any, b: Any) -> Any:

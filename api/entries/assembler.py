@@ -1,6 +1,6 @@
 """What a Jacobian asks of its entries, for any range of rows; positions are counted from that range's first entry.
 
-A filler is structure alone: it is made once for a function. `bind` gives it the numbers of a point.
+A assembler is structure alone: it is made once for a function. `bind` gives it the numbers of a point.
 """
 
 from abc import ABC, abstractmethod
@@ -33,7 +33,7 @@ PLAIN = Place()
 Fill: TypeAlias = Callable[[Array, int, int, Place], None]
 
 
-class Filler(ABC):
+class Assembler(ABC):
     """The entries of a matrix with that many rows."""
 
     rows: int
@@ -72,7 +72,7 @@ class Filler(ABC):
         """How to fill the values, from the numbers of a program."""
 
 
-class NoEntries(Filler):
+class ZeroAssembler(Assembler):
     """A zero matrix."""
 
     def __init__(self, rows: int) -> None:
@@ -92,23 +92,23 @@ class NoEntries(Filler):
         return lambda out, start, stop, place: None
 
 
-def chunks(filler: Filler) -> Iterator[tuple[int, int]]:
+def chunks(assembler: Assembler) -> Iterator[tuple[int, int]]:
     """Ranges that cover all rows, of about CHUNK entries (or one row) each; all at once where ranges are dear."""
-    rows = filler.rows
-    if not filler.ranged:
+    rows = assembler.rows
+    if not assembler.ranged:
         return iter([(0, rows)])
-    step = max(1, min(CHUNK, CHUNK * rows // max(filler.nnz, 1)))
+    step = max(1, min(CHUNK, CHUNK * rows // max(assembler.nnz, 1)))
     return ((start, min(start + step, rows)) for start in range(0, rows, step))
 
 
-def run(fill: Any, filler: Filler, out: Array) -> None:
+def run(fill: Any, assembler: Assembler, out: Array) -> None:
     """Fill all rows, in parts at the same time where there is enough work."""
 
     def part(start: int, stop: int) -> None:
-        whole = start == 0 and stop == filler.rows
-        fill(out if whole else out[filler.offset(start) : filler.offset(stop)], start, stop, PLAIN)
+        whole = start == 0 and stop == assembler.rows
+        fill(out if whole else out[assembler.offset(start) : assembler.offset(stop)], start, stop, PLAIN)
 
-    split(part, 0, filler.rows, out.size)
+    split(part, 0, assembler.rows, out.size)
 
 
 def cumulative(counts: Array) -> Array:
