@@ -97,7 +97,7 @@ def merge_rows(
             if active == 1:
                 wa = cursor[only, 3]
                 nw = cursor[only, 4] - wa
-                s = scale[table[only, 3] + r * table[only, 4]]
+                s = scale[table[only, 3] + r * table[only, 4]] if values.size > 0 else scale.dtype.type(1)
                 a = cursor[only, 0]
                 end = cursor[only, 1]
                 shift = cursor[only, 2]

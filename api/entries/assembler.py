@@ -108,7 +108,10 @@ def run(fill: Any, assembler: Assembler, out: Array) -> None:
         whole = start == 0 and stop == assembler.rows
         fill(out if whole else out[assembler.offset(start) : assembler.offset(stop)], start, stop, PLAIN)
 
-    split(part, 0, assembler.rows, out.size)
+    if assembler.ranged:
+        split(part, 0, assembler.rows, out.size)
+    else:
+        part(0, assembler.rows)
 
 
 def cumulative(counts: Array) -> Array:

@@ -26,9 +26,10 @@ class KronAssembler(Assembler):
 
     @cached_property
     def nnz(self) -> int:
-        if self.per_row is None and self._rows[2] and self.term.f.full:
+        u, w = self.term.u, self.term.w
+        if self.per_row is None and self._rows[2] and self.term.f.full and self.rows == u.shape[0] * w.shape[0]:
             # every pair of rows once
-            return self.term.u.nnz * self.term.w.nnz
+            return u.nnz * w.nnz
         return self.offset(self.rows)
 
     def indptr(self, start: int, stop: int) -> Array:

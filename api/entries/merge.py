@@ -95,6 +95,8 @@ class MergeAssembler(Assembler):
 def overlap(a: Term, b: Term) -> int | None:
     """Number of places in which two terms both have an entry; None if only counting tells."""
     rows = [kernel_rows(t.f, t.g) for t in (a, b)]
+    if any(t.count != t.u.shape[0] * t.w.shape[0] for t in (a, b)):
+        return None
     if a.shape != b.shape or not all(t.f.full for t in (a, b)) or any(f.size or not n for f, _, n, _ in rows):
         return None
     if a.f.same(b.f) and a.g.same(b.g):

@@ -154,7 +154,14 @@ class Jacobian(Matrix):
 
     def on(self, plan: Plan) -> "Jacobian":
         """The same Jacobian with another plan that decides alike."""
-        return self if plan is self.plan else self._with(Point(plan, self._point.values, self.dtype))
+        if plan is self.plan:
+            return self
+        given, program = self.values, plan.expression.program
+        # what was recorded later has other numbers there
+        values = [program.constants.get(k) for k in range(len(program.shapes))]
+        for k in plan.known | plan.expression.coefficients:
+            values[k] = given[k]
+        return self._with(Point(plan, values, self.dtype, self._point.conjugate))
 
     def _with(self, point: Point) -> "Jacobian":
         """The Jacobian of another map between the same shapes."""
@@ -392,7 +399,7 @@ class Jacobian(Matrix):
         >>> mj.d_matvec_dA([1.0, 2.0], 3).normal_blocks(axis=1).shape
         (3, 2, 2)
         """
-        if axis not in (None, 0, 1) or isinstance(axis, bool):
+        if not (axis is None or (isinstance(axis, int) and axis in (0, 1))) or isinstance(axis, bool):
             raise ValueError(f"axis: got {axis!r}, expected 0, 1 or None")
         kept = None if weights is None else self._weights(weights)
         of = self.in_shape if self.layout == "numerator" else self.out_shape

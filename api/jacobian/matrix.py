@@ -48,6 +48,11 @@ class Matrix(LinearOperator):  # type: ignore[misc]
         return self._point.plan
 
     @property
+    def conjugated(self) -> bool:
+        """Whether the numbers are to be conjugated."""
+        return self._point.conjugate
+
+    @property
     def values(self) -> list[Any]:
         """The numbers that products are made of, by their numbers in the plan's program."""
         return self._point.start()

@@ -142,13 +142,18 @@ class Expression:
             steps.append((step.primitive, operands, values + step.out))
         return values, steps
 
+    def _slots(self, values: Sequence[Any], count: int, x: Sequence[Array] = ()) -> list[Any]:
+        """Room for the values, of which the last may not be there yet, and for the linear results."""
+        room = [None] * (len(self.shapes) - len(x) + 1)
+        return [*values[:count], *[None] * (count - len(values)), *x, *room]
+
     def forward(self, values: Sequence[Any], x: Sequence[Array]) -> Array:
         """J v of arrays in the variables' shapes, which axes of their own may precede."""
         if self.out is None:
             batch = x[0].shape[: x[0].ndim - len(self.in_shapes[0])]
             return np.zeros(batch + self.out_shape, x[0].dtype)
         count, steps = self._run
-        found: list[Any] = [*values[:count], *x, *[None] * (len(self.shapes) - len(x) + 1)]
+        found = self._slots(values, count, x)
         for primitive, operands, out in steps:
             found[out] = primitive.value(*[found[k] for k in operands])
         return found[count + self.out]  # type: ignore[no-any-return]
@@ -156,7 +161,7 @@ class Expression:
     def adjoint(self, values: Sequence[Any], y: Array) -> list[Array]:
         """Jᵀ u of an array in the result's shape, as arrays of their own."""
         count, steps = self._run
-        found: list[Any] = [*values[:count], *[None] * (len(self.shapes) + 1)]
+        found = self._slots(values, count)
         if self.out is not None:
             found[count + self.out] = y
         for primitive, operands, out in reversed(steps):
@@ -172,14 +177,17 @@ class Expression:
                 if k >= count:
                     part = primitive.adjoint(at, given, u)
                     found[k] = part if found[k] is None else found[k] + part
-        batch, results = y.shape[: y.ndim - len(self.out_shape)], []
+        batch = y.shape[: y.ndim - len(self.out_shape)]
+        results: list[Array] = []
         for k, shape in enumerate(self.in_shapes):
             part = found[count + k]
             if part is None:
                 part = np.zeros(batch + shape, y.dtype)
             part = self._whole(part, k)
             # a view may be one of y or of a value, and an array may be a value itself
-            own = part.base is None and part is not y and not any(part is value for value in found[:count])
+            # and one may be the result for another variable
+            others = [y, *results, *found[:count]]
+            own = part.base is None and not any(part is other for other in others)
             results.append(part if own else part.copy())
         return results
 

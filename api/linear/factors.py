@@ -112,6 +112,11 @@ class Sparse(Factor):
         super().__init__(shape, value)
         self._pointers, self._indices = pointers, indices
 
+    def same(self, other: Factor) -> bool:
+        return super().same(other) and all(
+            a is b or np.array_equal(a, b) for a, b in ((self.pointers, other.pointers), (self.indices, other.indices))
+        )
+
     @property
     def pointers(self) -> Array:
         return self._pointers

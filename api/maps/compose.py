@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from matjac.conventions import Array, Shape, size
+from matjac.conventions import Array, Layout, Shape, size
 from matjac.entries.plan import Plan
 from matjac.linear.expression import Expression
 from matjac.linear.primitives import (
@@ -65,6 +65,12 @@ class Combination:
     def replay(self, point: Point, variables: Sequence[int]) -> int | None:
         """The map's result for those variables, flat; None is zero."""
         expression = point.plan.expression
+        if point.conjugate and any(isinstance(step.primitive, Apply) for step in expression.steps):
+            # an operator's numbers are its own
+            sizes = [size(shape) for shape in expression.in_shapes]
+            flat = self.join([self.reshape(k, (n,)) for k, n in zip(variables, sizes, strict=True)], sizes)
+            rows = size(expression.out_shape)
+            return self.step(Apply(Plain(point), (rows,)), (flat,), (True,), (rows,))
         given = [self.reshape(k, shape) for k, shape in zip(variables, expression.in_shapes, strict=True)]
         out = expression.replay(self.expression, given, self.numbers(point))
         return None if out is None else self.reshape(out, (size(expression.out_shape),))
@@ -214,6 +220,25 @@ def transposed(point: Point, shapes: Sequence[Shape]) -> Point:
 
 
 @dataclass(frozen=True, eq=False)
+class Plain:
+    """A map as an operator."""
+
+    point: Point
+
+    def product(self, x: Array) -> Array:
+        """J x."""
+        return self.point.apply(x)
+
+    def transposed(self, y: Array) -> Array:
+        """Jᵀ y."""
+        return self.point.apply_transposed(y)
+
+    def matrix(self) -> Any:
+        """J as a csr_array."""
+        return _matrix(self.point, "numerator")
+
+
+@dataclass(frozen=True, eq=False)
 class Transposed:
     """The transposed map as an operator."""
 
@@ -229,6 +254,10 @@ class Transposed:
 
     def matrix(self) -> Any:
         """Jᵀ as a csr_array."""
-        data = np.empty(self.point.entries("denominator").assembler.nnz, self.point.dtype)
-        self.point.run("denominator", data)
-        return self.point.entries("denominator").pattern.matrix(data)
+        return _matrix(self.point, "denominator")
+
+
+def _matrix(point: Point, layout: Layout) -> Any:
+    data = np.empty(point.entries(layout).assembler.nnz, point.dtype)
+    point.run(layout, data)
+    return point.entries(layout).pattern.matrix(data)

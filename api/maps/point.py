@@ -101,7 +101,8 @@ class Point:
 
     def _bound(self, entries: Entries) -> Fill:
         self.start()
-        ready(self.plan.expression.program, entries.steps, self.values)
+        with self.plan.lock:
+            ready(self.plan.expression.program, entries.steps, self.values)
         plain = entries.bind(self.values, self.dtype)
         if not self.conjugate:
             return plain

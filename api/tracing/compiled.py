@@ -1,7 +1,6 @@
 """`compile`: a function written in NumPy, its value and its Jacobian."""
 
 import inspect
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -72,14 +71,9 @@ class Compiled(Flat):
         self._start: list[Any] = [program.constants.get(k) for k in range(len(program.shapes))]
         self._plans: dict[tuple[int, ...], Plan] = {}
         self._dtypes: dict[Any, np.dtype[Any]] = {}
-        self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
-        left = {"original": None, "_lock": None}
-        return {name: value for name, value in vars(self).items() if name not in left}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _lock=threading.Lock())
+        return {name: value for name, value in vars(self).items() if name != "original"}
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{n}: {s}" for n, s in zip(self.names, self.in_shapes, strict=True))
@@ -166,7 +160,7 @@ class Compiled(Flat):
         if self._failure is not None:
             raise self._failure
         if chosen not in self._plans:
-            with self._lock:
+            with self._program.lock:
                 if chosen not in self._plans:
                     self._plans[chosen] = Plan(self._ordered(chosen), range(len(self.names)))
         return self._plans[chosen]

@@ -73,7 +73,9 @@ def numbers(J: Any, first: Any, at: int) -> list[Any]:
     if isinstance(J, Jacobian):
         if first is not J.plan and not (isinstance(first, Plan) and first.same(J.plan)):
             raise ValueError(f"{changed}: its terms differ")
-        return [J.values[k] for k in sorted(J.plan.expression.coefficients)]
+        given = [J.values[k] for k in sorted(J.plan.expression.coefficients)]
+        given = [v.data if sp.issparse(v) else v for v in given]
+        return [v.conj() if J.conjugated and np.iscomplexobj(v) else v for v in given]
     if first is None:
         return [J.toarray() if sp.issparse(J) else J]
     indptr, indices = first
@@ -126,6 +128,9 @@ def _part(primitive: Custom, x: Sequence[Traced], y: Traced, at: int, d: Symbol)
         coefficients = sorted(expression.coefficients)
         local = apply(Local(jacobian, at, shape, J.plan), *x) if coefficients else None
         parts = {k: apply(Part(i), local) for i, k in enumerate(coefficients)}
+        for k in coefficients:
+            if (matrix := expression.program.sparse(k)) is not None:
+                parts[k] = apply(Stored(matrix.indptr, matrix.indices, matrix.shape), parts[k])
         recorder.program.patterns |= {
             parts[k].number: p for k in coefficients if (p := expression.program.patterns.get(k)) is not None
         }

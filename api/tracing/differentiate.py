@@ -37,7 +37,12 @@ def differentiate(recorder: Recorder, variables: Sequence[int], out: int) -> dic
 
 
 def _of_step(recorder: Recorder, step: Step, found: dict[int, Symbol]) -> Any:
-    operands = [Traced(recorder, k, recorder.examples[k]) for k in step.operands]
+    # Python numbers take the dtype of what they meet
+    examples = [recorder.examples[k] for k in step.operands]
+    operands = [
+        example if type(example) in (int, float, complex) else Traced(recorder, k, example)
+        for k, example in zip(step.operands, examples, strict=True)
+    ]
     differentials = [found.get(k) for k in step.operands]
     shape = recorder.program.shapes[step.out]
     primitive = step.primitive

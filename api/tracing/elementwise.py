@@ -55,6 +55,8 @@ class Slope(Primitive):
 
 def _power(at: int, x: Sequence[Any], y: Any) -> Any:
     base, exponent = x[0], np.asarray(x[1])
+    if at == 0 and np.ndim(x[1]) == 0:
+        return x[1] * base ** (x[1] - 1) if x[1] != 0 else np.zeros_like(base)
     if at == 0:
         # x⁰ is 1 also at 0, where the rule says 0 · 0⁻¹
         return exponent * base ** np.where(exponent == 0, 1, exponent - 1)

@@ -145,14 +145,16 @@ def _vstack(tup: Sequence[Any]) -> Any:
 
 
 @handles(np.trace)
-def _trace(a: Recorded, offset: int = 0) -> Any:
-    return total(np.diagonal(a, offset), -1)
+def _trace(a: Recorded, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    return total(np.diagonal(a, offset, axis1, axis2), -1)
 
 
 @handles(np.diag)
 def _diag(v: Recorded, k: int = 0) -> Any:
     if v.ndim == 2:
         return np.diagonal(v, k)
+    if v.ndim != 1:
+        raise ValueError(f"np.diag: got an array of shape {v.shape}, expected one of one or two dimensions")
     n = v.size + abs(k)
     return moved(Scatter(v.shape, np.flatnonzero(np.diag(np.ones(v.size), k)), (n, n)), v, (n, n))
 
@@ -185,7 +187,9 @@ def _where(condition: Any, x: Any, y: Any) -> Any:
         if isinstance(part, Recorded):
             parts.append(masked(wide, kept))
         elif np.any(part):
-            parts.append(np.where(kept, wide, 0))
+            # a Python number takes the dtype of what it meets: float32 is the narrowest, where it holds the number
+            narrow = isinstance(part, int | float) and float(np.float32(part)) == part
+            parts.append(np.where(kept, wide, 0).astype(np.float32 if narrow else np.result_type(part)))
     return parts[0] if len(parts) == 1 else parts[0] + parts[1]
 
 
