@@ -149,3 +149,8 @@ def buffer(name: str, value: object, dtype: np.dtype[Any], length: int) -> Array
     if not value.flags.writeable:
         raise ValueError(f"{name}: got a read-only array, expected one that can be written")
     return value
+
+
+def is_number(value: Any) -> bool:
+    """Whether that is a scalar."""
+    return np.isscalar(value) or (isinstance(value, np.ndarray) and value.ndim == 0)

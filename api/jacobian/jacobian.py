@@ -82,7 +82,7 @@ class Jacobian(Matrix):
         """
         if isinstance(x, Jacobian):
             return self._chain(x)
-        if _is_number(x):
+        if checks.is_number(x):
             return self._times(x)
         if isinstance(x, LinearOperator):
             return super().dot(x)
@@ -90,7 +90,7 @@ class Jacobian(Matrix):
         return self._matvec(x) if x.ndim == 1 else self._matmat(x)
 
     def __matmul__(self, other: Any) -> Any:
-        if _is_number(other):
+        if checks.is_number(other):
             raise ValueError("J @ a: got a number, expected a vector, a matrix or a Jacobian: use J * a")
         return super().__matmul__(other) if isinstance(other, LinearOperator) else self.dot(other)
 
@@ -180,7 +180,7 @@ class Jacobian(Matrix):
 
     def __radd__(self, other: Any) -> Any:
         # so that sum() of Jacobians works
-        return self if _is_number(other) and other == 0 else super().__radd__(other)
+        return self if checks.is_number(other) and other == 0 else super().__radd__(other)
 
     def __neg__(self) -> "Jacobian":
         return self._times(-1)
@@ -191,10 +191,10 @@ class Jacobian(Matrix):
     def __rmul__(self, other: Any) -> Any:
         if isinstance(other, LinearOperator):
             return super().__rmul__(other)
-        return self._times(other) if _is_number(other) else self._from_left(other)
+        return self._times(other) if checks.is_number(other) else self._from_left(other)
 
     def __truediv__(self, other: Any) -> Any:
-        if not _is_number(other):
+        if not checks.is_number(other):
             raise TypeError(f"J / a: got {checks.describe(other)}, expected a number")
         checks.numeric("a", other)
         return self._times(1 / other)
@@ -441,10 +441,6 @@ class Jacobian(Matrix):
         Give it ``x_scale=1 / np.where(norms > 0, norms, 1)`` along with the operator.
         """
         return np.sqrt(self.diagonal_normal())
-
-
-def _is_number(value: Any) -> bool:
-    return np.isscalar(value) or (isinstance(value, np.ndarray) and value.ndim == 0)
 
 
 def _same_vector(first: Shapes, second: Shapes) -> bool:
