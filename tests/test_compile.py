@@ -758,6 +758,12 @@ BAD = [
         ValueError,
         r"^U: got shape \(3,\), expected \(2,\)",
     ),
+    (
+        "wrt of numbers",
+        lambda: mj.compile(lambda U: 2 * U, (2,)).jacobian([1, 2], wrt=1.5),
+        TypeError,
+        r"^wrt: got float",
+    ),
     ("wrt twice", lambda: mj.compile(lambda U: 2 * U, (2,)).jacobian([1, 2], wrt=["U", "U"]), ValueError, r"^wrt: got"),
     (
         "into an array",

@@ -228,6 +228,8 @@ class Compiled(Flat):
     def _chosen(self, wrt: Any) -> tuple[int, ...]:
         if wrt is None:
             return tuple(range(len(self.names)))
+        if not isinstance(wrt, Sequence):
+            raise TypeError(f"wrt: got {checks.describe(wrt)}, expected names of {', '.join(self.names)}")
         names = [wrt] if isinstance(wrt, str) else list(wrt)
         chosen = tuple(self.names.index(checks.one_of("wrt", name, self.names)) for name in names)
         if not chosen or len(set(chosen)) < len(chosen):
