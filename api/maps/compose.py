@@ -70,7 +70,7 @@ class Combination:
             sizes = [size(shape) for shape in expression.in_shapes]
             flat = self.join([self.reshape(k, (n,)) for k, n in zip(variables, sizes, strict=True)], sizes)
             rows = size(expression.out_shape)
-            return self.step(Apply(Plain(point), (rows,)), (flat,), (True,), (rows,))
+            return self.step(Apply(Whole(point, "numerator"), (rows,)), (flat,), (True,), (rows,))
         given = [self.reshape(k, shape) for k, shape in zip(variables, expression.in_shapes, strict=True)]
         out = expression.replay(self.expression, given, self.numbers(point))
         return None if out is None else self.reshape(out, (size(expression.out_shape),))
@@ -216,48 +216,27 @@ def applied(shapes: Sequence[Shape], rows: int, dtype: np.dtype[Any], operator: 
 
 def transposed(point: Point, shapes: Sequence[Shape]) -> Point:
     """The transposed map, of variables of the function's output shapes."""
-    return applied(shapes, point.shape[1], point.dtype, Transposed(point))
+    return applied(shapes, point.shape[1], point.dtype, Whole(point, "denominator"))
 
 
 @dataclass(frozen=True, eq=False)
-class Plain:
-    """A map as an operator."""
+class Whole:
+    """A map in a layout, as an operator."""
 
     point: Point
+    layout: Layout
 
     def product(self, x: Array) -> Array:
-        """J x."""
-        return self.point.apply(x)
+        """The product with the matrix as laid out."""
+        return self.point.apply(x) if self.layout == "numerator" else self.point.apply_transposed(x)
 
     def transposed(self, y: Array) -> Array:
-        """Jᵀ y."""
-        return self.point.apply_transposed(y)
+        """The product with its transpose."""
+        return self.point.apply_transposed(y) if self.layout == "numerator" else self.point.apply(y)
 
     def matrix(self) -> Any:
-        """J as a csr_array."""
-        return _matrix(self.point, "numerator")
-
-
-@dataclass(frozen=True, eq=False)
-class Transposed:
-    """The transposed map as an operator."""
-
-    point: Point
-
-    def product(self, x: Array) -> Array:
-        """Jᵀ x."""
-        return self.point.apply_transposed(x)
-
-    def transposed(self, y: Array) -> Array:
-        """J y."""
-        return self.point.apply(y)
-
-    def matrix(self) -> Any:
-        """Jᵀ as a csr_array."""
-        return _matrix(self.point, "denominator")
-
-
-def _matrix(point: Point, layout: Layout) -> Any:
-    data = np.empty(point.entries(layout).assembler.nnz, point.dtype)
-    point.run(layout, data)
-    return point.entries(layout).pattern.matrix(data)
+        """The matrix as a csr_array."""
+        entries = self.point.entries(self.layout)
+        data = np.empty(entries.assembler.nnz, self.point.dtype)
+        self.point.run(self.layout, data)
+        return entries.pattern.matrix(data)
