@@ -22,7 +22,7 @@ from matjac.kernels.blocks import add_row_blocks, block_products
 from matjac.kernels.casesplit import casesplit_columns, casesplit_values
 from matjac.kernels.kron import kron_columns, kron_values
 from matjac.kernels.merge import merge_rows
-from matjac.kernels.sddmm import sddmm, sddmm_adjoint
+from matjac.kernels.sddmm import sddmm, spmm
 from matjac.kernels.spgemm import scatter_entries, spgemm
 
 __all__ = [
@@ -35,6 +35,6 @@ __all__ = [
     "merge_rows",
     "scatter_entries",
     "sddmm",
-    "sddmm_adjoint",
+    "spmm",
     "spgemm",
 ]

@@ -1,4 +1,4 @@
-"""Some entries of a product of two dense matrices (sampled dense-dense matrix multiplication), and the adjoint."""
+"""Some entries of a product of two dense matrices (sampled dense-dense product), and its adjoint, sparse times dense."""
 
 from functools import partial
 from typing import Any
@@ -28,7 +28,7 @@ def sddmm(a: A, b: A, rows: A, columns: A, out: A, start: int, stop: int) -> Non
 
 
 @kernel
-def sddmm_adjoint(y: A, order: A, group: A, b: A, others: A, out: A, start: int, stop: int) -> None:
+def spmm(y: A, order: A, group: A, b: A, others: A, out: A, start: int, stop: int) -> None:
     """Add ``y[order[m]] * b[others[m]]`` to ``out[i]`` for m in ``group[i]:group[i + 1]``, i in ``start:stop``."""
     for i in range(start, stop):
         for m in range(group[i], group[i + 1]):

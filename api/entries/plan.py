@@ -16,6 +16,7 @@ from matjac.entries.merge import MergeAssembler
 from matjac.entries.pattern import Pattern, pattern_of
 from matjac.entries.stored import StoredAssembler
 from matjac.entries.sweep import SweepAssembler
+from matjac.linear.adjoint import adjoint
 from matjac.linear.contraction import merged
 from matjac.linear.expression import Expression
 from matjac.linear.factors import Eye
@@ -38,8 +39,8 @@ class Plan:
 
     def __init__(self, expression: Expression, known: Iterable[int], keep: bool = True) -> None:
         self.expression, self.known, self.keep = expression, frozenset(known), keep
-        self.steps = expression.program.steps(expression.coefficients, self.known)
-        self.spent = spent(self.steps, {*self.known, *expression.coefficients, *expression.program.constants})
+        self._backward: Expression | None = None
+        self._schedule(expression.coefficients)
         self.shape = size(expression.out_shape), sum(map(size, expression.in_shapes))
         #: what the map is as a whole, where its matrix is at hand
         self.operator: Operator | None = None
@@ -54,10 +55,30 @@ class Plan:
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, lock=state["expression"].program.lock)
 
+    def _schedule(self, wanted: set[int]) -> None:
+        """Decide which steps make the coefficients, and after which of them the other values are let go."""
+        program = self.expression.program
+        steps = program.steps(wanted, self.known)
+        self.schedule = steps, spent(steps, {*self.known, *wanted, *program.constants})
+
+    @property
+    def backward(self) -> Expression:
+        """The adjoint of the expression, made when it is first asked for; later points keep what it needs."""
+        if self._backward is None:
+            with self.lock:
+                if self._backward is None:
+                    made, forward = adjoint(self.expression), self.expression.coefficients
+                    #: what it needs at a point that was begun before
+                    self.backward_steps = made.program.steps(made.coefficients, self.known | forward)
+                    self._schedule(forward | made.coefficients)
+                    self._backward = made
+        return self._backward
+
     def same(self, other: "Plan") -> bool:
         """Whether the other decides alike, so that its numbers can be used here."""
         mine, its = self.expression.program, other.expression.program
-        numbers = self.known | {step.out for step in self.steps}
+        program = self.expression.program
+        numbers = self.known | {step.out for step in program.steps(self.expression.coefficients, self.known)}
         alike = self.known == other.known and self.expression.same(other.expression) and _keys(self) == _keys(other)
         return alike and all(
             contents(mine.patterns.get(k)) == contents(its.patterns.get(k))
@@ -91,7 +112,8 @@ class Plan:
 
 
 def _keys(plan: Plan) -> list[Any]:
-    return [step.key for step in plan.steps]
+    expression = plan.expression
+    return [step.key for step in expression.program.steps(expression.coefficients, plan.known)]
 
 
 def _places(matrix: Any) -> Any:
@@ -140,8 +162,8 @@ class Entries:
             return TransposedAssembler(stored, columns) if upright else stored
         terms = Terms(expression.program)
         if rows <= FEW and not _cheap(expression, plan):
-            self.wanted |= expression.coefficients
-            return SweepAssembler(expression, upright)
+            self.wanted |= plan.backward.coefficients
+            return SweepAssembler(plan.backward, upright)
         cells, heights = _cells(terms, plan.terms, rows, len(expression.in_shapes))
         widths = [size(shape) for shape in expression.in_shapes]
         if upright:

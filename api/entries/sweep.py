@@ -15,17 +15,17 @@ class SweepAssembler(Assembler):
 
     ranged = False
 
-    def __init__(self, expression: Expression, upright: bool) -> None:
-        self.expression, self.upright = expression, upright
-        places = self._swept(expression.positive(), expression.ones(), np.dtype(np.float64)) != 0
+    def __init__(self, backward: Expression, upright: bool) -> None:
+        self.backward, self.upright = backward, upright
+        places = self._swept(backward.positive(), backward.ones(), np.dtype(np.float64)) != 0
         self._rows, self._columns = np.nonzero(places.T if upright else places)
         self.rows = places.shape[upright]
         self.offsets = cumulative(np.bincount(self._rows, minlength=self.rows))
 
-    def _swept(self, expression: Expression, values: Sequence[Any], dtype: np.dtype[Any]) -> Array:
-        count = size(expression.out_shape)
-        parts = expression.adjoint(values, np.eye(count, dtype=dtype).reshape(count, *expression.out_shape))
-        return np.concatenate([part.reshape(count, -1) for part in parts], axis=1)
+    def _swept(self, backward: Expression, values: Sequence[Any], dtype: np.dtype[Any]) -> Array:
+        (shape,) = backward.in_shapes
+        count = size(shape)
+        return backward.forward(values, [np.eye(count, dtype=dtype).reshape(count, *shape)]).reshape(count, -1)
 
     def indptr(self, start: int, stop: int) -> Array:
         pointers: Array = self.offsets[start : stop + 1] - self.offsets[start]
@@ -38,7 +38,7 @@ class SweepAssembler(Assembler):
     def bind(self, values: Sequence[Any], dtype: np.dtype[Any]) -> Fill:
         def fill(out: Array, start: int, stop: int, place: Place) -> None:
             first, last = self.offset(start), self.offset(stop)
-            swept = self._swept(self.expression, values, dtype)
+            swept = self._swept(self.backward, values, dtype)
             swept = swept.T if self.upright else swept
             out[: last - first] = swept[self._rows[first:last], self._columns[first:last]]
 

@@ -1,4 +1,4 @@
-"""Linear expressions: a differential as a graph of steps, run forwards for J v and backwards for Jᵀ u.
+"""Linear expressions: a differential as a graph of steps. Run, it is J v; its adjoint (`adjoint.py`) is another one.
 
 A step is a primitive of which some operands are linear (variables' differentials, or results of earlier steps) and the
 others numbers of values in a `Program`. So an expression is structure alone; values come in when it is run.
@@ -13,8 +13,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from matjac.conventions import Array, Shape, canonical
-from matjac.linear.primitives import Add, MatMul, Multilinear, Reshape, Transpose
-from matjac.linear.program import Program
+from matjac.linear.primitives import Add, MatMul, Multilinear, Transpose
+from matjac.linear.program import Program, shortened
 
 
 @dataclass(frozen=True)
@@ -47,19 +47,9 @@ class Expression:
 
     def add(self, primitive: Multilinear, operands: Sequence[int | None], linear: Sequence[bool], shape: Shape) -> int:
         """Record a step, unless the same is there."""
-        if isinstance(primitive, Reshape):
-            inner = self._makers.get(operands[0])  # type: ignore[arg-type]
-            if inner is not None and isinstance(inner.primitive, Reshape):
-                primitive, operands = Reshape(inner.primitive.before, shape), inner.operands
-            if primitive.before == shape:
-                return operands[0]  # type: ignore[return-value]
-        if isinstance(primitive, Transpose):
-            inner = self._makers.get(operands[0])  # type: ignore[arg-type]
-            if inner is not None and isinstance(inner.primitive, Transpose):
-                axes = tuple(inner.primitive.axes[k] for k in primitive.axes)
-                primitive, operands = Transpose(inner.primitive.before, axes), inner.operands
-            if primitive.axes == tuple(range(len(shape))):
-                return operands[0]  # type: ignore[return-value]
+        primitive, operands = shortened(primitive, operands, self._makers)
+        if primitive.idle:
+            return operands[0]  # type: ignore[return-value]
         if isinstance(primitive, MatMul) and (turned := self._pulled_transpose(operands, linear, shape)) is not None:
             return turned
         key = primitive.key, tuple(operands), tuple(linear)
@@ -79,15 +69,7 @@ class Expression:
             return None
         other = operands[1 - at]
         assert other is not None
-        program, turned = self.program, inner.operands[0]
-        rows, columns = program.shapes[other]
-        made, matrix = program.makers.get(other), program.sparse(other)
-        if made is not None and isinstance(made.primitive, Transpose):
-            back = made.operands[0]
-        elif matrix is not None:
-            back = program.constant(canonical(matrix.T))
-        else:
-            back = program.add(Transpose((rows, columns), (1, 0)), (other,), (columns, rows))
+        turned, back = inner.operands[0], transposed_value(self.program, other)
         pair = (back, turned) if at == 0 else (turned, back)
         product = self.add(MatMul(), pair, (at == 1, at == 0), shape[::-1])
         return self.add(Transpose(shape[::-1], (1, 0)), (product,), (True,), shape)
@@ -132,20 +114,20 @@ class Expression:
         return {k for k, linear in pairs if not linear and k is not None}
 
     @cached_property
-    def _run(self) -> tuple[int, list[tuple[Multilinear, tuple[int, ...], int]]]:
-        """The steps with their operands in one list of the values, the linear results, and None at its end."""
-        values = len(self.program.shapes)
-        steps = []
-        for step in self.steps:
-            pairs = zip(step.operands, step.linear, strict=True)
-            operands = tuple(-1 if k is None else values + k if linear else k for k, linear in pairs)
-            steps.append((step.primitive, operands, values + step.out))
-        return values, steps
+    def _run(self) -> tuple[int, list[tuple[Multilinear, tuple[int, ...], int, list[int]]]]:
+        """The steps, whose operands are in one list of the values, the linear results, and None at its end.
 
-    def _slots(self, values: Sequence[Any], count: int, x: Sequence[Array] = ()) -> list[Any]:
-        """Room for the values, of which the last may not be there yet, and for the linear results."""
-        room = [None] * (len(self.shapes) - len(x) + 1)
-        return [*values[:count], *[None] * (count - len(values)), *x, *room]
+        Beside each are the results that no later step needs.
+        """
+        values, seen = len(self.program.shapes), {self.out, *range(len(self.in_shapes))}
+        steps = []
+        for step in reversed(self.steps):
+            pairs = list(zip(step.operands, step.linear, strict=True))
+            operands = tuple(-1 if k is None else values + k if linear else k for k, linear in pairs)
+            last = {k for k, linear in pairs if linear and k is not None} - seen
+            seen |= last
+            steps.append((step.primitive, operands, values + step.out, [values + k for k in last]))
+        return values, steps[::-1]
 
     def forward(self, values: Sequence[Any], x: Sequence[Array]) -> Array:
         """J v of arrays in the variables' shapes, which axes of their own may precede."""
@@ -153,49 +135,13 @@ class Expression:
             batch = x[0].shape[: x[0].ndim - len(self.in_shapes[0])]
             return np.zeros(batch + self.out_shape, x[0].dtype)
         count, steps = self._run
-        found = self._slots(values, count, x)
-        for primitive, operands, out in steps:
+        # the last values may not be there yet; one more for None
+        found = [*values[:count], *[None] * (count - len(values)), *x, *[None] * (len(self.shapes) - len(x) + 1)]
+        for primitive, operands, out, spent in steps:
             found[out] = primitive.value(*[found[k] for k in operands])
+            for k in spent:
+                found[k] = None
         return found[count + self.out]  # type: ignore[no-any-return]
-
-    def adjoint(self, values: Sequence[Any], y: Array) -> list[Array]:
-        """Jᵀ u of an array in the result's shape, as arrays of their own."""
-        count, steps = self._run
-        found = self._slots(values, count)
-        if self.out is not None:
-            found[count + self.out] = y
-        for primitive, operands, out in reversed(steps):
-            u = found[out]
-            if u is None:
-                continue
-            found[out] = None
-            if not primitive.takes_thin:
-                u = self._whole(u, out - count)
-            # a linear operand is None there: it is not needed
-            given = [None if k >= count else found[k] for k in operands]
-            for at, k in enumerate(operands):
-                if k >= count:
-                    part = primitive.adjoint(at, given, u)
-                    found[k] = part if found[k] is None else found[k] + part
-        batch = y.shape[: y.ndim - len(self.out_shape)]
-        results: list[Array] = []
-        for k, shape in enumerate(self.in_shapes):
-            part = found[count + k]
-            if part is None:
-                part = np.zeros(batch + shape, y.dtype)
-            part = self._whole(part, k)
-            # a view may be one of y or of a value, and an array may be a value itself
-            # and one may be the result for another variable
-            others = [y, *results, *found[:count]]
-            own = part.base is None and not any(part is other for other in others)
-            results.append(part if own else part.copy())
-        return results
-
-    def _whole(self, y: Array, number: int) -> Array:
-        """An adjoint in its result's shape, where it has length one along axes that it repeats along."""
-        shape = self.shapes[number]
-        ahead = y.ndim - len(shape)
-        return y if y.shape[ahead:] == shape else np.broadcast_to(y, y.shape[:ahead] + shape)
 
     def positive(self) -> "Expression":
         """The same steps with absolute values of their own numbers: with `ones` for values nothing cancels."""
@@ -215,6 +161,15 @@ class Expression:
             else:
                 values[k] = np.ones(program.shapes[k]) if pattern is None else pattern.astype(float)
         return values
+
+
+def transposed_value(program: Program, number: int) -> int:
+    """The transposed matrix, or each of a stack of them."""
+    matrix, shape = program.sparse(number), program.shapes[number]
+    if matrix is not None:
+        return program.constant(canonical(matrix.T))
+    n = len(shape)
+    return program.add(Transpose(shape, (*range(n - 2), n - 1, n - 2)), (number,), (*shape[:-2], shape[-1], shape[-2]))
 
 
 def _again(

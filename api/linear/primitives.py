@@ -1,7 +1,7 @@
 """Primitives that are linear in each operand: all that a differential is made of.
 
-With one operand replaced by a differential a primitive is a step of a linear expression. It is run forwards by `value`
-and backwards by `adjoint`. Both act on the last axes of that operand, so that many directions go in one pass.
+With one operand replaced by a differential a primitive is a step of a linear expression. It is run by `value`, which
+acts on the last axes of that operand, so that many directions go in one pass. Adjoints are primitives again: `adjoint.py`.
 """
 
 from collections.abc import Sequence
@@ -13,20 +13,13 @@ import numpy as np
 import scipy.sparse as sp
 
 from matjac import kernels
-from matjac.conventions import Array, Shape, size
+from matjac.conventions import Array, Shape, canonical, size
 from matjac.linear.program import Primitive
 from matjac.threads import split
 
 
 class Multilinear(Primitive):
-    """A primitive with an adjoint."""
-
-    #: whether the adjoint takes an array that has length one along axes where it repeats
-    takes_thin = False
-
-    def adjoint(self, at: int, operands: Sequence[Any], y: Array) -> Array:
-        """The adjoint in operand number `at`, of y; that operand is None."""
-        raise NotImplementedError
+    """A primitive that is linear in each operand."""
 
     def positive(self) -> "Multilinear":
         """The primitive with absolute values of its own numbers."""
@@ -39,8 +32,6 @@ PLUS = 1, 1
 @dataclass(frozen=True)
 class Add(Multilinear):
     """The sum of the operands, each with its sign."""
-
-    takes_thin = True
 
     signs: tuple[int, ...]
 
@@ -57,9 +48,6 @@ class Add(Multilinear):
             total = total + term if sign > 0 else total - term
         return total
 
-    def adjoint(self, at: int, operands: Sequence[Any], y: Array) -> Array:
-        return y if self.signs[at] > 0 else -y
-
     def positive(self) -> "Add":
         return Add((1,) * len(self.signs))
 
@@ -72,18 +60,9 @@ class Add(Multilinear):
 class Multiply(Multilinear):
     """The product entry by entry; a differential among the operands has the result's shape."""
 
-    takes_thin = True
-
     def value(self, *operands: Any) -> Any:
         a, b = operands
         return a * b
-
-    def adjoint(self, at: int, operands: Sequence[Any], y: Array) -> Array:
-        other = operands[1 - at]
-        if y.size == 1 and np.ndim(other) >= y.ndim and np.ndim(other) and y.item() == 1:
-            # a gradient's sweep begins with a 1
-            return other  # type: ignore[no-any-return]
-        return np.multiply(other, y)  # type: ignore[no-any-return]
 
     def pattern(self, patterns: Sequence[Array | None], shapes: Sequence[Shape], shape: Shape) -> Array | None:
         return np.broadcast_to(reduce(np.logical_and, [p for p in patterns if p is not None]), shape)
@@ -98,11 +77,6 @@ class MatMul(Multilinear):
         if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
             return np.matmul(a, b)
         return sparse_left(a, b) if sp.issparse(a) else sparse_left(b.T, a.mT).mT
-
-    def adjoint(self, at: int, operands: Sequence[Any], y: Array) -> Array:
-        other = operands[1 - at]
-        other = other.mT if isinstance(other, np.ndarray) else other.T
-        return self.value(y, other) if at == 0 else self.value(other, y)  # type: ignore[no-any-return]
 
     def pattern(self, patterns: Sequence[Array | None], shapes: Sequence[Shape], shape: Shape) -> Array | None:
         # counted in floating point: NumPy's product of booleans is slow
@@ -151,11 +125,15 @@ class Reshape(Move):
 
     after: Shape
 
+    @property
+    def idle(self) -> bool:
+        return self.before == self.after
+
+    def following(self, first: Primitive) -> "Reshape | None":
+        return Reshape(first.before, self.after) if isinstance(first, Reshape) else None
+
     def move(self, x: Array, batch: Shape) -> Array:
         return x.reshape(batch + self.after)
-
-    def adjoint(self, at: int, operands: Sequence[Any], y: Array) -> Array:
-        return y.reshape(y.shape[: y.ndim - len(self.after)] + self.before)
 
 
 @dataclass(frozen=True)
@@ -164,21 +142,18 @@ class Transpose(Move):
 
     axes: tuple[int, ...]
 
-    @cached_property
-    def back(self) -> tuple[int, ...]:
-        """The order that undoes it."""
-        return tuple(int(k) for k in np.argsort(self.axes))
+    @property
+    def idle(self) -> bool:
+        return self.axes == tuple(range(len(self.axes)))
+
+    def following(self, first: Primitive) -> "Transpose | None":
+        if not isinstance(first, Transpose):
+            return None
+        return Transpose(first.before, tuple(first.axes[k] for k in self.axes))
 
     def move(self, x: Array, batch: Shape) -> Array:
-        return _transpose(x, self.axes)
-
-    def adjoint(self, at: int, operands: Sequence[Any], y: Array) -> Array:
-        return _transpose(y, self.back)
-
-
-def _transpose(x: Array, axes: tuple[int, ...]) -> Array:
-    ahead = x.ndim - len(axes)
-    return x.transpose(axes if ahead == 0 else (*range(ahead), *(ahead + k for k in axes)))
+        ahead = len(batch)
+        return x.transpose((*range(ahead), *(ahead + k for k in self.axes)) if ahead else self.axes)
 
 
 @dataclass(frozen=True)
@@ -191,13 +166,6 @@ class Broadcast(Move):
         ones = (1,) * (len(self.after) - len(self.before))
         return np.broadcast_to(x.reshape(batch + ones + self.before), batch + self.after)
 
-    def adjoint(self, at: int, operands: Sequence[Any], y: Array) -> Array:
-        ahead = len(self.after) - len(self.before)
-        axes = [k - len(self.after) for k in range(ahead)]
-        axes += [k - len(self.before) for k, n in enumerate(self.before) if n == 1 and self.after[ahead + k] != 1]
-        batch = y.shape[: y.ndim - len(self.after)]
-        return y.sum(axis=tuple(axes)).reshape(batch + self.before) if axes else y
-
 
 @dataclass(frozen=True)
 class Slice(Move):
@@ -206,8 +174,7 @@ class Slice(Move):
     slices: tuple[slice, ...]
 
     @property
-    def whole(self) -> bool:
-        """Whether it takes everything, in its order."""
+    def idle(self) -> bool:
         return all(range(n)[k] == range(n) for n, k in zip(self.before, self.slices, strict=True))
 
     @property
@@ -219,11 +186,32 @@ class Slice(Move):
         index: Any = (..., *self.slices)
         return x[index]  # type: ignore[no-any-return]
 
-    def adjoint(self, at: int, operands: Sequence[Any], y: Array) -> Array:
-        x = np.zeros(y.shape[: y.ndim - len(self.before)] + self.before, y.dtype)
-        index: Any = (..., *self.slices)
-        x[index] = y
-        return x
+
+@dataclass(frozen=True, eq=False)
+class Pad(Move):
+    """Entries put at slices of an array that is zero elsewhere: the adjoint of `Slice`."""
+
+    makes_zeros = True
+
+    after: Shape
+    slices: tuple[slice, ...]
+
+    @property
+    def key(self) -> Any:
+        return Pad, self.after, *Slice(self.before, self.slices).key
+
+    @property
+    def positions(self) -> Array:
+        """The flat positions of the entries."""
+        return np.arange(size(self.after)).reshape(self.after)[self.slices].reshape(-1)
+
+    def move(self, x: Array, batch: Shape) -> Array:
+        out = np.zeros(batch + self.after, x.dtype)
+        out[(..., *self.slices)] = x
+        return out
+
+    def pattern(self, patterns: Sequence[Array | None], shapes: Sequence[Shape], shape: Shape) -> Array | None:
+        return self.value(np.ones(self.before, bool) if patterns[0] is None else patterns[0])  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,31 +226,6 @@ class Take(Move):
         count, axis = size(self.before) // max(self.block, 1), len(batch)
         blocks = x.reshape(*batch, count, self.block) if self.block > 1 else x.reshape(*batch, count)
         return np.take(blocks, self.positions, axis=axis).reshape(batch + self.after)
-
-    @cached_property
-    def _once(self) -> bool:
-        """Whether no position is taken twice."""
-        return bool(np.bincount(self.positions, minlength=1).max() <= 1)
-
-    @cached_property
-    def _sums(self) -> Any:
-        """The sparse matrix that adds blocks up at their positions."""
-        count = self.positions.size
-        places = np.ones(count), (self.positions, np.arange(count))
-        return sp.csr_array(places, shape=(size(self.before) // max(self.block, 1), count))
-
-    def adjoint(self, at: int, operands: Sequence[Any], y: Array) -> Array:
-        batch = y.shape[: y.ndim - len(self.after)]
-        total = size(self.before)
-        if self._once:
-            x = np.zeros((*batch, total // max(self.block, 1), self.block), y.dtype)
-            x[..., self.positions, :] = y.reshape(*batch, self.positions.size, self.block)
-        elif self.block == 1 and not batch and y.dtype == np.float64:
-            x = np.bincount(self.positions, y.reshape(-1), total)
-        else:
-            matrix = self._sums if y.dtype.kind == "c" else self._sums.astype(y.dtype)
-            x = sparse_left(matrix, y.reshape(*batch, self.positions.size, self.block)).astype(y.dtype, copy=False)
-        return x.reshape(batch + self.before)
 
 
 @dataclass(frozen=True, eq=False)
@@ -282,10 +245,6 @@ class Scatter(Move):
     def pattern(self, patterns: Sequence[Array | None], shapes: Sequence[Shape], shape: Shape) -> Array | None:
         return self.value(np.ones(self.before, bool) if patterns[0] is None else patterns[0])  # type: ignore[no-any-return]
 
-    def adjoint(self, at: int, operands: Sequence[Any], y: Array) -> Array:
-        batch = y.shape[: y.ndim - len(self.after)]
-        return y.reshape(*batch, size(self.after))[..., self.positions].reshape(batch + self.before)
-
 
 @dataclass(frozen=True, eq=False)
 class Mask(Move):
@@ -301,9 +260,6 @@ class Mask(Move):
     def pattern(self, patterns: Sequence[Array | None], shapes: Sequence[Shape], shape: Shape) -> Array | None:
         return self.mask if patterns[0] is None else self.mask & patterns[0]
 
-    def adjoint(self, at: int, operands: Sequence[Any], y: Array) -> Array:
-        return self.move(y, ())
-
 
 @dataclass(frozen=True)
 class Sum(Move):
@@ -317,12 +273,6 @@ class Sum(Move):
     def pattern(self, patterns: Sequence[Array | None], shapes: Sequence[Shape], shape: Shape) -> Array | None:
         places: Array = np.any(patterns[0], axis=self.axes)
         return places
-
-    def adjoint(self, at: int, operands: Sequence[Any], y: Array) -> Array:
-        batch = y.shape[: y.ndim - (len(self.before) - len(self.axes))]
-        kept = tuple(1 if k in self.axes else n for k, n in enumerate(self.before))
-        # of length one along the summed axes: a sweep repeats it where that is needed
-        return y.reshape(batch + kept)
 
 
 @dataclass(frozen=True)
@@ -355,10 +305,6 @@ class Join(Multilinear):
             [np.ones(size(s), bool) if p is None else p.reshape(-1) for p, s in zip(patterns, shapes, strict=True)]
         )
 
-    def adjoint(self, at: int, operands: Sequence[Any], y: Array) -> Array:
-        end, count = self.ends[at], size(self.shapes[at])
-        return y[..., end - count : end].reshape(y.shape[:-1] + self.shapes[at])
-
 
 @dataclass(frozen=True, eq=False)
 class Sddmm(Multilinear):
@@ -388,37 +334,51 @@ class Sddmm(Multilinear):
             split(task, 0, self.rows.size, self.rows.size * a.shape[-1])
         return out.reshape(batch + self.after)
 
+
+@dataclass(frozen=True, eq=False)
+class SpMM(Multilinear):
+    """A sparse matrix, given by its entries at (row, column), times a dense one. Entries in one place add up."""
+
+    rows: Array
+    columns: Array
+    before: Shape
+    count: tuple[int, int]
+
+    @property
+    def name(self) -> str:
+        return "sparse matmul"
+
     @cached_property
-    def _groups(self) -> tuple[tuple[Array, Array, Array], ...]:
-        """For each operand: the entries ordered by its row, where each row's begin, and the other's row."""
-        return (
-            _grouped(self.rows, self.columns, self.count[0]),
-            _grouped(self.columns, self.rows, self.count[1]),
-        )
+    def _groups(self) -> tuple[Array, Array, Array]:
+        """The entries ordered by row, where each row's begin, and their columns."""
+        order = np.argsort(self.rows, kind="stable")
+        counts = np.bincount(self.rows, minlength=self.count[0])
+        return order, np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)]), self.columns[order]
 
-    def adjoint(self, at: int, operands: Sequence[Any], y: Array) -> Array:
-        other = np.swapaxes(operands[1], -1, -2) if at == 0 else operands[0]
-        dtype = np.result_type(other, y)
-        order, group, others = self._groups[at]
-        batch = y.shape[: y.ndim - len(self.after)]
-        y = np.ascontiguousarray(y, dtype).reshape(*batch, self.rows.size)
-        other = np.ascontiguousarray(other, dtype)
-        x = np.zeros((*batch, self.count[at], other.shape[-1]), dtype)
-        for k in np.ndindex(batch):
+    def value(self, *operands: Any) -> Any:
+        y, b = operands
+        dtype = np.result_type(y, b)
+        batch = np.shape(y)[: np.ndim(y) - len(self.before)] or np.shape(b)[:-2]
+        y = np.ascontiguousarray(y, dtype)
+        y = y.reshape(*y.shape[: y.ndim - len(self.before)], self.rows.size)
+        b = np.ascontiguousarray(b, dtype)
+        order, group, columns = self._groups
+        out = np.zeros((*batch, self.count[0], b.shape[-1]), dtype)
+        for at in np.ndindex(batch):
+            part, dense, x = y[at] if y.ndim > 1 else y, b[at] if b.ndim > 2 else b, out[at]
 
-            def task(start: int, stop: int, part: Array = y[k], out: Array = x[k]) -> None:
-                # cut among the entries, so that parts have equal work: each takes the groups that begin in it
+            def task(start: int, stop: int, part: Array = part, dense: Array = dense, x: Array = x) -> None:
+                # cut among the entries, so that parts have equal work: each takes the rows that begin in it
                 first, last = np.searchsorted(group[:-1], (start, stop))
-                kernels.sddmm_adjoint(part, order, group, other, others, out, first, last)
+                kernels.spmm(part, order, group, dense, columns, x, first, last)
 
-            split(task, 0, order.size, order.size * other.shape[-1])
-        return x if at == 0 else np.swapaxes(x, -1, -2)
+            split(task, 0, order.size, order.size * b.shape[-1])
+        return out
 
-
-def _grouped(keys: Array, others: Array, count: int) -> tuple[Array, Array, Array]:
-    order = np.argsort(keys, kind="stable")
-    group = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.bincount(keys, minlength=count), dtype=np.int64)])
-    return order, group, others[order]
+    def pattern(self, patterns: Sequence[Array | None], shapes: Sequence[Shape], shape: Shape) -> Array | None:
+        y, b = (_ones(p, s) for p, s in zip(patterns, shapes, strict=True))
+        places: Array = self.value(y, b) > 0
+        return None if places.all() else places
 
 
 class Operator(Protocol):
@@ -435,6 +395,25 @@ class Operator(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
+class TransposedOperator:
+    """The transpose of an operator."""
+
+    operator: Operator
+
+    def product(self, x: Array) -> Array:
+        """Jᵀ x."""
+        return self.operator.transposed(x)
+
+    def transposed(self, y: Array) -> Array:
+        """J y."""
+        return self.operator.product(y)
+
+    def matrix(self) -> Any:
+        """As a canonical csr_array."""
+        return canonical(self.operator.matrix().T)
+
+
+@dataclass(frozen=True, eq=False)
 class Apply(Multilinear):
     """An operator on flat vectors."""
 
@@ -443,6 +422,3 @@ class Apply(Multilinear):
 
     def value(self, *operands: Any) -> Any:
         return self.operator.product(operands[0])
-
-    def adjoint(self, at: int, operands: Sequence[Any], y: Array) -> Array:
-        return self.operator.transposed(y)

@@ -5,7 +5,7 @@ where it can be other than zero, which is known from structure alone (a triangle
 """
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -20,6 +20,8 @@ class Primitive:
 
     #: whether it makes zeros by structure of operands that have none
     makes_zeros = False
+    #: whether its result is its operand
+    idle = False
 
     @property
     def key(self) -> Any:
@@ -34,6 +36,10 @@ class Primitive:
     def value(self, *operands: Any) -> Any:
         """The result for those operands."""
         raise NotImplementedError
+
+    def following(self, first: "Primitive") -> "Primitive | None":
+        """The primitive that does what the first and then this one do, where one does."""
+        return None
 
     def pattern(self, patterns: Sequence[Array | None], shapes: Sequence[Shape], shape: Shape) -> Array | None:
         """Where the result can be other than zero, from the same of the operands; None is everywhere."""
@@ -92,7 +98,9 @@ class Program:
 
     def add(self, primitive: Primitive, operands: Sequence[int], shape: Shape) -> int:
         """Record a step, unless the same is there; returns the number of its result."""
-        operands = tuple(operands)
+        primitive, operands = shortened(primitive, tuple(operands), self.makers)
+        if primitive.idle:
+            return operands[0]
         key = primitive.key, operands
         if key not in self._known:
             number = self._known[key] = self.given(shape)
@@ -121,10 +129,13 @@ class Program:
         return tuple(self.makers[number] for number in sorted(found))
 
 
-def run(steps: Iterable[Step], values: list[Any]) -> None:
-    """Compute those values."""
-    for step in steps:
-        values[step.out] = step.primitive.value(*[values[k] for k in step.operands])
+def shortened(primitive: Any, operands: Sequence[Any], makers: Mapping[Any, Any]) -> tuple[Any, Any]:
+    """A primitive and its operands, as one primitive with the step that makes the first operand where that is one."""
+    if operands and (made := makers.get(operands[0])) is not None:
+        together = primitive.following(made.primitive)
+        if together is not None:
+            return together, made.operands
+    return primitive, operands
 
 
 def contents(part: Any) -> Any:

@@ -3,6 +3,9 @@
 from dataclasses import replace
 from typing import TypeAlias
 
+import numpy as np
+import scipy.sparse as sp
+
 from matjac.conventions import Shape, canonical, size
 from matjac.linear.collect import collected
 from matjac.linear.contraction import contract
@@ -17,10 +20,12 @@ from matjac.linear.primitives import (
     MatMul,
     Multilinear,
     Multiply,
+    Pad,
     Reshape,
     Scatter,
     Sddmm,
     Slice,
+    SpMM,
     Sum,
     Take,
     Transpose,
@@ -97,6 +102,8 @@ def _changed(
         return replace(term, f=term.f.masked(primitive.mask))
     if isinstance(primitive, Scatter):
         return terms.scattered(term, shape, primitive)
+    if isinstance(primitive, Pad):
+        return terms.scattered(term, shape, Scatter(shape, primitive.positions, after))
     if isinstance(primitive, Sum):
         for axis in sorted(primitive.axes, reverse=True):
             term = contract(terms, term, shape, axis)
@@ -110,6 +117,8 @@ def _changed(
         return terms.scaled(term, other, after)
     if isinstance(primitive, MatMul):
         return contract_matrix(terms, term, shape, at, other)
+    if isinstance(primitive, SpMM):
+        return _spread(terms, term, shape, at, other, primitive)
     assert isinstance(primitive, Sddmm)
     return _sampled(terms, term, shape, at, other, primitive)
 
@@ -150,6 +159,22 @@ def _sampled(terms: Terms, term: Term, shape: Shape, at: int, other: int, entrie
         rows = values.take(other, its, (its.size, 1, count), block=count)
         made = contract(terms, terms.taken(term, shape, picked), (mine.size, count), 1, rows)
     return terms.aligned(made, entries.after)
+
+
+def _spread(terms: Terms, term: Term, shape: Shape, at: int, other: int, sparse: SpMM) -> Term:
+    """Σ_j S[i, j] B[j, k] by the entries of S (`at` is 0), or by B: the entries' rows, added up by row."""
+    values, count = terms.values, sparse.rows.size
+    if at == 0:
+        width = values.shape(other)[1]
+        term = terms.broadcast(terms.aligned(term, (count, 1)), (count, 1), (count, width))
+        factors = values.take(other, sparse.columns, (count, width), block=width)
+    else:
+        width = shape[1]
+        term = terms.taken(term, shape, Take(shape, sparse.columns, width, (count, width)))
+        factors = values.reshape(other, (count, 1))
+    term = terms.scaled(term, factors, (count, width))
+    sums = canonical(sp.csr_array((np.ones(count, np.int8), (sparse.rows, np.arange(count))), (sparse.count[0], count)))
+    return contract(terms, term, (count, width), 0, values.program.constant(sums), sparse.count[0])
 
 
 def _alone(term: Term, shape: Shape) -> bool:

@@ -66,11 +66,7 @@ class Values:
 
     def reshape(self, number: int, shape: Shape) -> int:
         """The same entries in another shape."""
-        made = self.program.makers.get(number)
-        if made is not None and isinstance(made.primitive, Reshape):
-            number = made.operands[0]
-        before = self.shape(number)
-        return number if before == shape else self.program.add(Reshape(before, shape), (number,), shape)
+        return self.program.add(Reshape(self.shape(number), shape), (number,), shape)
 
     def broadcast(self, number: int, shape: Shape) -> int:
         """The entries repeated."""
@@ -79,12 +75,7 @@ class Values:
 
     def transpose(self, number: int, axes: tuple[int, ...]) -> int:
         """The axes in another order."""
-        made = self.program.makers.get(number)
-        if made is not None and isinstance(made.primitive, Transpose):
-            number, axes = made.operands[0], tuple(made.primitive.axes[k] for k in axes)
         before = self.shape(number)
-        if axes == tuple(range(len(axes))):
-            return number
         return self.program.add(Transpose(before, axes), (number,), tuple(before[k] for k in axes))
 
     def take(self, number: int, positions: Array, shape: Shape, block: int = 1) -> int:
@@ -95,8 +86,7 @@ class Values:
         """By a slice for each axis."""
         before = self.shape(number)
         shape = tuple(len(range(n)[k]) for n, k in zip(before, slices, strict=True))
-        cut = Slice(before, slices)
-        return number if cut.whole else self.program.add(cut, (number,), shape)
+        return self.program.add(Slice(before, slices), (number,), shape)
 
     def multiply(self, a: int | None, b: int | None) -> int | None:
         """The product of two scales."""

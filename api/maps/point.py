@@ -18,14 +18,14 @@ class Point:
     def __init__(self, plan: Plan, values: list[Any], dtype: np.dtype[Any], conjugate: bool = False) -> None:
         self.plan, self.values, self.dtype, self.conjugate = plan, values, dtype, conjugate
         self._fills: dict[Layout, Fill] = {}
-        self._started = False
+        self._started = self._swept = False
 
     def __getstate__(self) -> dict[str, Any]:
         # what can be computed again is left behind
         expression = self.plan.expression
         kept = {*self.plan.known, *expression.coefficients, *expression.program.constants}
         values = [v if k in kept else None for k, v in enumerate(self.start())]
-        state = {**vars(self), "values": values, "_fills": {}}
+        state = {**vars(self), "values": values, "_fills": {}, "_swept": False}
         state.pop("matrices", None)
         return state
 
@@ -39,7 +39,8 @@ class Point:
         if not self._started:
             with self.plan.lock:
                 if not self._started:
-                    ready(self.plan.expression.program, self.plan.steps, self.values, self.plan.spent)
+                    steps, free = self.plan.schedule
+                    ready(self.plan.expression.program, steps, self.values, free)
                     self._started = True
         return self.values
 
@@ -69,21 +70,22 @@ class Point:
 
     def apply_transposed(self, y: Array) -> Array:
         """Jᵀ y for y of shape (..., rows)."""
-        expression = self.plan.expression
+        backward = self.plan.backward
         values = self.start()
+        if not self._swept:
+            with self.plan.lock:
+                ready(backward.program, self.plan.backward_steps, values)
+                self._swept = True
         if self.conjugate:
             y = y.conj()
-        parts = expression.adjoint(values, y.reshape(y.shape[:-1] + expression.out_shape))
-        pairs = zip(parts, expression.in_shapes, strict=True)
-        flat = [part.reshape(*y.shape[:-1], size(shape)) for part, shape in pairs]
-        x = flat[0] if len(flat) == 1 else np.concatenate(flat, axis=-1)
-        return self._own(x, None, np.result_type(self.dtype, y))
+        x = backward.forward(values, [y.reshape(y.shape[:-1] + backward.in_shapes[0])])
+        return self._own(x.reshape(*y.shape[:-1], self.shape[1]), y, np.result_type(self.dtype, y))
 
-    def _own(self, result: Array, given: Array | None, dtype: np.dtype[Any]) -> Array:
+    def _own(self, result: Array, given: Array, dtype: np.dtype[Any]) -> Array:
         """The result as an array of its own, in the dtype of a product."""
         if result.dtype != dtype:
             result = result.astype(dtype)
-        elif given is not None and np.may_share_memory(result, given):
+        elif np.may_share_memory(result, given):
             result = result.copy()
         return result.conj() if self.conjugate else result
 

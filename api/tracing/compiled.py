@@ -140,13 +140,6 @@ class Compiled(Flat):
         point = Point(self._plan(chosen), values, self._dtype(values))
         return Jacobian(point, self.out_shape, shapes[0] if len(shapes) == 1 else tuple(shapes), self.order)
 
-    def _adjoint(self, arrays: list[Array], name: str, weights: Any) -> list[Array]:
-        values, plan = self._values(arrays), self._plan(tuple(range(len(arrays))))
-        ready(self._program, plan.steps, values, plan.spent)
-        W = weighted(name, weights, self.out_shape, self.order, self._dtype(values))
-        parts = plan.expression.adjoint(values, W.T if self.order == "F" else W)
-        return [part.T for part in parts] if self.order == "F" else parts
-
     def _dtype(self, values: list[Any]) -> np.dtype[Any]:
         """The dtype of the value, which its arguments' decide."""
         key = tuple(values[k].dtype.char for k in range(len(self.names)))

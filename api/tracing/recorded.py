@@ -415,7 +415,7 @@ def _sliced(x: Recorded, index: tuple[Any, ...]) -> Any:
     )
     shape = tuple(len(range(n)[k]) for k, n in zip(slices, x.shape, strict=True))
     cut = Slice(x.shape, slices)
-    return reshaped(x if cut.whole else moved(cut, x, shape), after)
+    return reshaped(moved(cut, x, shape), after)
 
 
 def matmul(a: Any, b: Any) -> Any:
