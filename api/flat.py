@@ -9,7 +9,7 @@ import numpy as np
 from matjac import checks
 from matjac.conventions import ORDERS, Array, Order, Shape, Shapes, parts, several, size
 from matjac.entries.plan import Plan
-from matjac.jacobian import Jacobian
+from matjac.jacobian import Hessian, Jacobian
 
 
 class Variables:
@@ -96,16 +96,16 @@ class Variables:
         return [np.array(array) for array in arrays] if copy else arrays
 
 
-def weighted(name: str, weights: Any, shape: Shapes, order: Order, dtype: np.dtype[Any]) -> Any:
-    """Weights of a function's values in its shape, checked; ones for a scalar."""
+def weighted(name: str, weights: Any, shape: Shapes, order: Order) -> Array:
+    """Weights of a function's values in its shape, checked; a small one, which leaves dtypes alone, for a scalar."""
     if weights is None:
         if shape != ():
             raise ValueError(f"{name}: got none for a function of shape {shape}, expected them in that shape")
-        return np.ones((), dtype)
+        return np.ones((), np.int8)
     assert not several(shape)
     if name == "w":
         flat = checks.shaped(name, weights, (size(shape),))  # type: ignore[arg-type]
-        return flat.reshape(shape, order=order)
+        return flat.reshape(shape, order=order)  # type: ignore[arg-type]
     return checks.shaped(name, weights, shape)  # type: ignore[arg-type]
 
 
@@ -189,24 +189,40 @@ class Flat(ABC):
         array([[2., 4.],
                [6., 8.]])
         """
-        arrays = self._adjoint(self.variables.arrays(args, copy=False), "weights", weights)
+        arrays = self._gradient(self.variables.arrays(args, copy=False), "weights", weights)
         return arrays[0] if len(arrays) == 1 else tuple(arrays)
 
     def grad(self, x: Array, w: Any = None) -> Array:
         """`gradient` at a flat vector, as one; w is flat too, in `order`."""
-        arrays = self._adjoint(list(self.variables.unpack(x)), "w", w)
+        arrays = self._gradient(list(self.variables.unpack(x)), "w", w)
         flat = [part.reshape(-1, order=self.order) for part in arrays]
         return flat[0] if len(flat) == 1 else np.concatenate(flat)
+
+    def hess(self, x: Array, w: Any = None) -> Hessian:
+        """The Hessian of a scalar function, or of ``Σ w ∘ F``, at a flat vector; w is flat too, in `order`."""
+        return self._hessian(self._unpacked(x), "w", None if w is None else np.array(w), None)
+
+    def hess_csr(self, x: Array, w: Any = None, out: Any = None) -> Any:
+        """`hess` as a csr_array: fresh values on a pattern that is found once; into `out`, an earlier result."""
+        return self.hess(x, w).tocsr(out=out)
+
+    def hessp(self, x: Array, p: Array, w: Any = None) -> Array:
+        """The product of `hess` and a flat vector p, by one sweep forwards and one back."""
+        return self.hess(x, w).matvec(p)
 
     def _unpacked(self, x: Array) -> list[Array]:
         """The variables that a flat vector holds, as copies."""
         return list(self.variables.unpack(np.array(x)))
 
-    def _adjoint(self, arrays: list[Array], name: str, weights: Any) -> list[Array]:
+    def _gradient(self, arrays: list[Array], name: str, weights: Any) -> list[Array]:
         """Jᵀ w in the variables' shapes, as arrays of their own; weights that are called w are flat."""
         J = self._at(arrays)
-        W = J.vjp(weighted(name, weights, J.out_shape, self.order, J.dtype))
+        W = J.vjp(weighted(name, weights, J.out_shape, self.order).astype(J.dtype, copy=False))
         return list(W) if several(J.in_shape) else [W]
+
+    @abstractmethod
+    def _hessian(self, arrays: list[Array], name: str, weights: Any, chosen: tuple[int, ...] | None) -> Hessian:
+        """The Hessian of ``Σ weights ∘ F`` by the chosen variables; None is all of them."""
 
     def _at(self, arrays: list[Array]) -> Jacobian:
         """The Jacobian at variables that no one else changes."""
@@ -231,6 +247,9 @@ class Function(Flat):
         (`matjac.hstack` of one for each), in numerator layout.
     *shapes : tuple of int
         The variables' shapes.
+    hessian : callable, optional
+        The `Hessian` of the weighted sum of the values, from one array for each variable and ``weights=``, which is
+        None for a scalar. Without it `hess` and the solvers that need it raise.
     order : {"C", "F"}, optional
         The order of flat vectors; the Jacobian must have it too.
     names : sequence of str, optional
@@ -252,14 +271,16 @@ class Function(Flat):
         value: Callable[..., Any],
         jacobian: Callable[..., Jacobian],
         *shapes: Shape,
+        hessian: Callable[..., Any] | None = None,
         order: Order = "C",
         names: Sequence[str] | None = None,
     ) -> None:
-        for name, came in (("value", value), ("jacobian", jacobian)):
+        given = [("value", value), ("jacobian", jacobian)] + ([] if hessian is None else [("hessian", hessian)])
+        for name, came in given:
             if not callable(came):
                 raise TypeError(f"{name}: got {checks.describe(came)}, expected a function of the variables")
         self.variables = Variables(*shapes, order=order, names=names)
-        self._value, self._derivative = value, jacobian
+        self._value, self._derivative, self._second = value, jacobian, hessian
         #: the plan of the first Jacobian, which holds for later ones of the same structure
         self._plan: Plan | None = None
 
@@ -284,6 +305,23 @@ class Function(Flat):
         if self._plan is None:
             self._plan = J.plan
         return J.on(self._plan) if self._plan.same(J.plan) else J
+
+    def hessian(self, *args: Any, weights: Any = None) -> Hessian:
+        """The Hessian of a scalar function, or of ``Σ weights ∘ F``, as the function that was given makes it."""
+        return self._hessian(self.variables.arrays(args), "weights", weights, None)
+
+    def _hessian(self, arrays: list[Array], name: str, weights: Any, chosen: tuple[int, ...] | None) -> Hessian:
+        if self._second is None:
+            raise ValueError("hessian: got a Function without one, expected Function(…, hessian=…)")
+        shape = self(*arrays).shape
+        W = None if weights is None and shape == () else weighted(name, weights, shape, self.order)
+        H = self._second(*arrays, weights=W)
+        if not isinstance(H, Hessian) or (H.order, _shapes(H.in_shape)) != (self.order, self.variables.shapes):
+            raise TypeError(
+                f"hessian: got {checks.describe(H)}, expected a matjac.Hessian by {self.variables.shapes} "
+                f"of order {self.order!r}"
+            )
+        return H
 
 
 def _shapes(in_shape: Shapes) -> tuple[Shape, ...]:

@@ -24,17 +24,19 @@ from matjac.kernels.kron import kron_columns, kron_values
 from matjac.kernels.merge import merge_rows
 from matjac.kernels.sddmm import sddmm, spmm
 from matjac.kernels.spgemm import scatter_entries, spgemm
+from matjac.kernels.triangle import copy_prefixes
 
 __all__ = [
     "add_row_blocks",
     "block_products",
     "casesplit_columns",
     "casesplit_values",
+    "copy_prefixes",
     "kron_columns",
     "kron_values",
     "merge_rows",
     "scatter_entries",
     "sddmm",
-    "spmm",
     "spgemm",
+    "spmm",
 ]

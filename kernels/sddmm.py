@@ -1,4 +1,4 @@
-"""Some entries of a product of two dense matrices (sampled dense-dense product), and its adjoint, sparse times dense."""
+"""Some entries of a product of two dense matrices (sampled dense-dense product); its adjoint, sparse times dense."""
 
 from functools import partial
 from typing import Any

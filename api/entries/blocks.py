@@ -53,26 +53,35 @@ class BlockAssembler(Assembler):
         return result
 
     def columns(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:
-        self._fill([[assembler.columns for assembler, _ in band] for band in self.bands], out, start, stop)
+        self._fill([[assembler.columns for assembler, _ in band] for band in self.bands], out, start, stop, place)
 
     def bind(self, values: Sequence[Any], dtype: np.dtype[Any]) -> Fill:
         fills = [[assembler.bind(values, dtype) for assembler, _ in band] for band in self.bands]
 
         def fill(out: Array, start: int, stop: int, place: Place) -> None:
-            self._fill(fills, out, start, stop)
+            self._fill(fills, out, start, stop, place)
 
         return fill
 
-    def _fill(self, tasks: Sequence[Sequence[Any]], out: Array, start: int, stop: int) -> None:
-        position = 0
+    def _fill(self, tasks: Sequence[Sequence[Any]], out: Array, start: int, stop: int, outer: Place) -> None:
+        if outer.gap:
+            raise NotImplementedError("blocks whose rows go among others' are given where each row begins")
+        position = row = 0
         for at, first, last in self._parts(start, stop):
             band = self.bands[at]
-            for begin, end in self._tiles(at, first, last):
-                places = self._alike[at] or _places(band, begin, end)
+            if outer.ptr.size:
+                # blocks among others' blocks
+                begin = outer.ptr[row : row + last - first].copy()
+                for task, (_, place) in zip(tasks[at], _places(band, first, last, begin), strict=True):
+                    task(out, first, last, place._replace(base=outer.base + place.base))
+                row += last - first
+                continue
+            for top, bottom in self._tiles(at, first, last):
+                places = self._alike[at] or _places(band, top, bottom)
                 for task, (skip, place) in zip(tasks[at], places, strict=True):
-                    task(out[position + skip :], begin, end, place)
+                    task(out[position + skip :], top, bottom, place)
                 for assembler, _ in band:
-                    position += assembler.offset(end) - assembler.offset(begin)
+                    position += assembler.offset(bottom) - assembler.offset(top)
 
     def _tiles(self, at: int, start: int, stop: int) -> Iterable[tuple[int, int]]:
         """Ranges of rows whose entries stay in the cache while one block after the other writes its part of them."""
@@ -103,10 +112,11 @@ def _alike(band: Band) -> list[tuple[int, Place]] | None:
     return places
 
 
-def _places(band: Band, start: int, stop: int) -> list[tuple[int, Place]]:
-    """The same of rows that differ."""
+def _places(band: Band, start: int, stop: int, begin: Array | None = None) -> list[tuple[int, Place]]:
+    """The same of rows that differ, each of which begins there; one after another unless given."""
     pointers = [assembler.indptr(start, stop) for assembler, _ in band]
-    begin = np.sum([p[:-1] for p in pointers], axis=0)
+    if begin is None:
+        begin = np.sum([p[:-1] for p in pointers], axis=0)
     places = []
     for (_, left), pointer in zip(band, pointers, strict=True):
         places.append((0, Place(ptr=begin.copy(), base=left)))

@@ -4,7 +4,7 @@ import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from matjac.entries.merge import MergeAssembler
 from matjac.entries.pattern import Pattern, pattern_of
 from matjac.entries.stored import StoredAssembler
 from matjac.entries.sweep import SweepAssembler
+from matjac.entries.triangle import lower
 from matjac.linear.adjoint import adjoint
 from matjac.linear.contraction import merged
 from matjac.linear.expression import Expression
@@ -27,6 +28,10 @@ from matjac.linear.rowmap import constant, listed
 from matjac.linear.terms import Term, Terms
 from matjac.linear.transposes import transposed
 
+#: A layout, or a triangle of a symmetric matrix.
+Part: TypeAlias = Layout | Literal["lower", "upper"]
+#: Blocks by rows, None where there is nothing, and the heights and widths of them.
+Grid: TypeAlias = tuple[Sequence[Sequence[Assembler | None]], Sequence[int], Sequence[int]]
 #: Values of a function up to which its Jacobian's rows are made by adjoint sweeps, where terms would take more numbers.
 FEW = 4
 
@@ -34,17 +39,20 @@ FEW = 4
 class Plan:
     """An expression, the steps that make its coefficients from what is `known`, and its entries in either layout.
 
-    `keep` says whether patterns stay with the plan, or only as long as a matrix uses them.
+    `keep` says whether patterns stay with the plan, or only as long as a matrix uses them; `symmetric` that the matrix
+    is, so that half of it decides.
     """
 
-    def __init__(self, expression: Expression, known: Iterable[int], keep: bool = True) -> None:
-        self.expression, self.known, self.keep = expression, frozenset(known), keep
+    def __init__(
+        self, expression: Expression, known: Iterable[int], keep: bool = True, symmetric: bool = False
+    ) -> None:
+        self.expression, self.known, self.keep, self.symmetric = expression, frozenset(known), keep, symmetric
         self._backward: Expression | None = None
         self._schedule(expression.coefficients)
         self.shape = size(expression.out_shape), sum(map(size, expression.in_shapes))
         #: what the map is as a whole, where its matrix is at hand
         self.operator: Operator | None = None
-        self._entries: dict[Layout, Entries] = {}
+        self._entries: dict[Part, Entries] = {}
         self._terms: ByVariable | None = None
         self._derived: dict[Any, Any] = {}
         self.lock = expression.program.lock
@@ -86,8 +94,8 @@ class Plan:
             for k in numbers
         )
 
-    def entries(self, layout: Layout) -> "Entries":
-        """How to make the entries of the matrix in that layout."""
+    def entries(self, layout: Part) -> "Entries":
+        """How to make the entries of the matrix in that layout, or of a triangle of it."""
         if layout not in self._entries:
             with self.lock:
                 if layout not in self._entries:
@@ -123,12 +131,15 @@ def _places(matrix: Any) -> Any:
 class Entries:
     """The assembler of a plan's matrix in one layout, the steps that make its numbers, and the pattern."""
 
-    def __init__(self, plan: Plan, layout: Layout) -> None:
+    def __init__(self, plan: Plan, layout: Part) -> None:
         self.keep = plan.keep
         rows, columns = plan.shape
         self.shape = (rows, columns) if layout == "numerator" else (columns, rows)
         self.wanted: set[int] = set()
-        self.assembler = self._assembler(plan, upright=layout == "denominator")
+        if plan.symmetric:
+            self.assembler = self._symmetric(plan, layout)
+        else:
+            self.assembler = _blocks(*self._grid(plan, upright=layout == "denominator"))
         self.steps: tuple[Step, ...] = plan.expression.program.steps(
             self.wanted, plan.known | plan.expression.coefficients
         )
@@ -152,25 +163,37 @@ class Entries:
         """How to fill the values of a point."""
         return self.assembler.bind(values, dtype)
 
-    def _assembler(self, plan: Plan, upright: bool) -> Assembler:
+    def _symmetric(self, plan: Plan, part: Part) -> Assembler:
+        grid, heights, widths = self._grid(plan, upright=False)
+        half = _blocks(lower(grid, heights, widths, 0), heights, widths)
+        if part == "lower":
+            return half
+        if part == "upper":
+            return TransposedAssembler(half, half.rows)
+        below = _blocks(lower(grid, heights, widths, -1), heights, widths)
+        return BlockAssembler([[(half, 0), (TransposedAssembler(below, half.rows), 0)]], [half.rows])
+
+    def _grid(self, plan: Plan, upright: bool) -> Grid:
+        """The blocks, and how many rows and columns each has."""
         expression = plan.expression
         rows, columns = plan.shape
+        sizes = ([columns], [rows]) if upright else ([rows], [columns])
         if expression.out is None or 0 in plan.shape:
-            return ZeroAssembler(columns if upright else rows)
+            return [[None]], *sizes
         if plan.operator is not None:
             stored = StoredAssembler(plan.operator.matrix())
-            return TransposedAssembler(stored, columns) if upright else stored
+            return [[TransposedAssembler(stored, columns) if upright else stored]], *sizes
         terms = Terms(expression.program)
         if rows <= FEW and not _cheap(expression, plan):
             self.wanted |= plan.backward.coefficients
-            return SweepAssembler(plan.backward, upright)
+            return [[SweepAssembler(plan.backward, upright)]], *sizes
         cells, heights = _cells(terms, plan.terms, rows, len(expression.in_shapes))
         widths = [size(shape) for shape in expression.in_shapes]
         if upright:
             made = [[self._transposed(terms, cell, h, w) for cell, w in zip(row, widths, strict=True)]
                     for row, h in zip(cells, heights, strict=True)]  # fmt: skip
-            return _blocks(list(zip(*made, strict=True)), widths, heights)
-        return _blocks([[self._cell(cell) for cell in row] for row in cells], heights, widths)
+            return list(zip(*made, strict=True)), widths, heights
+        return [[self._cell(cell) for cell in row] for row in cells], heights, widths
 
     def _cell(self, terms: Sequence[Term]) -> Assembler | None:
         for term in terms:

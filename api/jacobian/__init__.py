@@ -1,5 +1,6 @@
-"""The public object and its faces."""
+"""The public objects and their faces."""
 
+from matjac.jacobian.hessian import Hessian
 from matjac.jacobian.jacobian import Jacobian
 
-__all__ = ["Jacobian"]
+__all__ = ["Hessian", "Jacobian"]

@@ -6,14 +6,14 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from matjac import checks
-from matjac.conventions import Array, Shapes, flip, parts, several, size, unvec, vec
+from matjac.conventions import Array, Layout, Order, Shapes, flip, parts, several, size, unvec, vec
 from matjac.entries.plan import Plan
 from matjac.jacobian.matrix import Matrix
 from matjac.maps import compose, normal
 from matjac.maps.point import Point
 
 
-class Jacobian(Matrix):
+class Jacobian(Matrix, LinearOperator):  # type: ignore[misc]
     """The Jacobian of a matrix function, held as the few small matrices it is made of.
 
     Row ``r`` counts the entries of the output in `order`, column ``c`` those of the variable in the same
@@ -51,6 +51,12 @@ class Jacobian(Matrix):
     >>> J @ np.array([1.0, 0.0])
     array([2., 2., 2., 0.])
     """
+
+    def __init__(
+        self, point: Point, out_shape: Shapes, in_shape: Shapes, order: Order = "C", layout: Layout = "numerator"
+    ) -> None:
+        Matrix.__init__(self, point, out_shape, in_shape, order, layout)
+        LinearOperator.__init__(self, self.dtype, self.shape)
 
     # The operator ------------------------------------------------------------------------------------
 

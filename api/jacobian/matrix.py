@@ -5,30 +5,29 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse.linalg import LinearOperator
 
 from matjac import checks
-from matjac.conventions import Array, Layout, Order, Shapes, index_dtype, several
+from matjac.conventions import Array, Order, Shapes, index_dtype, several
 from matjac.entries.assembler import PLAIN, Assembler
 from matjac.entries.pattern import Pattern
 from matjac.entries.plan import Plan
 from matjac.maps.point import Point
 
 
-class Matrix(LinearOperator):  # type: ignore[misc]
+class Matrix:
     """The matrix of a map from vec(dX) to vec(dF), as laid out."""
 
     shape: tuple[int, int]
     dtype: np.dtype[Any]
 
     def __init__(
-        self, point: Point, out_shape: Shapes, in_shape: Shapes, order: Order = "C", layout: Layout = "numerator"
+        self, point: Point, out_shape: Shapes, in_shape: Shapes, order: Order = "C", layout: Any = "numerator"
     ) -> None:
         # the point maps vec(dX) to vec(dF), both in `order`, whatever the layout
         rows, columns = point.shape
         if rows >= 2**63 or columns >= 2**63:
             raise ValueError(f"shapes: got {out_shape} by {in_shape}, expected fewer than 2**63 rows and columns")
-        super().__init__(point.dtype, (rows, columns) if layout == "numerator" else (columns, rows))
+        self.dtype, self.shape = point.dtype, (columns, rows) if layout == "denominator" else (rows, columns)
         self.out_shape, self.in_shape = out_shape, in_shape
         self.order, self.layout = order, layout
         self._point = point
@@ -190,7 +189,7 @@ class Matrix(LinearOperator):  # type: ignore[misc]
 
     def tocsc(self) -> Any:
         """The Jacobian as a canonical ``scipy.sparse.csc_array``, filled column by column."""
-        turned = self.T.tocsr()
+        turned = self.T.tocsr()  # type: ignore[attr-defined]
         result = sp.csc_array((turned.data, turned.indices, turned.indptr), shape=self.shape)
         result.has_canonical_format = True
         return result
@@ -226,7 +225,7 @@ class Matrix(LinearOperator):  # type: ignore[misc]
                 raise ValueError(f"tensor: got {name} {shape}, expected one shape")
         if self.out_shape == self.in_shape == ():
             raise ValueError("tensor: got a scalar function of a scalar, expected at least one dimension")
-        numerator: Any = self if self.layout == "numerator" else self.T
+        numerator: Any = self if self.layout == "numerator" else self.T  # type: ignore[attr-defined]
         matrix = numerator.tocoo()
         coordinates = *self._unravel(matrix.row, self.out_shape), *self._unravel(matrix.col, self.in_shape)
         return sp.coo_array((matrix.data, coordinates), shape=self.out_shape + self.in_shape)

@@ -1,7 +1,7 @@
-"""Adjoints: the transpose of a linear expression is one of the same primitives, recorded from its result to its variables.
+"""Adjoints: the transpose of a linear expression is one of the same primitives, recorded from the result back.
 
-So Jᵀ u is run as J v is, the transposed matrix has terms of its own, and the gradient Jᵀ w is made of steps that can be
-recorded as a program's and differentiated again.
+So Jᵀ u is run as J v is, and the gradient Jᵀ w is made of steps that can be recorded as a program's and
+differentiated again.
 """
 
 from collections.abc import Callable, Sequence

@@ -10,9 +10,26 @@ def adjugate(A: Array) -> Array:
     u, sigma, vh = np.linalg.svd(A)
     if sigma.size and sigma[-1] > 1e-6 * sigma[0]:
         return np.asarray(np.linalg.det(A) * np.linalg.inv(A))
-    # the product of all singular values but one: of those before it, times of those after it
-    before = np.cumprod(np.concatenate([np.ones(1, sigma.dtype), sigma]))[: sigma.size]
-    after = np.cumprod(np.concatenate([np.ones(1, sigma.dtype), sigma[::-1]]))[: sigma.size][::-1]
     sign = np.linalg.det(u) * np.linalg.det(vh)
-    adjugate: Array = sign * (vh.conj().T * (before * after)) @ u.conj().T
+    adjugate: Array = sign * (vh.conj().T * _others(sigma)) @ u.conj().T
     return adjugate.astype(A.dtype, copy=False)
+
+
+def _others(sigma: Array) -> Array:
+    """The product of all numbers but one, for each: of those before it, times of those after it."""
+    one = np.ones(1, sigma.dtype)
+    before = np.cumprod(np.concatenate([one, sigma]))[: sigma.size]
+    after = np.cumprod(np.concatenate([one, sigma[::-1]]))[: sigma.size][::-1]
+    return before * after
+
+
+def second_products(A: Array) -> Array:
+    """``P[i, j]``, of A = U Σ Vᴴ: det(U) det(Vᴴ) times all singular values but numbers i and j; 0 where i = j."""
+    u, sigma, vh = np.linalg.svd(A)
+    products = np.zeros(A.shape, np.result_type(u, sigma))
+    for i in range(sigma.size):
+        rest = sigma.copy()
+        rest[i] = 1
+        products[i] = _others(rest)
+    np.fill_diagonal(products, 0)
+    return np.asarray(np.linalg.det(u) * np.linalg.det(vh) * products, A.dtype)

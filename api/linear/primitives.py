@@ -1,7 +1,8 @@
 """Primitives that are linear in each operand: all that a differential is made of.
 
 With one operand replaced by a differential a primitive is a step of a linear expression. It is run by `value`, which
-acts on the last axes of that operand, so that many directions go in one pass. Adjoints are primitives again: `adjoint.py`.
+acts on the last axes of that operand, so that many directions go in one pass. Adjoints are primitives again, see
+`adjoint.py`.
 """
 
 from collections.abc import Sequence
@@ -207,7 +208,8 @@ class Pad(Move):
 
     def move(self, x: Array, batch: Shape) -> Array:
         out = np.zeros(batch + self.after, x.dtype)
-        out[(..., *self.slices)] = x
+        index: Any = (..., *self.slices)
+        out[index] = x
         return out
 
     def pattern(self, patterns: Sequence[Array | None], shapes: Sequence[Shape], shape: Shape) -> Array | None:

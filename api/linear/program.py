@@ -20,13 +20,16 @@ class Primitive:
 
     #: whether it makes zeros by structure of operands that have none
     makes_zeros = False
-    #: whether its result is its operand
-    idle = False
 
     @property
     def key(self) -> Any:
         """What tells it from others: its type and its fields, arrays by their contents."""
         return (type(self), *(contents(getattr(self, field.name)) for field in fields(self)))  # type: ignore[arg-type]
+
+    @property
+    def idle(self) -> bool:
+        """Whether its result is its operand."""
+        return False
 
     @property
     def name(self) -> str:
@@ -73,11 +76,15 @@ class Program:
         self.lock = threading.RLock()
 
     def __getstate__(self) -> dict[str, Any]:
-        # the keys hold contents of every constant, and recording is over
+        # the keys hold contents of every constant
         return {**vars(self), "_known": {}, "lock": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, lock=threading.RLock())
+        for number, value in self.constants.items():
+            self._known[_constant_key(value, self.patterns.get(number))] = number
+        for number, step in self.makers.items():
+            self._known[step.primitive.key, step.operands] = number
 
     def given(self, shape: Shape) -> int:
         """A value that every run starts from."""
@@ -86,21 +93,22 @@ class Program:
 
     def constant(self, value: Any, pattern: Array | None = None) -> int:
         """A number, an array or a csr_array; equal ones are one value."""
-        key = "constant", contents(value), contents(pattern)
+        if isinstance(value, np.ndarray) and value.dtype == bool:
+            pattern = value
+        key = _constant_key(value, pattern)
         if key not in self._known:
             number = self._known[key] = self.given(np.shape(value) if not sp.issparse(value) else value.shape)
             self.constants[number] = value
-            if isinstance(value, np.ndarray) and value.dtype == bool:
-                pattern = value
             if pattern is not None:
                 self.patterns[number] = pattern
         return self._known[key]
 
     def add(self, primitive: Primitive, operands: Sequence[int], shape: Shape) -> int:
         """Record a step, unless the same is there; returns the number of its result."""
-        primitive, operands = shortened(primitive, tuple(operands), self.makers)
+        primitive, operands = shortened(primitive, operands, self.makers)
         if primitive.idle:
             return operands[0]
+        operands = tuple(operands)
         key = primitive.key, operands
         if key not in self._known:
             number = self._known[key] = self.given(shape)
@@ -127,6 +135,10 @@ class Program:
                 found.add(number)
                 waiting.extend(self.makers[number].operands)
         return tuple(self.makers[number] for number in sorted(found))
+
+
+def _constant_key(value: Any, pattern: Array | None) -> Any:
+    return "constant", contents(value), contents(pattern)
 
 
 def shortened(primitive: Any, operands: Sequence[Any], makers: Mapping[Any, Any]) -> tuple[Any, Any]:

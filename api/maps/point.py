@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from matjac.conventions import Array, Layout, size
+from matjac.conventions import Array, size
 from matjac.entries.assembler import Fill, Place, run
-from matjac.entries.plan import Entries, Plan, ready
+from matjac.entries.plan import Entries, Part, Plan, ready
 from matjac.linear.factors import Dense, Factor
 
 
@@ -17,7 +17,7 @@ class Point:
 
     def __init__(self, plan: Plan, values: list[Any], dtype: np.dtype[Any], conjugate: bool = False) -> None:
         self.plan, self.values, self.dtype, self.conjugate = plan, values, dtype, conjugate
-        self._fills: dict[Layout, Fill] = {}
+        self._fills: dict[Part, Fill] = {}
         self._started = self._swept = False
 
     def __getstate__(self) -> dict[str, Any]:
@@ -91,11 +91,11 @@ class Point:
 
     # entries -----------------------------------------------------------------------------------------
 
-    def entries(self, layout: Layout) -> Entries:
+    def entries(self, layout: Part) -> Entries:
         """How the entries of the matrix in that layout are made."""
         return self.plan.entries(layout)
 
-    def fill(self, layout: Layout) -> Fill:
+    def fill(self, layout: Part) -> Fill:
         """Fills the values of a range of rows."""
         if layout not in self._fills:
             self._fills[layout] = self._bound(self.entries(layout))
@@ -116,7 +116,7 @@ class Point:
 
         return fill
 
-    def run(self, layout: Layout, out: Array) -> None:
+    def run(self, layout: Part, out: Array) -> None:
         """Fill all values."""
         run(self.fill(layout), self.entries(layout).assembler, out)
 

@@ -2,22 +2,21 @@
 
 import inspect
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from matjac import checks
-from matjac.conventions import ORDERS, Array, Order, Shape, size
-from matjac.entries.plan import Plan, ready, spent
+from matjac.conventions import ORDERS, Array, Order, Shape, Shapes, size
 from matjac.flat import Flat, Variables, weighted
-from matjac.jacobian import Jacobian
-from matjac.linear.expression import Expression
+from matjac.jacobian import Hessian, Jacobian
 from matjac.linear.factors import KhatriRao, Sparse, SpGemm
-from matjac.linear.primitives import Transpose
 from matjac.linear.reduce import ByVariable, terms_of
 from matjac.maps.point import Point
 from matjac.tracing import einsum, functions, linalg  # noqa: F401  (they register what they handle)
-from matjac.tracing.differentiate import differentiate, sample_products
+from matjac.tracing.differentiate import sample_products
+from matjac.tracing.record import Record
 from matjac.tracing.recorded import Recorder, Traced, TracingError
 
 
@@ -50,34 +49,18 @@ class Compiled(Flat):
     #: the function that was recorded, for `check`; a pickled Compiled does without
     original: Callable[..., Any] | None = None
 
-    def __init__(self, recorder: Recorder, out: int, names: Sequence[str], order: Order) -> None:
-        program = recorder.program
-        known = range(len(names))
-        self.variables = Variables(*(program.shapes[k] for k in known), order=order, names=names)
-        self.out_shape: Shape = program.shapes[out]
-        self._program, self._out = program, out
-        #: the differential of every value by its number, of all variables in C order
-        self._symbols: dict[int, int] = {}
-        self._failure: Exception | None = None
-        try:
-            symbols = differentiate(recorder, known, out)
-            self._symbols = {number: symbol.number for number, symbol in symbols.items()}
-        except (TypeError, ValueError) as error:
-            # a value needs no derivative
-            self._failure = error
-        self._expression = recorder.expression
-        self._steps = program.steps([out])
-        self._spent = spent(self._steps, [out, *known])
-        self._start: list[Any] = [program.constants.get(k) for k in range(len(program.shapes))]
-        self._plans: dict[tuple[int, ...], Plan] = {}
-        self._dtypes: dict[Any, np.dtype[Any]] = {}
+    def __init__(self, record: Record, names: Sequence[str], order: Order) -> None:
+        self._record = record
+        shapes = [record.program.shapes[k] for k in record.arguments]
+        self.variables = Variables(*shapes, order=order, names=names)
+        (self.out_shape,) = record.shapes
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "original"}
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{n}: {s}" for n, s in zip(self.names, self.in_shapes, strict=True))
-        return f"<Compiled ({arguments}) → {self.out_shape}, {len(self._steps)} steps>"
+        return f"<Compiled ({arguments}) → {self.out_shape}, {len(self._record.steps)} steps>"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -91,19 +74,9 @@ class Compiled(Flat):
 
     def __call__(self, *args: Any) -> Array:
         """The function's value."""
-        values = self._values(self.variables.arrays(args))
-        ready(self._program, self._steps, values, self._spent)
-        return np.array(values[self._out])
-
-    def _values(self, arrays: Sequence[Array]) -> list[Any]:
-        values = self._start.copy()
-        values[: len(arrays)] = arrays
-        return values
-
-    def _value(self, values: list[Any]) -> Array:
-        ready(self._program, self._steps, values)
-        # a copy: the Jacobian may be made of the program's own array (the slope of exp is its value)
-        return np.array(values[self._out])
+        record = self._record
+        (value,) = record.run(record.start(self.variables.arrays(args)), keep=False)
+        return np.array(value)
 
     def jacobian(self, *args: Any, wrt: Any = None) -> Jacobian:
         """The Jacobian at a point.
@@ -125,57 +98,128 @@ class Compiled(Flat):
         TypeError, ValueError
             Where an argument has another shape or is not numeric, or `wrt` names none.
         """
-        return self._jacobian(self._values(self.variables.arrays(args)), self._chosen(wrt))
+        return self._jacobian(self._record.start(self.variables.arrays(args)), self._chosen(wrt))
 
     def value_and_jacobian(self, *args: Any, wrt: Any = None) -> tuple[Array, Jacobian]:
         """The function's value and its Jacobian, from one evaluation."""
-        values, chosen = self._values(self.variables.arrays(args)), self._chosen(wrt)
-        return self._value(values), self._jacobian(values, chosen)
+        record = self._record
+        values, chosen = record.start(self.variables.arrays(args)), self._chosen(wrt)
+        (value,) = record.run(values)
+        # a copy: the Jacobian may be made of the program's own array (the slope of exp is its value)
+        return np.array(value), self._jacobian(values, chosen)
 
     def _at(self, arrays: list[Array]) -> Jacobian:
-        return self._jacobian(self._values(arrays), tuple(range(len(arrays))))
+        return self._jacobian(self._record.start(arrays), self._every)
+
+    @cached_property
+    def _every(self) -> tuple[int, ...]:
+        return tuple(range(len(self.names)))
 
     def _jacobian(self, values: list[Any], chosen: tuple[int, ...]) -> Jacobian:
-        shapes = [self.in_shapes[k] for k in chosen]
-        point = Point(self._plan(chosen), values, self._dtype(values))
-        return Jacobian(point, self.out_shape, shapes[0] if len(shapes) == 1 else tuple(shapes), self.order)
+        point = Point(self._record.plan(self.order, chosen), values, self._record.dtype(values))
+        return Jacobian(point, self.out_shape, self._shape(chosen), self.order)
 
-    def _dtype(self, values: list[Any]) -> np.dtype[Any]:
-        """The dtype of the value, which its arguments' decide."""
-        key = tuple(values[k].dtype.char for k in range(len(self.names)))
-        if key not in self._dtypes:
-            ready(self._program, self._steps, values)
-            self._dtypes[key] = np.asarray(values[self._out]).dtype
-        return self._dtypes[key]
+    def _shape(self, chosen: Sequence[int]) -> Shapes:
+        shapes = tuple(self.in_shapes[k] for k in chosen)
+        return shapes[0] if len(shapes) == 1 else shapes
 
-    def _plan(self, chosen: tuple[int, ...]) -> Plan:
-        """The plan of the Jacobian by those variables, whose entries are counted in `order`."""
-        if self._failure is not None:
-            raise self._failure
-        if chosen not in self._plans:
-            with self._program.lock:
-                if chosen not in self._plans:
-                    self._plans[chosen] = Plan(self._ordered(chosen), range(len(self.names)))
-        return self._plans[chosen]
+    def _gradient(self, arrays: list[Array], name: str, weights: Any) -> list[Array]:
+        record, values, dtype = self._weighted(arrays, name, weights)
+        taken = [values[k] for k in record.arguments]
+        for k, part in zip(record.results, record.run(values, keep=False), strict=True):
+            # it may be an argument, a constant, a view of one, or the part before
+            own = part.base is None and k not in record.program.constants and not any(part is a for a in taken)
+            taken.append(part if own and part.dtype == dtype else np.array(part, dtype))
+        return taken[len(record.arguments) :]
 
-    def _ordered(self, chosen: Sequence[int]) -> Expression:
-        backwards = self.order == "F"
-        shapes = [self.in_shapes[k] for k in chosen]
-        made = Expression(self._program, [s[::-1] if backwards else s for s in shapes])
-        variables: list[int | None] = [None] * len(self.names)
-        for number, (k, shape) in enumerate(zip(chosen, shapes, strict=True)):
-            variables[k] = _backwards(made, number, shape[::-1]) if backwards else number
-        out: int | None = self._replayed(made, variables, [self._out])[self._out]
-        if backwards and out is not None:
-            out = _backwards(made, out, self.out_shape)
-        return made.finish(out, self.out_shape[::-1] if backwards else self.out_shape)
+    def hessian(self, *args: Any, weights: Any = None, wrt: Any = None, part: str = "whole") -> Hessian:
+        """The Hessian of a scalar function, or of ``Σ weights ∘ F``, at a point.
 
-    def _replayed(self, made: Expression, variables: Sequence[int | None], numbers: Sequence[int]) -> dict[int, Any]:
-        """The differentials of values in another expression."""
-        wanted = {number: self._symbols.get(number) for number in numbers}
-        kept = {k for k in wanted.values() if k is not None}
-        found = self._expression.replay(made, variables, lambda k: k, kept) if kept else {}
-        return {number: None if k is None else found[k] for number, k in wanted.items()}
+        Its products are one sweep forwards and one back: nothing of its size is made before entries are asked for.
+
+        Parameters
+        ----------
+        *args : array_like
+            The arguments, of the shapes that were compiled.
+        weights : array_like, optional
+            Of the function's shape; not needed where that is ().
+        wrt : str or sequence of str, optional
+            Names of the arguments to differentiate by, twice; all unless given.
+        part : {"whole", "gauss-newton"}, optional
+            All of it, or of a sum of squares ``Σ c ∘ r(X)²`` the part ``2 Jᵀ diag(c) J``, J being the Jacobian of r.
+
+        Returns
+        -------
+        Hessian
+            Symmetric; `in_shape` and `out_shape` are tuples of shapes where there are several arguments.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where an argument or `weights` has another shape or is not numeric, `wrt` names none, or part is
+            "gauss-newton" and the function is no sum of squares.
+        TracingError
+            Where a step has no second derivative; the message says which.
+
+        Notes
+        -----
+        Source: Magnus & Neudecker, *Matrix Differential Calculus*, chapter 6: the second differential.
+
+        Examples
+        --------
+        >>> import numpy as np, matjac as mj
+        >>> F = mj.compile(lambda R: R.T @ R, (1, 2))
+        >>> H = F.hessian([[1.0, 2.0]], weights=[[1.0, 2.0], [0.0, 3.0]])
+        >>> H.toarray()
+        array([[2., 2.],
+               [2., 6.]])
+        >>> H.tocsr(triangle="lower").toarray()
+        array([[2., 0.],
+               [2., 6.]])
+        """
+        checks.one_of("part", part, ("whole", "gauss-newton"))
+        kept = None if weights is None else np.array(weights)
+        return self._hessian(self.variables.arrays(args), "weights", kept, self._chosen(wrt), part)
+
+    def _hessian(
+        self, arrays: list[Array], name: str, weights: Any, chosen: tuple[int, ...] | None, part: str = "whole"
+    ) -> Hessian:
+        chosen = self._every if chosen is None else chosen
+        record, values, dtype = self._weighted(arrays, name, weights)
+        shape = self._shape(chosen)
+        return Hessian(Point(record.plan(self.order, chosen, chosen), values, dtype), shape, shape, self.order)
+
+    def _weighted(self, arrays: list[Array], name: str, weights: Any) -> tuple[Record, list[Any], np.dtype[Any]]:
+        """The gradient's record, its values before they are computed, and its dtype."""
+        plain = weights is None and self.out_shape == ()
+        record = self._record.gradient(weighted=not plain)
+        if plain:
+            values = record.start(arrays)
+            return record, values, self._record.dtype(values)
+        W = weighted(name, weights, self.out_shape, self.order)
+        values = record.start([*arrays, W])
+        return record, values, np.result_type(self._record.dtype(values), W)
+
+    def gradient_function(self) -> "Compiled":
+        """The gradient as a compiled function of the same arguments, for `root` and `solve_ivp`.
+
+        Returns
+        -------
+        Compiled
+            With a value of the argument's shape; of several arguments one flat vector, as `grad` makes it. Where this
+            function is no scalar the weights of its values are one more argument, `weights`.
+
+        Examples
+        --------
+        >>> import numpy as np, matjac as mj
+        >>> G = mj.compile(lambda x: np.sum(x**3), (2,)).gradient_function()
+        >>> G([1.0, 2.0]), G.jacobian([1.0, 2.0]).toarray()
+        (array([ 3., 12.]), array([[ 6.,  0.],
+               [ 0., 12.]]))
+        """
+        weighted = self.out_shape != ()
+        names = (*self.names, "weights") if weighted else self.names
+        return Compiled(self._record.gradient(weighted).joined(self.order), names, self.order)
 
     def explain(self) -> str:
         """What each step makes of the differential: structured terms, or a general sparse product.
@@ -190,19 +234,19 @@ class Compiled(Flat):
         3 tanh(2) → (3, 3): 2 terms
         every step is structured
         """
-        program = self._program
+        program, (expression, symbols) = self._record.program, self._record.differential
         lines = [f"{k} {name} {shape}" for k, (name, shape) in enumerate(zip(self.names, self.in_shapes, strict=True))]
         trail: dict[int, ByVariable] = {}
         # the row of a scalar function is made by a sweep
-        terms_of(self._expression, trail, 1 if size(self.out_shape) == 1 else 0)
+        terms_of(expression, trail, 1 if size(self.out_shape) == 1 else 0)
         # constants have numbers of their own, which no one needs to see
         shown = {k: k for k in range(len(self.names))}
         general = 0
-        for step in self._steps:
+        for step in self._record.steps:
             shown[step.out] = len(shown)
-            if step.out not in self._symbols:
+            if step.out not in symbols:
                 continue
-            found = trail.get(self._symbols[step.out])
+            found = trail.get(symbols[step.out])
             terms = [t for mine in (found or {}).values() for t in mine]
             inside = not any(self._is_general(f) for t in terms for f in (t.u, t.w))
             general += not inside
@@ -215,12 +259,12 @@ class Compiled(Flat):
         return "\n".join(lines)
 
     def _is_general(self, factor: Any) -> bool:
-        made = self._program.makers.get(factor.value)
+        made = self._record.program.makers.get(factor.value)
         return isinstance(factor, Sparse) and made is not None and isinstance(made.primitive, SpGemm | KhatriRao)
 
     def _chosen(self, wrt: Any) -> tuple[int, ...]:
         if wrt is None:
-            return tuple(range(len(self.names)))
+            return self._every
         if not isinstance(wrt, Sequence):
             raise TypeError(f"wrt: got {checks.describe(wrt)}, expected names of {', '.join(self.names)}")
         names = [wrt] if isinstance(wrt, str) else list(wrt)
@@ -228,13 +272,6 @@ class Compiled(Flat):
         if not chosen or len(set(chosen)) < len(chosen):
             raise ValueError(f"wrt: got {wrt!r}, expected one or more different names of {', '.join(self.names)}")
         return chosen
-
-
-def _backwards(made: Expression, number: int, shape: Shape) -> int:
-    """The axes of a differential in the opposite order."""
-    axes = tuple(range(len(shape)))[::-1]
-    before = made.shapes[number]
-    return made.add(Transpose(before, axes), (number,), (True,), before[::-1])
 
 
 def compile(fun: Callable[..., Any], *examples: Any, order: Order = "C") -> Compiled:
@@ -302,8 +339,8 @@ def compile(fun: Callable[..., Any], *examples: Any, order: Order = "C") -> Comp
         came = checks.describe(result)
         raise TracingError(f"fun: got {came} as its value, expected one array that depends on its arguments")
     sample_products(recorder.program, result.number)
-    with np.errstate(all="ignore"):
-        compiled = Compiled(recorder, result.number, _names(fun, len(points)), order)
+    record = Record(recorder.program, range(len(points)), [result.number], points)
+    compiled = Compiled(record, _names(fun, len(points)), order)
     compiled.original = fun
     return compiled
 

@@ -8,27 +8,28 @@ import numpy as np
 import scipy.sparse as sp
 
 from matjac.conventions import size
-from matjac.linear.primitives import Add, Join, MatMul, Multilinear, Sddmm, Take
+from matjac.linear.primitives import Add, Join, MatMul, Multilinear, Sddmm, SpMM, Take
 from matjac.linear.program import Program, Step
 from matjac.tracing import elementwise, linalg
 from matjac.tracing.custom import Custom
 from matjac.tracing.custom import differential as of_custom
-from matjac.tracing.recorded import Recorder, Symbol, Traced, added, apply, broadcast
+from matjac.tracing.recorded import Recorder, Symbol, Traced, TracingError, added, apply, broadcast
 
 #: The rules of primitives that are not linear in each operand.
 RULES: dict[type, Any] = {
     elementwise.Elementwise: elementwise.differential,
+    elementwise.Slope: elementwise.of_slope,
     linalg.OfMatrix: linalg.differential,
     Custom: of_custom,
 }
 
 
-def differentiate(recorder: Recorder, variables: Sequence[int], out: int) -> dict[int, Symbol]:
-    """The differential of every value on the way from the variables to that one."""
+def differentiate(recorder: Recorder, variables: Sequence[int], results: Sequence[int]) -> dict[int, Symbol]:
+    """The differential of every value on the way from the variables to the results."""
     program = recorder.program
     symbols = recorder.variables([program.shapes[k] for k in variables])
     found: dict[int, Symbol] = dict(zip(variables, symbols, strict=True))
-    for step in program.steps([out]):
+    for step in program.steps(results):
         if any(k in found for k in step.operands):
             symbol = _of_step(recorder, step, found)
             if isinstance(symbol, Symbol):
@@ -57,9 +58,14 @@ def _of_step(recorder: Recorder, step: Step, found: dict[int, Symbol]) -> Any:
         parts = []
         for at, d in enumerate(differentials):
             if d is not None:
-                wide = d if isinstance(primitive, MatMul | Sddmm) or len(operands) == 1 else broadcast(d, shape)
+                wide = d if isinstance(primitive, MatMul | Sddmm | SpMM) or len(operands) == 1 else broadcast(d, shape)
                 parts.append(apply(primitive, *operands[:at], wide, *operands[at + 1 :], shape=shape))
         return parts[0] if len(parts) == 1 else added((1,) * len(parts), *parts)
+    if type(primitive) not in RULES:
+        raise TracingError(
+            f"{primitive.name} has no derivative of a derivative: of a function of your own give mj.rule its "
+            "differential= in NumPy, which can be differentiated again"
+        )
     y = Traced(recorder, step.out, recorder.examples[step.out])
     return RULES[type(primitive)](primitive, operands, y, differentials)
 

@@ -53,14 +53,50 @@ class Slope(Primitive):
         return BRANCHED[self.ufunc](self.at, operands[:-1], operands[-1])
 
 
+@dataclass(frozen=True)
+class Curvature(Primitive):
+    """The slope by operand number `by` of the slope by number `at` of a power whose exponent varies."""
+
+    at: int
+    by: int
+
+    def value(self, *operands: Any) -> Any:
+        base, exponent = operands
+        log = _log(base)
+        if self.at == self.by == 0:
+            return exponent * _falling(exponent - 1) * base ** _falling(exponent - 2)
+        if self.at == self.by == 1:
+            return base**exponent * log**2
+        return base ** _falling(exponent - 1) * (1 + exponent * log)
+
+
+def _log(base: Any) -> Any:
+    """The logarithm, of which only products with a power of zero are wanted at zero."""
+    return np.where(base == 0, 0, np.log(np.where(base == 0, 1, base)))
+
+
+def _falling(exponent: Any) -> Any:
+    """An exponent after a derivative; that of a constant, −1, comes with the factor 0, which 0⁻¹ would spoil."""
+    return np.where(exponent == -1, 0, exponent)
+
+
 def _power(at: int, x: Sequence[Any], y: Any) -> Any:
     base, exponent = x[0], np.asarray(x[1])
-    if at == 0 and np.ndim(x[1]) == 0:
-        return x[1] * base ** (x[1] - 1) if x[1] != 0 else np.zeros_like(base)
-    if at == 0:
-        # x⁰ is 1 also at 0, where the rule says 0 · 0⁻¹
-        return exponent * base ** np.where(exponent == 0, 1, exponent - 1)
-    return np.where(base == 0, 0, y * np.log(np.where(base == 0, 1, base)))
+    return exponent * base ** _falling(exponent - 1) if at == 0 else y * _log(base)
+
+
+def _constant_power(x: Any, exponent: Any) -> Any:
+    """The slope of x to a constant power, recorded; None where it is zero."""
+    if np.ndim(exponent) == 0:
+        return None if exponent == 0 else exponent * x ** (exponent - 1)
+    return exponent * x ** _falling(exponent - 1)
+
+
+def _constant(x: Any) -> Any:
+    """The value of an operand that is a constant, else None."""
+    if not isinstance(x, Traced):
+        return x
+    return x.recorder.program.constants.get(x.number)
 
 
 def _absolute(at: int, x: Sequence[Any], y: Any) -> Any:
@@ -124,13 +160,25 @@ def differential(primitive: Elementwise, x: Sequence[Any], y: Any, dx: Sequence[
         if d is None:
             continue
         ufunc = primitive.ufunc
-        slope = apply(Slope(ufunc, at), *x, y) if ufunc in BRANCHED else SLOPES[ufunc][at](*x, y)
+        if ufunc is np.power and (exponent := _constant(x[1])) is not None:
+            slope = _constant_power(x[0], exponent)
+            if slope is None:
+                continue
+        else:
+            slope = apply(Slope(ufunc, at), *x, y) if ufunc in BRANCHED else SLOPES[ufunc][at](*x, y)
         pattern = y.recorder.program.patterns.get(y.number)
         if pattern is not None:
             # a slope may not be finite where y is zero by structure, and so is its differential
             slope = np.where(pattern, slope, 0)
         total = total + slope * d
     return total
+
+
+def of_slope(primitive: Slope, x: Sequence[Any], y: Any, dx: Sequence[Any]) -> Any:
+    """The differential of a slope that branches: zero, save of a power."""
+    if primitive.ufunc is not np.power:
+        return 0
+    return sum(apply(Curvature(primitive.at, by), *x[:2]) * d for by, d in enumerate(dx[:2]) if d is not None)
 
 
 def _elementwise(ufunc: np.ufunc, *inputs: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from matjac.linear.adjugate import adjugate
+from matjac.linear.adjugate import adjugate, second_products
 from matjac.linear.program import Primitive
 from matjac.tracing.recorded import Recorded, Symbol, TracingError, apply, handles, reshaped, shape_of
 
@@ -31,6 +31,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "solve": np.linalg.solve,
     "det": np.linalg.det,
     "adjugate": adjugate,
+    "left singular vectors": lambda A: np.linalg.svd(A)[0].conj().T,
+    "right singular vectors": lambda A: np.linalg.svd(A)[2].conj().T,
+    "adjugate's second products": second_products,
     "sign of det": lambda A: np.linalg.slogdet(A)[0],
     "logdet": lambda A: np.linalg.slogdet(A)[1],
 }
@@ -40,7 +43,22 @@ RULES: dict[str, Callable[..., Any]] = {
     "solve": lambda A, B, X, dA, dB: _of_matrix("inverse", A) @ _difference(dB, None if dA is None else dA @ X),
     "det": lambda A, y, dA: np.sum(_of_matrix("adjugate", A).T * dA),
     "logdet": lambda A, y, dA: np.sum(_of_matrix("inverse", A).T * dA),
+    "adjugate": lambda A, Y, dA: _of_adjugate(A, dA),
 }
+
+
+def _of_adjugate(A: Any, dA: Any) -> Any:
+    """With A = U Σ Vᴴ: V D Uᴴ, where D is the differential of adj(Σ) in the direction F = Uᴴ dA V.
+
+    P[i, j] being the product of all singular values but numbers i and j, D[i, j] is −P[i, j] F[i, j], and D[i, i] is
+    Σ_j P[i, j] F[j, j]. So it exists where A has no inverse.
+    """
+    Uh, V, P = (_of_matrix(name, A) for name in _SECOND)
+    F = Uh @ dA @ V
+    return V @ (np.diag(P @ np.diagonal(F)) - P * F) @ Uh
+
+
+_SECOND = "left singular vectors", "right singular vectors", "adjugate's second products"
 
 
 def _difference(first: Any, second: Any) -> Any:
@@ -51,6 +69,8 @@ def _difference(first: Any, second: Any) -> Any:
 
 def differential(primitive: OfMatrix, x: Sequence[Any], y: Any, dx: Sequence[Any]) -> Any:
     """The differential, None where it is zero wherever there is one (a sign's)."""
+    if primitive.function in _SECOND:
+        raise TracingError("np.linalg.det has no third derivative")
     rule = RULES.get(primitive.function)
     return None if rule is None else rule(*x, y, *dx)
 

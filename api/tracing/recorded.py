@@ -44,8 +44,8 @@ class TracingError(TypeError):
 class Recorder:
     """A program and an expression that are being recorded, with the values at an example."""
 
-    def __init__(self) -> None:
-        self.program = Program()
+    def __init__(self, program: Program | None = None) -> None:
+        self.program = Program() if program is None else program
         self.expression = Expression(self.program, ())
         self.examples: dict[int, Any] = {}
 

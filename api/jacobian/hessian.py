@@ -1,0 +1,60 @@
+"""The Hessian: a Jacobian, that of a gradient, which is symmetric, so that half of it is enough."""
+
+from typing import Any
+
+from matjac import checks
+from matjac.conventions import Array
+from matjac.jacobian.jacobian import Jacobian
+from matjac.jacobian.matrix import Matrix
+
+TRIANGLES = "lower", "upper"
+
+
+class Hessian(Jacobian):
+    """The Hessian of a scalar function of matrices, or of a weighted sum of a function's values.
+
+    It is the Jacobian of the gradient, with all its members; `in_shape` and `out_shape` are the same. Its entries are
+    computed once for each pair (i, j), (j, i), so that the matrix is symmetric to the last bit. Members that make
+    entries take ``triangle="lower"`` or ``"upper"``, the diagonal with one half, as Ipopt and sparse Cholesky want it.
+
+    Examples
+    --------
+    >>> import numpy as np, matjac as mj
+    >>> H = mj.compile(lambda x: x[0] ** 2 * x[1], (2,)).hessian([1.0, 3.0])
+    >>> H.toarray()
+    array([[6., 2.],
+           [2., 0.]])
+    >>> H.count("lower"), H.tocsr(triangle="lower").nnz
+    (2, 2)
+    """
+
+    def _half(self, triangle: Any) -> Matrix:
+        checks.one_of("triangle", triangle, TRIANGLES)
+        return Matrix(self._point, self.out_shape, self.in_shape, self.order, triangle)
+
+    def count(self, triangle: str | None = None) -> int:
+        """Number of entries, of one triangle where that is given, without making any of them."""
+        return self.nnz if triangle is None else self._half(triangle).nnz
+
+    def structure(self, triangle: str | None = None) -> tuple[Array, Array]:
+        """Row pointers and sorted column indices, of one triangle where that is given; see `Jacobian.structure`."""
+        return super().structure() if triangle is None else self._half(triangle).structure()
+
+    def coo_structure(self, triangle: str | None = None) -> tuple[Array, Array]:
+        """Row and column of each entry, of one triangle where that is given; see `Jacobian.coo_structure`."""
+        return super().coo_structure() if triangle is None else self._half(triangle).coo_structure()
+
+    def fill(self, data: Array, triangle: str | None = None) -> None:
+        """Write the values, of one triangle where that is given, into a caller's buffer; see `Jacobian.fill`."""
+        if triangle is None:
+            super().fill(data)
+        else:
+            self._half(triangle).fill(data)
+
+    def tocsr(self, out: Any = None, triangle: str | None = None) -> Any:
+        """The Hessian, or one triangle of it, as a canonical ``csr_array``; see `Jacobian.tocsr`."""
+        return super().tocsr(out) if triangle is None else self._half(triangle).tocsr(out)
+
+    def _apply(self, x: Array, transposed: bool) -> Array:
+        # it is its own transpose
+        return self._point.apply(x)

@@ -1,0 +1,190 @@
+"""Recorded functions: a program with arguments and results, their differentials, and the gradient as such a record."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from matjac.conventions import Array, Order, Shape, size
+from matjac.entries.plan import Plan, ready, spent
+from matjac.linear.adjoint import swept
+from matjac.linear.expression import Expression
+from matjac.linear.primitives import Broadcast, Join, Multiply, Reshape, Transpose
+from matjac.linear.program import Program
+from matjac.tracing.differentiate import differentiate
+from matjac.tracing.recorded import Recorder
+
+
+class Record:
+    """Some values of a program, the results, as functions of others, the arguments.
+
+    `points` are arguments at which it can be evaluated: differentials are recorded there.
+    """
+
+    def __init__(self, program: Program, arguments: Sequence[int], results: Sequence[int], points: Sequence[Array]):
+        self.program, self.arguments, self.results = program, tuple(arguments), tuple(results)
+        self.points = tuple(points)
+        self.steps = program.steps(results)
+        self._spent = spent(self.steps, [*results, *arguments])
+        self._start: list[Any] = [program.constants.get(k) for k in range(len(program.shapes))]
+        self._plans: dict[Any, Plan] = {}
+        self._dtypes: dict[Any, np.dtype[Any]] = {}
+        self._gradients: dict[bool, Record] = {}
+        self._failure: Exception | None = None
+
+    @property
+    def shapes(self) -> list[Shape]:
+        """The results' shapes."""
+        return [self.program.shapes[k] for k in self.results]
+
+    # values ------------------------------------------------------------------------------------------
+
+    def start(self, arrays: Sequence[Array]) -> list[Any]:
+        """The program's values where the arguments are those arrays and nothing is computed yet."""
+        values = self._start.copy()
+        for k, array in zip(self.arguments, arrays, strict=True):
+            values[k] = array
+        return values
+
+    def run(self, values: list[Any], keep: bool = True) -> list[Any]:
+        """Compute the results; unless they are kept, other values are let go when no step needs them any more."""
+        ready(self.program, self.steps, values, () if keep else self._spent)
+        return [values[k] for k in self.results]
+
+    def dtype(self, values: list[Any]) -> np.dtype[Any]:
+        """The results' dtype, which the arguments' decide."""
+        key = tuple(values[k].dtype.char for k in self.arguments)
+        if key not in self._dtypes:
+            self._dtypes[key] = np.result_type(*self.run(values))
+        return self._dtypes[key]
+
+    # differentials -----------------------------------------------------------------------------------
+
+    @property
+    def differential(self) -> tuple[Expression, dict[int, int]]:
+        """An expression of the arguments' differentials, and the number in it of each value's that is not zero."""
+        if self._failure is not None:
+            raise self._failure
+        with self.program.lock:
+            try:
+                return self._differential
+            except (TypeError, ValueError, NotImplementedError) as error:
+                # it is not recorded again
+                self._failure = error
+                raise
+
+    @cached_property
+    def _differential(self) -> tuple[Expression, dict[int, int]]:
+        recorder = Recorder(self.program)
+        # at the points values are of no use but for their shapes
+        with np.errstate(all="ignore"):
+            values = self.start(self.points)
+            self.run(values)
+            recorder.examples = {k: value for k, value in enumerate(values) if value is not None}
+            symbols = differentiate(recorder, self.arguments, self.results)
+        return recorder.expression, {number: symbol.number for number, symbol in symbols.items()}
+
+    def plan(self, order: Order, by: tuple[int, ...], of: tuple[int, ...] | None = None) -> Plan:
+        """The plan of the Jacobian by those arguments, whose entries are counted in `order`.
+
+        `of` are the results, all unless given; where there are several they follow one another. With it the matrix is
+        known to be symmetric.
+        """
+        key = order, by, of
+        if key not in self._plans:
+            with self.program.lock:
+                if key not in self._plans:
+                    numbers = self.results if of is None else [self.results[k] for k in of]
+                    expression = self._expression(order, by, numbers)
+                    self._plans[key] = Plan(expression, self.arguments, symmetric=of is not None)
+        return self._plans[key]
+
+    def _expression(self, order: Order, by: Sequence[int], numbers: Sequence[int]) -> Expression:
+        """The differentials of values, flat and one after another where there are several."""
+        source, symbols = self.differential
+        shapes = [self.program.shapes[self.arguments[k]] for k in by]
+        backwards = order == "F"
+        made = Expression(self.program, [s[::-1] if backwards else s for s in shapes])
+        variables: list[int | None] = [None] * len(self.arguments)
+        for number, (k, shape) in enumerate(zip(by, shapes, strict=True)):
+            variables[k] = _backwards(made, number, shape[::-1]) if backwards else number
+        kept = {symbols[k] for k in numbers if k in symbols}
+        found = source.replay(made, variables, lambda k: k, kept) if kept else {}
+        outs = [found.get(symbols.get(k)) for k in numbers]
+        ends = [self.program.shapes[k] for k in numbers]
+        if backwards:
+            outs = [None if k is None else _backwards(made, k, shape) for k, shape in zip(outs, ends, strict=True)]
+            ends = [shape[::-1] for shape in ends]
+        if len(outs) == 1:
+            return made.finish(outs[0], ends[0])
+        total = sum(map(size, ends))
+        zero = all(k is None for k in outs)
+        return made.finish(None if zero else made.add(Join(tuple(ends)), outs, [True] * len(outs), (total,)), (total,))
+
+    def gradient(self, weighted: bool) -> "Record":
+        """The gradient of ``Σ weights ∘ result``: a result for each argument. The weights are the last argument.
+
+        Unless `weighted` that of a scalar itself.
+        """
+        if weighted not in self._gradients:
+            with self.program.lock:
+                if weighted not in self._gradients:
+                    self._gradients[weighted] = self._gradient(weighted)
+        return self._gradients[weighted]
+
+    def _gradient(self, weighted: bool) -> "Record":
+        program, (out,) = self.program, self.results
+        shape = program.shapes[out]
+        back, parts = swept(self._expression("C", range(len(self.arguments)), [out]))
+        # a small integer leaves the dtype as it is
+        weights = program.given(shape) if weighted else program.constant(np.ones((), np.int8))
+        numbers = recorded(back, weights, set() if weighted else {weights})
+        results = [
+            program.constant(np.zeros(program.shapes[k], np.int8)) if part is None else numbers[part]
+            for k, part in zip(self.arguments, parts, strict=True)
+        ]
+        more = [weights] if weighted else []
+        return Record(program, [*self.arguments, *more], results, [*self.points, *(np.ones(shape) for _ in more)])
+
+    def joined(self, order: Order) -> "Record":
+        """The same with one result: flat vectors in `order`, one after another, where there are several."""
+        if len(self.results) == 1:
+            return self
+        program, flat = self.program, []
+        for k, shape in zip(self.results, self.shapes, strict=True):
+            axes = tuple(range(len(shape)))[::-1]
+            turned = k if order == "C" else program.add(Transpose(shape, axes), (k,), shape[::-1])
+            flat.append(program.add(Reshape(program.shapes[turned], (size(shape),)), (turned,), (size(shape),)))
+        sizes = tuple((size(shape),) for shape in self.shapes)
+        out = program.add(Join(sizes), flat, (sum(map(size, self.shapes)),))
+        return Record(program, self.arguments, [out], self.points)
+
+
+def recorded(expression: Expression, variable: int, ones: set[int]) -> dict[int, int]:
+    """The steps of an expression as steps of its program, of a value in place of the variable's differential.
+
+    `ones` are values that are 1 everywhere, by which nothing is multiplied.
+    """
+    program = expression.program
+    found = {0: variable}
+    for step in expression.steps:
+        shape = expression.shapes[step.out]
+        operands = [
+            found[k] if linear else k for k, linear in zip(step.operands, step.linear, strict=True) if k is not None
+        ]
+        if isinstance(step.primitive, Multiply) and any(k in ones for k in operands):
+            kept = operands[operands[0] in ones]
+            before = program.shapes[kept]
+            found[step.out] = kept if before == shape else program.add(Broadcast(before, shape), (kept,), shape)
+            continue
+        found[step.out] = program.add(step.primitive, operands, shape)
+        if isinstance(step.primitive, Reshape | Broadcast | Transpose) and operands[0] in ones:
+            ones.add(found[step.out])
+    return found
+
+
+def _backwards(made: Expression, number: int, shape: Shape) -> int:
+    """The axes of a differential in the opposite order."""
+    before = made.shapes[number]
+    return made.add(Transpose(before, tuple(range(len(shape)))[::-1]), (number,), (True,), before[::-1])
