@@ -52,10 +52,7 @@ class LowerAssembler(Assembler):
     def _copy(
         self, fill: Any, dtype: np.dtype[Any], base: int, out: Array, start: int, stop: int, place: Place
     ) -> None:
-        if place.ptr.size:
-            places = place.ptr
-        else:
-            places = self.indptr(start, stop)[:-1] + place.gap * np.arange(stop - start)
+        places = place.ptr if place.ptr.size else self.indptr(start, stop)[:-1] + place.gap * np.arange(stop - start)
         pointers, counts = self.base.offsets, self._counts
         # as many rows at a time as stay in the cache
         step = (stop - start) if not self.ranged else max(1, CHUNK * (stop - start) // max(1, self._total(start, stop)))
