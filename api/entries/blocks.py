@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from matjac import kernels
-from matjac.conventions import Array
-from matjac.entries.assembler import PLAIN, Assembler, Fill, Place, chunks, cumulative
+from matjac.conventions import Array, cumulative
+from matjac.entries.assembler import PLAIN, Assembler, Fill, Place, chunks
 
 #: Entries of several blocks side by side that are filled together: 1 MiB of values, half of a core's cache here.
 TILE = 1 << 17

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from matjac import kernels
-from matjac.conventions import Array, size
-from matjac.entries.assembler import PLAIN, Assembler, Fill, Place, cumulative, kernel_rows, scales
-from matjac.linear.factors import Dense, Eye, writeable
+from matjac.conventions import Array, cumulative, size
+from matjac.entries.assembler import PLAIN, Assembler, Fill, Place, kernel_rows, scales
+from matjac.linear.factors import Dense, Eye
 from matjac.linear.terms import Term
 
 
@@ -136,7 +136,7 @@ class CaseSplitAssembler(Assembler):
     def bind(self, values: Sequence[Any], dtype: np.dtype[Any]) -> Fill:
         a, b = self.a.data(values, dtype), self.b.data(values, dtype)
         shift = 0 if self.a.value == self.b.value else self.a.shape[0]
-        table = writeable(np.concatenate([a, b]) if shift else a).reshape(shift + self.b.shape[0], self.size)
+        table = (np.concatenate([a, b]) if shift else a).reshape(shift + self.b.shape[0], self.size)
         given = table, shift, self.blocks, scales(self.term, values, dtype), self.f, self.g, self.n
 
         def fill(out: Array, start: int, stop: int, place: Place) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from matjac import kernels
-from matjac.conventions import NONE, Array
-from matjac.entries.assembler import PLAIN, Assembler, Fill, Place, cumulative, kernel_rows, scales
+from matjac.conventions import NONE, Array, cumulative
+from matjac.entries.assembler import PLAIN, Assembler, Fill, Place, kernel_rows, scales
 from matjac.entries.kron import KronAssembler
 from matjac.linear.factors import Dense, Factor
 from matjac.linear.terms import Term

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from matjac.conventions import Array, size
-from matjac.entries.assembler import PLAIN, Assembler, Fill, Place, cumulative
+from matjac.conventions import Array, cumulative, size
+from matjac.entries.assembler import PLAIN, Assembler, Fill, Place
 from matjac.linear.expression import Expression
 
 

@@ -157,15 +157,8 @@ class Terms:
 
     def _on_all_rows(self, term: Term, shape: Shape) -> Term:
         """A term of some rows as one of all, absent elsewhere."""
-        total, band = size(shape), slice(term.offset, term.offset + term.count)
-        f, g = np.full(total, -1, np.int64), np.zeros(total, np.int64)
-        f[band], g[band] = term.f.dense().reshape(-1), term.g.dense().reshape(-1)
-        scale = term.scale
-        if scale is not None:
-            whole = self.values.reshape(self.values.broadcast(scale, term.shape), (term.count,))
-            positions = np.arange(band.start, band.stop)
-            scale = self.values.program.add(Scatter((term.count,), positions, shape), (whole,), shape)
-        return replace(term, f=listed(f.reshape(shape)), g=listed(g.reshape(shape)), scale=scale, offset=0)
+        positions = np.arange(term.offset, term.offset + term.count)
+        return self.scattered(replace(term, offset=0), term.shape, Scatter(term.shape, positions, shape))
 
     def scaled(self, term: Term, number: int, shape: Shape) -> Term:
         """Each row times its number: a value that broadcasts to the shape."""
