@@ -1,6 +1,6 @@
 """What a Jacobian asks of its entries, for any range of rows; positions are counted from that range's first entry.
 
-A assembler is structure alone: it is made once for a function. `bind` gives it the numbers of a point.
+An assembler is structure alone: it is made once for a function. `bind` gives it the numbers of a point.
 """
 
 from abc import ABC, abstractmethod
@@ -34,7 +34,7 @@ Fill: TypeAlias = Callable[[Array, int, int, Place], None]
 
 
 class Assembler(ABC):
-    """The entries of a matrix with that many rows."""
+    """The entries of a matrix with that many rows; of `indptr` and `offsets` each has one of its own."""
 
     rows: int
     #: Whether a range of rows costs in proportion to its length: else ask for all at once.
@@ -59,9 +59,10 @@ class Assembler(ABC):
         """Number of entries in the rows before this one."""
         return row * self.per_row if self.per_row is not None else int(self.offsets[row])
 
-    @abstractmethod
     def indptr(self, start: int, stop: int) -> Array:
         """Where each row of ``start:stop`` begins, and the end (int64)."""
+        pointers: Array = self.offsets[start : stop + 1] - self.offsets[start]
+        return pointers
 
     @abstractmethod
     def columns(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:
@@ -70,26 +71,6 @@ class Assembler(ABC):
     @abstractmethod
     def bind(self, values: Sequence[Any], dtype: np.dtype[Any]) -> Fill:
         """How to fill the values, from the numbers of a program."""
-
-
-class ZeroAssembler(Assembler):
-    """A zero matrix."""
-
-    def __init__(self, rows: int) -> None:
-        self.rows = rows
-
-    @cached_property
-    def per_row(self) -> int:
-        return 0
-
-    def indptr(self, start: int, stop: int) -> Array:
-        return np.zeros(stop - start + 1, np.int64)
-
-    def columns(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:
-        pass
-
-    def bind(self, values: Sequence[Any], dtype: np.dtype[Any]) -> Fill:
-        return lambda out, start, stop, place: None
 
 
 def chunks(assembler: Assembler) -> Iterator[tuple[int, int]]:

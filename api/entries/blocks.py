@@ -1,7 +1,7 @@
 """Blocks beside and above one another, and transposes."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -53,17 +53,13 @@ class BlockAssembler(Assembler):
         return result
 
     def columns(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:
-        self._fill([[assembler.columns for assembler, _ in band] for band in self.bands], out, start, stop)
+        self._fill([[assembler.columns for assembler, _ in band] for band in self.bands], out, start, stop, place)
 
     def bind(self, values: Sequence[Any], dtype: np.dtype[Any]) -> Fill:
-        fills = [[assembler.bind(values, dtype) for assembler, _ in band] for band in self.bands]
+        return partial(self._fill, [[assembler.bind(values, dtype) for assembler, _ in band] for band in self.bands])
 
-        def fill(out: Array, start: int, stop: int, place: Place) -> None:
-            self._fill(fills, out, start, stop)
-
-        return fill
-
-    def _fill(self, tasks: Sequence[Sequence[Any]], out: Array, start: int, stop: int) -> None:
+    def _fill(self, tasks: Sequence[Sequence[Any]], out: Array, start: int, stop: int, place: Place) -> None:
+        # nothing is beside a matrix of blocks, so its place is plain
         position = 0
         for at, first, last in self._parts(start, stop):
             band = self.bands[at]
@@ -140,10 +136,6 @@ class TransposedAssembler(Assembler):
             found, times = np.unique(columns, return_counts=True)
             counts[found] += times
         return cumulative(counts)
-
-    def indptr(self, start: int, stop: int) -> Array:
-        pointers: Array = self.offsets[start : stop + 1] - self.offsets[start]
-        return pointers
 
     def _cursor(self, start: int, stop: int, place: Place) -> Array:
         if place.ptr.size:

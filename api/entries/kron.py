@@ -57,10 +57,7 @@ class KronAssembler(Assembler):
             return _copied(np.ones((), dtype) if term.scale is None else values[term.scale], term, dtype)
         given = *term.u.rows(values, dtype), *term.w.rows(values, dtype), scales(term, values, dtype), *self._rows
 
-        def fill(out: Array, start: int, stop: int, place: Place) -> None:
-            kernels.kron_values(*given, place.ptr, place.gap, out, start, stop)
-
-        return fill
+        return lambda out, start, stop, place: kernels.kron_values(*given, place.ptr, place.gap, out, start, stop)
 
 
 def _copied(scale: Any, term: Term, dtype: np.dtype[Any]) -> Fill:
@@ -139,10 +136,7 @@ class CaseSplitAssembler(Assembler):
         table = (np.concatenate([a, b]) if shift else a).reshape(shift + self.b.shape[0], self.size)
         given = table, shift, self.blocks, scales(self.term, values, dtype), self.f, self.g, self.n
 
-        def fill(out: Array, start: int, stop: int, place: Place) -> None:
-            kernels.casesplit_values(*given, place.ptr, place.gap, out, start, stop)
-
-        return fill
+        return lambda out, start, stop, place: kernels.casesplit_values(*given, place.ptr, place.gap, out, start, stop)
 
 
 def _pairs(a: Term, b: Term) -> tuple[Array, Array, int, bool]:

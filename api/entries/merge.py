@@ -1,6 +1,6 @@
 """Any sum of terms on one variable: the sorted lists of their rows are merged as they are filled."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -40,56 +40,44 @@ class MergeAssembler(Assembler):
         sides = [np.concatenate([getattr(t, side).data(values, dtype) for t in self.terms]) for side in "uw"]
         given = self._structure(sides, np.concatenate([scales(t, values, dtype, wide=True) for t in self.terms]))
 
-        def fill(out: Array, start: int, stop: int, place: Place) -> None:
-            self._merge(given, NONE, NONE, out, start, stop, place)
-
-        return fill
+        return lambda out, start, stop, place: self._merge(given, NONE, NONE, out, start, stop, place)
 
     @cached_property
     def _table(self) -> tuple[Array, list[Array]]:
         """Where each term's parts begin (see the kernel), and the parts that are structure alone."""
         table = np.zeros((len(self.terms), 11), dtype=np.int64)
-        lists: list[tuple[Array, Array]] = []
-        ends = 0
-        for part, term in zip(table, self.terms, strict=True):
-            f, g, n, swap = kernel_rows(term.f, term.g)
-            kind = 2 if f.size or not n else int(swap)
-            part[:3] = kind, n, sum(x.size for x, _ in lists)
-            lists.append((f, g))
-            part[3:5] = ends, term.scale is not None
-            ends += 1 if term.scale is None else term.count
+        rows = [kernel_rows(term.f, term.g) for term in self.terms]
+        table[:, 0] = [2 if f.size or not n else int(swap) for f, _, n, swap in rows]
+        table[:, 1] = [n for *_, n, _ in rows]
+        table[:, 2] = _begins(f.size for f, *_ in rows)
+        table[:, 3] = _begins(1 if term.scale is None else term.count for term in self.terms)
+        table[:, 4] = [term.scale is not None for term in self.terms]
         parts = []
         for first, side in ((5, "u"), (8, "w")):
-            indices: list[Array] = []
-            pointers: list[Array] = []
-            entries = 0
-            for part, term in zip(table, self.terms, strict=True):
-                factor: Factor = getattr(term, side)
-                shared = isinstance(factor, Dense)
-                part[first : first + 3] = sum(x.size for x in pointers), sum(x.size for x in indices), shared
-                pointers.append(factor.pointers + entries)
-                indices.append(factor.indices)
-                entries += factor.nnz
-            parts += [np.concatenate(indices), np.concatenate(pointers)]
-        return table, [*parts, *(np.concatenate(side) for side in zip(*lists, strict=True))]
+            factors: list[Factor] = [getattr(term, side) for term in self.terms]
+            indices, pointers = [m.indices for m in factors], [m.pointers for m in factors]
+            table[:, first] = _begins(p.size for p in pointers)
+            table[:, first + 1] = _begins(i.size for i in indices)
+            table[:, first + 2] = [isinstance(m, Dense) for m in factors]
+            entries = _begins(m.nnz for m in factors)
+            parts += [np.concatenate(indices), np.concatenate([p + e for p, e in zip(pointers, entries, strict=True)])]
+        return table, [*parts, *(np.concatenate(side) for side in ([f for f, *_ in rows], [g for _, g, *_ in rows]))]
 
     def _structure(self, sides: Sequence[Array], scale: Array) -> tuple[Any, ...]:
         table, (uidx, uptr, widx, wptr, f, g) = self._table
         return table, sides[0], uidx, uptr, sides[1], widx, wptr, scale, f, g, self.q
 
     def _merge(
-        self,
-        given: tuple[Any, ...],
-        counts: Array,
-        columns: Array,
-        values: Array,
-        start: int,
-        stop: int,
-        place: Place,
+        self, given: tuple[Any, ...], counts: Array, columns: Array, values: Array, start: int, stop: int, place: Place
     ) -> None:
         terms = len(self.terms)
         cursor, coef = np.empty((terms, 8), dtype=np.int64), np.empty(terms, dtype=values.dtype)
         kernels.merge_rows(*given, place.base, cursor, coef, counts, columns, values, place.ptr, place.gap, start, stop)
+
+
+def _begins(sizes: Iterable[int]) -> Array:
+    """Where each of several parts begins that follow one another."""
+    return cumulative(np.fromiter(sizes, np.int64))[:-1]
 
 
 def overlap(a: Term, b: Term) -> int | None:

@@ -12,10 +12,9 @@ from matjac.conventions import Layout, size
 from matjac.entries.assembler import Assembler
 from matjac.entries.blocks import Band, BlockAssembler, TransposedAssembler
 from matjac.entries.kron import CaseSplitAssembler, KronAssembler, is_case_split
+from matjac.entries.listed import StoredAssembler, SweepAssembler
 from matjac.entries.merge import MergeAssembler
 from matjac.entries.pattern import Pattern, pattern_of
-from matjac.entries.stored import StoredAssembler
-from matjac.entries.sweep import SweepAssembler
 from matjac.linear.contraction import merged
 from matjac.linear.expression import Expression
 from matjac.linear.primitives import Broadcast, Operator, Reshape, Slice, Transpose

@@ -143,7 +143,7 @@ class Jacobian(Matrix):
 
     def _times(self, number: Any) -> "Jacobian":
         checks.numeric("number", number)
-        return self._with(compose.times(self._point, number))
+        return self._with(compose.scaled(self._point, number))
 
     def _check_conventions(self, other: "Jacobian") -> None:
         for name in ("order", "layout"):

@@ -179,18 +179,11 @@ def beside(points: Sequence[Point]) -> Point:
     return made.finish(made.add(parts), points[0].shape[0], np.result_type(*(p.dtype for p in points)))
 
 
-def times(point: Point, number: Any) -> Point:
-    """A map times a number."""
-    dtype = np.result_type(point.dtype, number)
+def scaled(point: Point, by: Any) -> Point:
+    """A map times a number, or each row times its own."""
+    dtype = np.result_type(point.dtype, by)
     made, variables = _of_same([point])
-    return made.finish(made.multiply(dtype.type(number), made.replay(point, variables)), point.shape[0], dtype)
-
-
-def scale_rows(point: Point, factors: Array) -> Point:
-    """Each row times its number."""
-    made, variables = _of_same([point])
-    out = made.multiply(factors, made.replay(point, variables))
-    return made.finish(out, point.shape[0], np.result_type(point.dtype, factors))
+    return made.finish(made.multiply(np.array(by, dtype), made.replay(point, variables)), point.shape[0], dtype)
 
 
 def take(point: Point, index: Array) -> Point:
