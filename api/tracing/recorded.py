@@ -299,7 +299,8 @@ def with_zeros(*operands: Any) -> Any:
 
 def mask_of(matrix: Any) -> Array:
     """Where a csr_array has entries, as a dense mask."""
-    return sp.csr_array((np.ones(matrix.nnz, bool), matrix.indices, matrix.indptr), shape=matrix.shape).toarray()
+    ones = np.ones(matrix.nnz, bool)
+    return sp.csr_array((ones, matrix.indices, matrix.indptr), shape=matrix.shape).toarray()  # type: ignore[no-any-return]
 
 
 def broadcast(x: Any, shape: Shape) -> Any:
@@ -407,9 +408,7 @@ def matmul(a: Any, b: Any) -> Any:
             )
         batch = np.broadcast_shapes(tuple(heads), tuple(tails))
         # a constant repeats by itself
-        left, right = (
-            broadcast(v, (*batch, *v.shape[-2:])) if isinstance(v, Recorded) else v for v in (left, right)
-        )
+        left, right = (broadcast(v, (*batch, *v.shape[-2:])) if isinstance(v, Recorded) else v for v in (left, right))
     product = apply(MatMul(), left, right, shape=(*batch, m, p))
     shape = (*batch, *((m,) if len(shapes[0]) > 1 else ()), *((p,) if len(shapes[1]) > 1 else ()))
     return reshaped(product, shape)
