@@ -111,9 +111,6 @@ class Matrix(LinearOperator):  # type: ignore[misc]
             Where `data` is no such array; then nothing was written.
         """
         data = checks.buffer("data", data, self.dtype, self.nnz)
-        self._fill(data)
-
-    def _fill(self, data: Array) -> None:
         target = data if data.flags.c_contiguous and data.flags.aligned else np.empty(data.shape, data.dtype)
         self._point.run(self.layout, target)
         if target is not data:

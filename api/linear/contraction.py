@@ -111,14 +111,18 @@ class Sums:
         plain = f.listed is None and f.start == 0 and f.steps[-1] == 1 and self.count == factor.shape[0]
         return plain and not any(f.depends(k) for k in axes)
 
-    def _coefficients(self, axes: Sequence[int]) -> int:
-        """The coefficients as a value of shape (those axes, count)."""
+    def _coefficients(self, axes: Sequence[int], mask: Array | None = None) -> int:
+        """The coefficients as a value of shape (those axes in that order, count), zero where the mask says."""
+        by = self.by
+        if mask is not None:
+            by = self.values.multiply(by, self.program.constant(mask.astype(float)))
         shape = (*(self.whole[k] for k in axes), self.count)
-        if self.by is None:
+        if by is None:
             return self.values.broadcast(self.program.constant(np.ones(())), shape)
-        own = self.values.shape(self.by)
-        compact = tuple(own[k] for k in (*axes, len(own) - 1))
-        return self.values.broadcast(self.values.reshape(self.by, compact), shape)
+        own, ascending = self.values.shape(by), sorted(axes)
+        compact = self.values.reshape(by, (*(own[k] for k in ascending), own[-1]))
+        turned = self.values.transpose(compact, (*(ascending.index(k) for k in axes), len(axes)))
+        return self.values.broadcast(turned, shape)
 
     def _dense(self, factor: Dense, f: RowMap, axes: Sequence[int]) -> tuple[Factor, RowMap]:
         """Rows of a dense factor: a matrix product, for each value of the indices on which the rows depend."""
@@ -127,7 +131,7 @@ class Sums:
         outer, inner = (size(tuple(self.whole[k] for k in order if (k in batch) is side)) for side in (True, False))
         width = factor.shape[1]
         mask = self.pattern if f.full else (f.dense() >= 0) & (True if self.pattern is None else self.pattern)
-        coefficients = self._ordered(order, mask)
+        coefficients = self._coefficients(order, mask)
         heights = (outer, inner) if batch else (inner,)
         left = self.values.reshape(coefficients, (*heights, self.count))
         result = self.program.add(MatMul(), (left, self._picked(factor, f, batch)), (*heights, width))
@@ -137,18 +141,6 @@ class Sums:
         if mask is not None and not (some := np.any(mask, axis=-1)).all():
             rows = rows.masked(np.asarray(some))
         return Dense((outer * inner, width), table), rows
-
-    def _ordered(self, order: Sequence[int], mask: Array | None) -> int:
-        """The coefficients with their axes in that order, zero where the mask says."""
-        by = self.by
-        if mask is not None:
-            by = self.values.multiply(by, self.program.constant(mask.astype(float)))
-        if by is None:
-            return self._coefficients(order)
-        own = self.values.shape(by)
-        turned = self.values.transpose(by, (*order, *(k for k in range(len(own) - 1) if k not in order), len(own) - 1))
-        compact = self.values.reshape(turned, (*(own[k] for k in order), own[-1]))
-        return self.values.broadcast(compact, (*(self.whole[k] for k in order), self.count))
 
     def _picked(self, factor: Dense, f: RowMap, batch: Sequence[int]) -> int:
         """The rows of a dense factor that are summed: (count, width), or (batch, count, width)."""

@@ -122,7 +122,7 @@ def transposed(point: Point, shapes: Sequence[Shape]) -> Point:
     made, matrix = Combination(shapes), point.matrix
     sizes = [size(shape) for shape in point.plan.expression.in_shapes]
     parts: list[list[int | None]] = [[] for _ in sizes]
-    flat = made.join([made.reshape(k, (size(shape),)) for k, shape in enumerate(shapes)], [size(s) for s in shapes])
+    flat = made.flat(range(len(shapes)))
     assert flat is not None
     for variable, term, swap in found:
         u, w = term.u, term.w
@@ -166,9 +166,9 @@ def _squares(point: Point, terms: Sequence[Term]) -> Array | None:
     total: Array | None = None
     for term in terms:
         u, w = (None if m is None else _abs2(m) for m in (matrix(term.u), matrix(term.w)))
-        weights = None if term.scale is None else np.abs(np.asarray(point.values[term.scale])) ** 2
-        f, g = (m.rows(0, term.count) for m in (term.f, term.g))
-        weight = np.ones(f.size) if weights is None else np.broadcast_to(weights, term.shape).reshape(-1)
+        weights = 1.0 if term.scale is None else np.abs(np.asarray(point.values[term.scale])) ** 2
+        f, g = (m.dense().reshape(-1) for m in (term.f, term.g))
+        weight = np.broadcast_to(weights, term.shape).reshape(-1)
         kept = f >= 0
         counts: Any = sp.coo_array((weight[kept], (f[kept], g[kept])), shape=(term.u.shape[0], term.w.shape[0])).tocsr()
         counts = counts if u is None else u.T @ counts
