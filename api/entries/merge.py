@@ -12,6 +12,9 @@ from matjac.entries.assembler import PLAIN, Assembler, Fill, Place, kernel_rows,
 from matjac.entries.kron import KronAssembler
 from matjac.linear.factors import Dense, Factor
 from matjac.linear.terms import Term
+from matjac.linear.transposes import pairs_of
+
+NO_VALUES = np.empty(0)
 
 
 class MergeAssembler(Assembler):
@@ -28,17 +31,15 @@ class MergeAssembler(Assembler):
 
     def indptr(self, start: int, stop: int) -> Array:
         counts = np.empty(stop - start, dtype=np.int64)
-        none = np.empty(0)
-        self._merge(self._structure([none] * 2, none), counts, NONE, none, start, stop, PLAIN)
+        self._merge(self._structure(), counts, NONE, NO_VALUES, start, stop, PLAIN)
         return cumulative(counts)
 
     def columns(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:
-        none = np.empty(0)
-        self._merge(self._structure([none] * 2, none), NONE, out, none, start, stop, place)
+        self._merge(self._structure(), NONE, out, NO_VALUES, start, stop, place)
 
     def bind(self, values: Sequence[Any], dtype: np.dtype[Any]) -> Fill:
-        sides = [np.concatenate([getattr(t, side).data(values, dtype) for t in self.terms]) for side in "uw"]
-        given = self._structure(sides, np.concatenate([scales(t, values, dtype, wide=True) for t in self.terms]))
+        u, w = (np.concatenate([getattr(t, side).data(values, dtype) for t in self.terms]) for side in "uw")
+        given = self._structure(u, w, np.concatenate([scales(t, values, dtype, wide=True) for t in self.terms]))
 
         return lambda out, start, stop, place: self._merge(given, NONE, NONE, out, start, stop, place)
 
@@ -63,9 +64,9 @@ class MergeAssembler(Assembler):
             parts += [np.concatenate(indices), np.concatenate([p + e for p, e in zip(pointers, entries, strict=True)])]
         return table, [*parts, *(np.concatenate(side) for side in ([f for f, *_ in rows], [g for _, g, *_ in rows]))]
 
-    def _structure(self, sides: Sequence[Array], scale: Array) -> tuple[Any, ...]:
+    def _structure(self, u: Array = NO_VALUES, w: Array = NO_VALUES, scale: Array = NO_VALUES) -> tuple[Any, ...]:
         table, (uidx, uptr, widx, wptr, f, g) = self._table
-        return table, sides[0], uidx, uptr, sides[1], widx, wptr, scale, f, g, self.q
+        return table, u, uidx, uptr, w, widx, wptr, scale, f, g, self.q
 
     def _merge(
         self, given: tuple[Any, ...], counts: Array, columns: Array, values: Array, start: int, stop: int, place: Place
@@ -82,10 +83,7 @@ def _begins(sizes: Iterable[int]) -> Array:
 
 def overlap(a: Term, b: Term) -> int | None:
     """Number of places in which two terms both have an entry; None if only counting tells."""
-    rows = [kernel_rows(t.f, t.g) for t in (a, b)]
-    if any(t.count != t.u.shape[0] * t.w.shape[0] for t in (a, b)):
-        return None
-    if a.shape != b.shape or not all(t.f.full for t in (a, b)) or any(f.size or not n for f, _, n, _ in rows):
+    if a.shape != b.shape or any(pairs_of(t) is None for t in (a, b)):
         return None
     if a.f.same(b.f) and a.g.same(b.g):
         # row i of one meets row i of the other, on both sides alone

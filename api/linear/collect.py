@@ -89,9 +89,8 @@ def _rows(terms: Terms, factors: Sequence[Factor], rows: Sequence[Array], scales
     program = terms.values.program
     count, width = rows[0].size, factors[0].shape[1]
     operands: list[int] = []
-    if any(isinstance(m, Dense) and (r >= 0).all() for m, r in zip(factors, rows, strict=True)) and all(
-        isinstance(m, Dense | Eye) and (r >= 0).all() for m, r in zip(factors, rows, strict=True)
-    ):
+    kinds = set(map(type, factors))
+    if Dense in kinds and kinds <= {Dense, Eye} and all((r >= 0).all() for r in rows):
         for factor, scale in zip(factors, scales, strict=True):
             operands += [k for k in (factor.value, scale) if k is not None]
         parts = tuple((m, r, s is not None) for m, r, s in zip(factors, rows, scales, strict=True))

@@ -76,7 +76,6 @@ class RowMap:
     # moves -------------------------------------------------------------------------------------------
 
     def transpose(self, axes: Sequence[int]) -> "RowMap":
-        """The axes in another order."""
         shape = tuple(self.shape[k] for k in axes)
         if self.listed is not None:
             return RowMap(shape, listed=self.listed.transpose(axes))
@@ -113,14 +112,10 @@ class RowMap:
         start = self.start + sum(r.start * step for r, step in zip(ranges, self.steps, strict=True))
         return RowMap(shape, tuple(r.step * step for r, step in zip(ranges, self.steps, strict=True)), start)
 
-    def reshape(self, shape: Shape) -> "RowMap | None":
-        """The map on another shape of as many rows, or None where it is not affine there."""
-        if self.shape == shape:
-            return self
-        if self.listed is not None:
-            return None
-        steps = regroup(self.shape, self.steps, shape)
-        return None if steps is None else RowMap(shape, steps, self.start)
+    def reshape(self, shape: Shape) -> "RowMap":
+        """The map on another shape of as many rows, listed where it is not affine there."""
+        steps = regroup(self.shape, self.steps, shape) if self.listed is None else None
+        return listed(self.dense().reshape(shape)) if steps is None else RowMap(shape, steps, self.start)
 
     def plus(self, other: "RowMap", factor: int) -> "RowMap":
         """``factor · self + other``; a row that is absent in this one stays so."""

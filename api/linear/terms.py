@@ -61,11 +61,9 @@ class Values:
         self.program = program
 
     def shape(self, number: int) -> Shape:
-        """The shape of a value."""
         return self.program.shapes[number]
 
     def reshape(self, number: int, shape: Shape) -> int:
-        """The same entries in another shape."""
         made = self.program.makers.get(number)
         if made is not None and isinstance(made.primitive, Reshape):
             number = made.operands[0]
@@ -73,12 +71,10 @@ class Values:
         return number if before == shape else self.program.add(Reshape(before, shape), (number,), shape)
 
     def broadcast(self, number: int, shape: Shape) -> int:
-        """The entries repeated."""
         before = self.shape(number)
         return number if before == shape else self.program.add(Broadcast(before, shape), (number,), shape)
 
     def transpose(self, number: int, axes: tuple[int, ...]) -> int:
-        """The axes in another order."""
         made = self.program.makers.get(number)
         if made is not None and isinstance(made.primitive, Transpose):
             number, axes = made.operands[0], tuple(made.primitive.axes[k] for k in axes)
@@ -146,14 +142,8 @@ class Terms:
             return self._on_all_rows(term, shape)
         if term.shape == shape:
             return term
-        f, g = term.f.reshape(shape), term.g.reshape(shape)
         scale = self.values.regrid(term.scale, term.shape, shape)
-        return replace(
-            term,
-            f=listed(term.f.dense().reshape(shape)) if f is None else f,
-            g=listed(term.g.dense().reshape(shape)) if g is None else g,
-            scale=scale,
-        )
+        return replace(term, f=term.f.reshape(shape), g=term.g.reshape(shape), scale=scale)
 
     def _on_all_rows(self, term: Term, shape: Shape) -> Term:
         """A term of some rows as one of all, absent elsewhere."""
@@ -180,7 +170,6 @@ class Terms:
         return replace(term, scale=values.multiply(term.scale, number))
 
     def transposed(self, term: Term, shape: Shape, axes: tuple[int, ...]) -> Term:
-        """The axes in another order."""
         term = self.aligned(term, shape)
         scale = None if term.scale is None else self.values.transpose(self.values.pad(term.scale, len(shape)), axes)
         return replace(term, f=term.f.transpose(axes), g=term.g.transpose(axes), scale=scale)

@@ -105,7 +105,6 @@ def _mean(a: Recorded, axis: Any = None, keepdims: bool = False) -> Any:
 @handles(np.concatenate)
 def concatenate(arrays: Sequence[Any], axis: Any = 0) -> Any:
     """``np.concatenate``, recorded."""
-    arrays = [x if isinstance(x, Recorded) else np.asarray(x) for x in arrays]
     shapes = [shape_of(x) for x in arrays]
     starts = np.cumsum([0, *map(size, shapes)])
     numbers = [np.arange(b - a).reshape(s) + a for (a, b), s in zip(pairwise(starts), shapes, strict=True)]

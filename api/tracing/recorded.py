@@ -200,7 +200,7 @@ class Traced(Recorded):
 
     def __init__(self, recorder: Recorder, number: int, value: Any) -> None:
         self.recorder, self.number, self.value = recorder, number, value
-        self.shape = np.shape(value) if not sp.issparse(value) else value.shape
+        self.shape = shape_of(value)
 
     @property
     def dtype(self) -> np.dtype[Any]:
