@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from matjac.conventions import Array, size
+from matjac.flat import Variables
 from matjac.tracing.compiled import Compiled
 
 
@@ -124,23 +125,11 @@ def _where(F: Compiled, J: Any, derivative: Callable[[Array], Array], name: str,
     unit = np.zeros(J.shape[1])
     unit[column] = 1
     theirs = float(derivative(unit)[row])
+    value = Variables(F.out_shape, order=F.order, names=["F"])
     return (
-        f"∂F{_entry(row, F.out_shape, F.order)} / ∂{_variable(F, column)}: "
+        f"∂{value.entry(row)} / ∂{F.variables.entry(column)}: "
         f"matjac {ours[column]:.6g}, {name} {theirs:.6g}, from {_terms(J, row, column)}"
     )
-
-
-def _entry(position: int, shape: Any, order: Any) -> str:
-    index = np.unravel_index(position, shape, order) if shape else ()
-    return "[" + ", ".join(str(int(k)) for k in index) + "]"
-
-
-def _variable(F: Compiled, column: int) -> str:
-    for name, shape in zip(F.names, F.in_shapes, strict=True):
-        if column < size(shape):
-            return name + _entry(column, shape, F.order)
-        column -= size(shape)
-    raise AssertionError
 
 
 def _terms(J: Any, row: int, column: int) -> str:

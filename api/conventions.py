@@ -48,6 +48,13 @@ def index_dtype(*counts: int) -> np.dtype[Any]:
     return np.dtype(np.int32 if max(counts) <= np.iinfo(np.int32).max else np.int64)
 
 
+def cumulative(counts: Array) -> Array:
+    """Row pointers of rows with that many entries (int64)."""
+    result = np.zeros(counts.size + 1, np.int64)
+    np.cumsum(counts, out=result[1:])
+    return result
+
+
 def flip(layout: Layout) -> Layout:
     """The layout of the transposed Jacobian."""
     return "denominator" if layout == "numerator" else "numerator"

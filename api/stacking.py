@@ -1,16 +1,14 @@
 """Jacobians beside and above one another, and scaled row by row."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from matjac import checks
-from matjac.conventions import Shapes, parts, several, size, vec
+from matjac.conventions import parts, several, size, vec
 from matjac.jacobian import Jacobian
 from matjac.maps import compose
-from matjac.maps.point import Point
 
 
 def hstack(jacobians: Sequence[Jacobian]) -> Jacobian:
@@ -49,7 +47,9 @@ def hstack(jacobians: Sequence[Jacobian]) -> Jacobian:
     [[4.0, 4.0, 4.0], [4.0, 4.0, 4.0]]
     """
     first = _check(jacobians, "out_shape")
-    return _stacked(jacobians, compose.beside, first.out_shape, _shapes([J.in_shape for J in jacobians]))
+    in_shapes = tuple(shape for J in jacobians for shape in parts(J.in_shape))
+    point = compose.beside([J._point for J in jacobians])
+    return Jacobian(point, first.out_shape, in_shapes, first.order, first.layout)
 
 
 def vstack(jacobians: Sequence[Jacobian]) -> Jacobian:
@@ -87,7 +87,9 @@ def vstack(jacobians: Sequence[Jacobian]) -> Jacobian:
            [ 0. ,  0.1]])
     """
     first = _check(jacobians, "in_shape")
-    return _stacked(jacobians, compose.above, _shapes([J.out_shape for J in jacobians]), first.in_shape)
+    out_shapes = tuple(shape for J in jacobians for shape in parts(J.out_shape))
+    point = compose.above([J._point for J in jacobians])
+    return Jacobian(point, out_shapes, first.in_shape, first.order, first.layout)
 
 
 def scale_rows(J: Jacobian, s: npt.ArrayLike) -> Jacobian:
@@ -128,11 +130,7 @@ def scale_rows(J: Jacobian, s: npt.ArrayLike) -> Jacobian:
         if several(J.out_shape) or factors.shape != J.out_shape:
             raise ValueError(f"s: got shape {factors.shape}, expected {J.out_shape} or ({total},)")
         factors = vec(factors, J.order)
-    return J._with(compose.scale_rows(J._point, np.array(factors)))
-
-
-def _shapes(shapes: list[Shapes]) -> Shapes:
-    return tuple(shape for several_or_one in shapes for shape in parts(several_or_one))
+    return J._with(compose.scaled(J._point, factors))
 
 
 def _check(jacobians: Any, shared: str) -> Jacobian:
@@ -147,13 +145,3 @@ def _check(jacobians: Any, shared: str) -> Jacobian:
                 raise ValueError(f"jacobians[{at}]: got {name} {mine!r}, expected {expected!r} as in jacobians[0]")
     first: Jacobian = jacobians[0]
     return first
-
-
-def _stacked(
-    jacobians: Sequence[Jacobian],
-    stack: Callable[[Sequence[Point]], Point],
-    out_shape: Shapes,
-    in_shape: Shapes,
-) -> Jacobian:
-    first = jacobians[0]
-    return Jacobian(stack([J._point for J in jacobians]), out_shape, in_shape, first.order, first.layout)

@@ -14,7 +14,7 @@ from strategies import LAYOUTS, ORDERS
 
 import matjac as mj
 from matjac.entries.blocks import TransposedAssembler
-from matjac.entries.sweep import SweepAssembler
+from matjac.entries.listed import SweepAssembler
 from matjac.linear.factors import Sparse
 
 both_orders = pytest.mark.parametrize("order", ORDERS)

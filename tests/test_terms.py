@@ -12,7 +12,7 @@ from matjac.entries.merge import MergeAssembler, overlap
 from matjac.linear.factors import Dense, Eye, Sparse
 from matjac.linear.rowmap import counting
 from matjac.linear.terms import Term
-from matjac.linear.transposes import grid_of, transposed, transposed_factor
+from matjac.linear.transposes import pairs_of, transposed, transposed_factor
 
 
 def filler_of(total):
@@ -188,7 +188,7 @@ def test_transposed_terms(total):
     (term,) = total.terms
     terms = recorded(total)
     other = transposed(terms, term)
-    grid = grid_of(term)
+    grid = pairs_of(term)
     if other is None:
         # only what is scaled, or reads other rows than all pairs, has none
         assert grid is None or term.scale is not None

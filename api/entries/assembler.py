@@ -1,6 +1,6 @@
 """What a Jacobian asks of its entries, for any range of rows; positions are counted from that range's first entry.
 
-A assembler is structure alone: it is made once for a function. `bind` gives it the numbers of a point.
+An assembler is structure alone: it is made once for a function. `bind` gives it the numbers of a point.
 """
 
 from abc import ABC, abstractmethod
@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from matjac.conventions import NONE, Array
-from matjac.linear.factors import ones, writeable
-from matjac.linear.rowmap import RowMap, counting
+from matjac.linear.factors import as_given, ones
+from matjac.linear.rowmap import RowMap, grid_of
 from matjac.linear.terms import Term
 from matjac.threads import split
 
@@ -34,7 +34,7 @@ Fill: TypeAlias = Callable[[Array, int, int, Place], None]
 
 
 class Assembler(ABC):
-    """The entries of a matrix with that many rows."""
+    """The entries of a matrix with that many rows; of `indptr` and `offsets` each has one of its own."""
 
     rows: int
     #: Whether a range of rows costs in proportion to its length: else ask for all at once.
@@ -59,9 +59,10 @@ class Assembler(ABC):
         """Number of entries in the rows before this one."""
         return row * self.per_row if self.per_row is not None else int(self.offsets[row])
 
-    @abstractmethod
     def indptr(self, start: int, stop: int) -> Array:
         """Where each row of ``start:stop`` begins, and the end (int64)."""
+        pointers: Array = self.offsets[start : stop + 1] - self.offsets[start]
+        return pointers
 
     @abstractmethod
     def columns(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:
@@ -70,26 +71,6 @@ class Assembler(ABC):
     @abstractmethod
     def bind(self, values: Sequence[Any], dtype: np.dtype[Any]) -> Fill:
         """How to fill the values, from the numbers of a program."""
-
-
-class ZeroAssembler(Assembler):
-    """A zero matrix."""
-
-    def __init__(self, rows: int) -> None:
-        self.rows = rows
-
-    @cached_property
-    def per_row(self) -> int:
-        return 0
-
-    def indptr(self, start: int, stop: int) -> Array:
-        return np.zeros(stop - start + 1, np.int64)
-
-    def columns(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:
-        pass
-
-    def bind(self, values: Sequence[Any], dtype: np.dtype[Any]) -> Fill:
-        return lambda out, start, stop, place: None
 
 
 def chunks(assembler: Assembler) -> Iterator[tuple[int, int]]:
@@ -114,40 +95,15 @@ def run(fill: Any, assembler: Assembler, out: Array) -> None:
         part(0, assembler.rows)
 
 
-def cumulative(counts: Array) -> Array:
-    """Row pointers of rows with that many entries."""
-    result = np.zeros(counts.size + 1, dtype=np.int64)
-    np.cumsum(counts, out=result[1:])
-    return result
-
-
 def kernel_rows(f: RowMap, g: RowMap) -> tuple[Array, Array, int, bool]:
     """``f, g, n, swap`` as kernels take a pair of row maps: a grid read row by row, the same swapped, or lists."""
-    split_at = _grid(f, g)
-    swap = split_at is None
-    if swap:
-        split_at = _grid(g, f)
-    if split_at is None:
-        return (*(np.ascontiguousarray(m.rows(0, _count(m))) for m in (f, g)), 0, False)  # type: ignore[return-value]
-    m, n = split_at
+    grid = grid_of(f, g)
+    if grid is None:
+        i, j = (np.ascontiguousarray(rows.dense()).reshape(-1) for rows in (f, g))
+        return i, j, 0, False
+    m, n, swap = grid
     # kernels run along rows, so a matrix of one column is read as one row
     return (NONE, NONE, m, not swap) if n == 1 else (NONE, NONE, n, swap)
-
-
-def _count(m: RowMap) -> int:
-    return int(np.prod(m.shape, dtype=object)) if m.shape else 1
-
-
-def _grid(f: RowMap, g: RowMap) -> tuple[int, int] | None:
-    """(m, n) where f counts the rows of an m × n matrix and g its columns."""
-    if f.listed is not None or g.listed is not None or f.start or g.start:
-        return None
-    shape = f.shape
-    for at in range(len(shape) + 1):
-        first, second = counting(shape, range(at)), counting(shape, range(at, len(shape)))
-        if f.same(first) and g.same(second):
-            return _count(RowMap(shape[:at])), _count(RowMap(shape[at:]))
-    return None
 
 
 def scales(term: Term, values: Sequence[Any], dtype: np.dtype[Any], wide: bool = False) -> Array:
@@ -157,4 +113,4 @@ def scales(term: Term, values: Sequence[Any], dtype: np.dtype[Any], wide: bool =
     scale = np.asarray(values[term.scale])
     if wide or scale.size != 1:
         scale = np.broadcast_to(scale, term.shape)
-    return writeable(np.ascontiguousarray(scale, dtype).reshape(-1))
+    return as_given(scale, dtype)

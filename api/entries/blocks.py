@@ -1,14 +1,14 @@
 """Blocks beside and above one another, and transposes."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from matjac import kernels
-from matjac.conventions import Array
-from matjac.entries.assembler import PLAIN, Assembler, Fill, Place, chunks, cumulative
+from matjac.conventions import Array, cumulative
+from matjac.entries.assembler import PLAIN, Assembler, Fill, Place, chunks
 
 #: Entries of several blocks side by side that are filled together: 1 MiB of values, half of a core's cache here.
 TILE = 1 << 17
@@ -56,12 +56,7 @@ class BlockAssembler(Assembler):
         self._fill([[assembler.columns for assembler, _ in band] for band in self.bands], out, start, stop, place)
 
     def bind(self, values: Sequence[Any], dtype: np.dtype[Any]) -> Fill:
-        fills = [[assembler.bind(values, dtype) for assembler, _ in band] for band in self.bands]
-
-        def fill(out: Array, start: int, stop: int, place: Place) -> None:
-            self._fill(fills, out, start, stop, place)
-
-        return fill
+        return partial(self._fill, [[assembler.bind(values, dtype) for assembler, _ in band] for band in self.bands])
 
     def _fill(self, tasks: Sequence[Sequence[Any]], out: Array, start: int, stop: int, outer: Place) -> None:
         if outer.gap:
@@ -150,10 +145,6 @@ class TransposedAssembler(Assembler):
             found, times = np.unique(columns, return_counts=True)
             counts[found] += times
         return cumulative(counts)
-
-    def indptr(self, start: int, stop: int) -> Array:
-        pointers: Array = self.offsets[start : stop + 1] - self.offsets[start]
-        return pointers
 
     def _cursor(self, start: int, stop: int, place: Place) -> Array:
         if place.ptr.size:

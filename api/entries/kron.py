@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from matjac import kernels
-from matjac.conventions import Array, size
-from matjac.entries.assembler import PLAIN, Assembler, Fill, Place, cumulative, kernel_rows, scales
-from matjac.linear.factors import Dense, Eye, writeable
+from matjac.conventions import Array, cumulative, size
+from matjac.entries.assembler import PLAIN, Assembler, Fill, Place, kernel_rows, scales
+from matjac.linear.factors import Dense, Eye
+from matjac.linear.rowmap import RowMap
 from matjac.linear.terms import Term
 
 
@@ -57,10 +58,7 @@ class KronAssembler(Assembler):
             return _copied(np.ones((), dtype) if term.scale is None else values[term.scale], term, dtype)
         given = *term.u.rows(values, dtype), *term.w.rows(values, dtype), scales(term, values, dtype), *self._rows
 
-        def fill(out: Array, start: int, stop: int, place: Place) -> None:
-            kernels.kron_values(*given, place.ptr, place.gap, out, start, stop)
-
-        return fill
+        return lambda out, start, stop, place: kernels.kron_values(*given, place.ptr, place.gap, out, start, stop)
 
 
 def _copied(scale: Any, term: Term, dtype: np.dtype[Any]) -> Fill:
@@ -99,13 +97,11 @@ class CaseSplitAssembler(Assembler):
 
     def __init__(self, a: Term, b: Term) -> None:
         # of a grid read row by row the first of each pair is i
-        if (rows := _pairs(a, b))[3]:
-            a, b = b, a
-            rows = _pairs(a, b)
-        self.f, self.g, self.n, _ = rows
+        a, b = (b, a) if _pairs(a)[3] else (a, b)
+        self.f, self.g, self.n, _ = _pairs(a)
+        self.i, self.j = _maps(a)
         self.blocks = isinstance(a.u, Eye)
         self.a, self.b = (a.w, b.w) if self.blocks else (a.u, b.u)
-        self.i, self.j = (a.f, a.g) if self.blocks else (a.g, a.f)
         self.term, self.rows = a, a.count
         self.size = self.a.shape[1]
 
@@ -136,22 +132,24 @@ class CaseSplitAssembler(Assembler):
     def bind(self, values: Sequence[Any], dtype: np.dtype[Any]) -> Fill:
         a, b = self.a.data(values, dtype), self.b.data(values, dtype)
         shift = 0 if self.a.value == self.b.value else self.a.shape[0]
-        table = writeable(np.concatenate([a, b]) if shift else a).reshape(shift + self.b.shape[0], self.size)
+        table = (np.concatenate([a, b]) if shift else a).reshape(shift + self.b.shape[0], self.size)
         given = table, shift, self.blocks, scales(self.term, values, dtype), self.f, self.g, self.n
 
-        def fill(out: Array, start: int, stop: int, place: Place) -> None:
-            kernels.casesplit_values(*given, place.ptr, place.gap, out, start, stop)
-
-        return fill
+        return lambda out, start, stop, place: kernels.casesplit_values(*given, place.ptr, place.gap, out, start, stop)
 
 
-def _pairs(a: Term, b: Term) -> tuple[Array, Array, int, bool]:
-    """The row maps (i, j) of a pair of terms as kernels take them."""
-    f, g, n, swap = kernel_rows(a.f, a.g) if isinstance(a.u, Eye) else kernel_rows(a.g, a.f)
-    if not f.size and n and n == a.count and n > 1:
+def _maps(a: Term) -> tuple[RowMap, RowMap]:
+    """The row maps (i, j) of a case split whose first term that is."""
+    return (a.f, a.g) if isinstance(a.u, Eye) else (a.g, a.f)
+
+
+def _pairs(a: Term) -> tuple[Array, Array, int, bool]:
+    """The same as kernels take them."""
+    i, j = _maps(a)
+    f, g, n, swap = kernel_rows(i, j)
+    if not f.size and 1 < n == a.count:
         # one row or one column of K, which a kernel for square ones does not read as such
-        i, j = (a.f, a.g) if isinstance(a.u, Eye) else (a.g, a.f)
-        return i.rows(0, a.count), j.rows(0, a.count), 0, False
+        return i.rows(0, n), j.rows(0, n), 0, False
     return f, g, n, swap
 
 

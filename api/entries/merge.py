@@ -1,17 +1,20 @@
 """Any sum of terms on one variable: the sorted lists of their rows are merged as they are filled."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from matjac import kernels
-from matjac.conventions import NONE, Array
-from matjac.entries.assembler import PLAIN, Assembler, Fill, Place, cumulative, kernel_rows, scales
+from matjac.conventions import NONE, Array, cumulative
+from matjac.entries.assembler import PLAIN, Assembler, Fill, Place, kernel_rows, scales
 from matjac.entries.kron import KronAssembler
 from matjac.linear.factors import Dense, Factor
 from matjac.linear.terms import Term
+from matjac.linear.transposes import pairs_of
+
+NO_VALUES = np.empty(0)
 
 
 class MergeAssembler(Assembler):
@@ -28,76 +31,59 @@ class MergeAssembler(Assembler):
 
     def indptr(self, start: int, stop: int) -> Array:
         counts = np.empty(stop - start, dtype=np.int64)
-        none = np.empty(0)
-        self._merge(self._structure([none] * 2, none), counts, NONE, none, start, stop, PLAIN)
+        self._merge(self._structure(), counts, NONE, NO_VALUES, start, stop, PLAIN)
         return cumulative(counts)
 
     def columns(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:
-        none = np.empty(0)
-        self._merge(self._structure([none] * 2, none), NONE, out, none, start, stop, place)
+        self._merge(self._structure(), NONE, out, NO_VALUES, start, stop, place)
 
     def bind(self, values: Sequence[Any], dtype: np.dtype[Any]) -> Fill:
-        sides = [np.concatenate([getattr(t, side).data(values, dtype) for t in self.terms]) for side in "uw"]
-        given = self._structure(sides, np.concatenate([scales(t, values, dtype, wide=True) for t in self.terms]))
+        u, w = (np.concatenate([getattr(t, side).data(values, dtype) for t in self.terms]) for side in "uw")
+        given = self._structure(u, w, np.concatenate([scales(t, values, dtype, wide=True) for t in self.terms]))
 
-        def fill(out: Array, start: int, stop: int, place: Place) -> None:
-            self._merge(given, NONE, NONE, out, start, stop, place)
-
-        return fill
+        return lambda out, start, stop, place: self._merge(given, NONE, NONE, out, start, stop, place)
 
     @cached_property
     def _table(self) -> tuple[Array, list[Array]]:
         """Where each term's parts begin (see the kernel), and the parts that are structure alone."""
         table = np.zeros((len(self.terms), 11), dtype=np.int64)
-        lists: list[tuple[Array, Array]] = []
-        ends = 0
-        for part, term in zip(table, self.terms, strict=True):
-            f, g, n, swap = kernel_rows(term.f, term.g)
-            kind = 2 if f.size or not n else int(swap)
-            part[:3] = kind, n, sum(x.size for x, _ in lists)
-            lists.append((f, g))
-            part[3:5] = ends, term.scale is not None
-            ends += 1 if term.scale is None else term.count
+        rows = [kernel_rows(term.f, term.g) for term in self.terms]
+        table[:, 0] = [2 if f.size or not n else int(swap) for f, _, n, swap in rows]
+        table[:, 1] = [n for *_, n, _ in rows]
+        table[:, 2] = _begins(f.size for f, *_ in rows)
+        table[:, 3] = _begins(1 if term.scale is None else term.count for term in self.terms)
+        table[:, 4] = [term.scale is not None for term in self.terms]
         parts = []
         for first, side in ((5, "u"), (8, "w")):
-            indices: list[Array] = []
-            pointers: list[Array] = []
-            entries = 0
-            for part, term in zip(table, self.terms, strict=True):
-                factor: Factor = getattr(term, side)
-                shared = isinstance(factor, Dense)
-                part[first : first + 3] = sum(x.size for x in pointers), sum(x.size for x in indices), shared
-                pointers.append(factor.pointers + entries)
-                indices.append(factor.indices)
-                entries += factor.nnz
-            parts += [np.concatenate(indices), np.concatenate(pointers)]
-        return table, [*parts, *(np.concatenate(side) for side in zip(*lists, strict=True))]
+            factors: list[Factor] = [getattr(term, side) for term in self.terms]
+            indices, pointers = [m.indices for m in factors], [m.pointers for m in factors]
+            table[:, first] = _begins(p.size for p in pointers)
+            table[:, first + 1] = _begins(i.size for i in indices)
+            table[:, first + 2] = [isinstance(m, Dense) for m in factors]
+            entries = _begins(m.nnz for m in factors)
+            parts += [np.concatenate(indices), np.concatenate([p + e for p, e in zip(pointers, entries, strict=True)])]
+        return table, [*parts, *(np.concatenate(side) for side in ([f for f, *_ in rows], [g for _, g, *_ in rows]))]
 
-    def _structure(self, sides: Sequence[Array], scale: Array) -> tuple[Any, ...]:
+    def _structure(self, u: Array = NO_VALUES, w: Array = NO_VALUES, scale: Array = NO_VALUES) -> tuple[Any, ...]:
         table, (uidx, uptr, widx, wptr, f, g) = self._table
-        return table, sides[0], uidx, uptr, sides[1], widx, wptr, scale, f, g, self.q
+        return table, u, uidx, uptr, w, widx, wptr, scale, f, g, self.q
 
     def _merge(
-        self,
-        given: tuple[Any, ...],
-        counts: Array,
-        columns: Array,
-        values: Array,
-        start: int,
-        stop: int,
-        place: Place,
+        self, given: tuple[Any, ...], counts: Array, columns: Array, values: Array, start: int, stop: int, place: Place
     ) -> None:
         terms = len(self.terms)
         cursor, coef = np.empty((terms, 8), dtype=np.int64), np.empty(terms, dtype=values.dtype)
         kernels.merge_rows(*given, place.base, cursor, coef, counts, columns, values, place.ptr, place.gap, start, stop)
 
 
+def _begins(sizes: Iterable[int]) -> Array:
+    """Where each of several parts begins that follow one another."""
+    return cumulative(np.fromiter(sizes, np.int64))[:-1]
+
+
 def overlap(a: Term, b: Term) -> int | None:
     """Number of places in which two terms both have an entry; None if only counting tells."""
-    rows = [kernel_rows(t.f, t.g) for t in (a, b)]
-    if any(t.count != t.u.shape[0] * t.w.shape[0] for t in (a, b)):
-        return None
-    if a.shape != b.shape or not all(t.f.full for t in (a, b)) or any(f.size or not n for f, _, n, _ in rows):
+    if a.shape != b.shape or any(pairs_of(t) is None for t in (a, b)):
         return None
     if a.f.same(b.f) and a.g.same(b.g):
         # row i of one meets row i of the other, on both sides alone

@@ -49,7 +49,7 @@ class Pattern:
 
 
 def pattern_of(assembler: Assembler, shape: tuple[int, int]) -> Pattern:
-    """The pattern of a assembler's entries."""
+    """The pattern of an assembler's entries."""
     nnz = assembler.nnz
     dtype = index_dtype(*shape, nnz)
     indptr = assembler.indptr(0, shape[0]).astype(dtype)

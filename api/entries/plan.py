@@ -9,22 +9,19 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from matjac.conventions import Layout, size
-from matjac.entries.assembler import Assembler, Fill, ZeroAssembler
+from matjac.entries.assembler import Assembler
 from matjac.entries.blocks import Band, BlockAssembler, TransposedAssembler
 from matjac.entries.kron import CaseSplitAssembler, KronAssembler, is_case_split
+from matjac.entries.listed import StoredAssembler, SweepAssembler
 from matjac.entries.merge import MergeAssembler
 from matjac.entries.pattern import Pattern, pattern_of
-from matjac.entries.stored import StoredAssembler
-from matjac.entries.sweep import SweepAssembler
 from matjac.entries.triangle import lower
 from matjac.linear.adjoint import adjoint
 from matjac.linear.contraction import merged
 from matjac.linear.expression import Expression
-from matjac.linear.factors import Eye
 from matjac.linear.primitives import Broadcast, Operator, Reshape, Slice, Transpose
 from matjac.linear.program import Program, Step, contents
 from matjac.linear.reduce import ByVariable, terms_of
-from matjac.linear.rowmap import constant, listed
 from matjac.linear.terms import Term, Terms
 from matjac.linear.transposes import transposed
 
@@ -52,13 +49,11 @@ class Plan:
         self.shape = size(expression.out_shape), sum(map(size, expression.in_shapes))
         #: what the map is as a whole, where its matrix is at hand
         self.operator: Operator | None = None
-        self._entries: dict[Part, Entries] = {}
-        self._terms: ByVariable | None = None
         self._derived: dict[Any, Any] = {}
         self.lock = expression.program.lock
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_entries": {}, "_terms": None, "_derived": {}, "lock": None}
+        return {**vars(self), "_derived": {}, "lock": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, lock=state["expression"].program.lock)
@@ -85,43 +80,36 @@ class Plan:
     def same(self, other: "Plan") -> bool:
         """Whether the other decides alike, so that its numbers can be used here."""
         mine, its = self.expression.program, other.expression.program
-        program = self.expression.program
-        numbers = self.known | {step.out for step in program.steps(self.expression.coefficients, self.known)}
-        alike = self.known == other.known and self.expression.same(other.expression) and _keys(self) == _keys(other)
-        return alike and all(
-            contents(mine.patterns.get(k)) == contents(its.patterns.get(k))
-            and contents(_places(mine.sparse(k))) == contents(_places(its.sparse(k)))
-            for k in numbers
+        steps = [plan.expression.program.steps(plan.expression.coefficients, plan.known) for plan in (self, other)]
+        numbers = self.known | {step.out for step in steps[0]}
+        alike = self.known == other.known and self.expression.same(other.expression)
+        keys = ([step.key for step in made] for made in steps)
+        return (
+            alike
+            and next(keys) == next(keys)
+            and all(
+                contents(mine.patterns.get(k)) == contents(its.patterns.get(k))
+                and contents(_places(mine.sparse(k))) == contents(_places(its.sparse(k)))
+                for k in numbers
+            )
         )
 
     def entries(self, layout: Part) -> "Entries":
         """How to make the entries of the matrix in that layout, or of a triangle of it."""
-        if layout not in self._entries:
-            with self.lock:
-                if layout not in self._entries:
-                    self._entries[layout] = Entries(self, layout)
-        return self._entries[layout]
+        return self.derived(("entries", layout), lambda: Entries(self, layout))  # type: ignore[no-any-return]
+
+    @property
+    def terms(self) -> ByVariable:
+        """The terms for each variable."""
+        return self.derived("terms", lambda: {} if 0 in self.shape else terms_of(self.expression))  # type: ignore[no-any-return]
 
     def derived(self, key: Any, make: Callable[[], Any]) -> Any:
-        """What else is decided once, by its name."""
+        """What is decided once, when it is first asked for, by its name."""
         if key not in self._derived:
             with self.lock:
                 if key not in self._derived:
                     self._derived[key] = make()
         return self._derived[key]
-
-    @property
-    def terms(self) -> ByVariable:
-        """The terms for each variable."""
-        if self._terms is None:
-            with self.lock:
-                self._terms = {} if 0 in self.shape else terms_of(self.expression)
-        return self._terms
-
-
-def _keys(plan: Plan) -> list[Any]:
-    expression = plan.expression
-    return [step.key for step in expression.program.steps(expression.coefficients, plan.known)]
 
 
 def _places(matrix: Any) -> Any:
@@ -158,10 +146,6 @@ class Entries:
             # arrays and not the pattern: a matrix that uses them keeps them alive
             self._pattern = made if self.keep else (weakref.ref(made.indptr), weakref.ref(made.indices))
         return made  # type: ignore[no-any-return]
-
-    def bind(self, values: Sequence[Any], dtype: np.dtype[Any]) -> Fill:
-        """How to fill the values of a point."""
-        return self.assembler.bind(values, dtype)
 
     def _symmetric(self, plan: Plan, part: Part) -> Assembler:
         grid, heights, widths = self._grid(plan, upright=False)
@@ -234,44 +218,29 @@ def _cells(terms: Terms, found: ByVariable, rows: int, variables: int) -> tuple[
     every = [t for mine in found.values() for t in mine]
     edges = sorted({0, rows, *(t.offset for t in every), *(t.offset + t.count for t in every)})
     cells = [
-        [_alike(terms, [_rows(terms, t, first, last) for t in found.get(k, []) if _covers(t, first, last)])
+        [_alike(terms, [_rows(terms, t, first, last) for t in found.get(k, [])
+                        if t.offset <= first and last <= t.offset + t.count])
          for k in range(variables)]
         for first, last in pairwise(edges)
     ]  # fmt: skip
     return cells, [last - first for first, last in pairwise(edges)]
 
 
-def _covers(term: Term, first: int, last: int) -> bool:
-    return term.offset <= first and last <= term.offset + term.count
-
-
 def _rows(terms: Terms, term: Term, first: int, last: int) -> Term:
     """The rows ``first:last`` of a term alone, counted from the first."""
-    start, stop = first - term.offset, last - term.offset
-    if (start, stop) == (0, term.count):
-        return replace(term, offset=0)
-    scale = term.scale
-    if scale is not None:
-        values = terms.values
-        flat = values.reshape(values.broadcast(values.pad(scale, len(term.shape)), term.shape), (term.count,))
-        scale = values.slice(flat, (slice(start, stop),))
-    return replace(term, f=listed(term.f.rows(start, stop)), g=listed(term.g.rows(start, stop)), scale=scale, offset=0)
+    start, stop, alone = first - term.offset, last - term.offset, replace(term, offset=0)
+    return alone if stop - start == term.count else terms.sliced(alone, (term.count,), (slice(start, stop),))
 
 
 def _alike(terms: Terms, mine: list[Term]) -> list[Term]:
     """The same terms, with factors that split the columns alike."""
-    if len({(t.u.shape[1], t.w.shape[1]) for t in mine}) < 2:
-        return mine
-    result = []
-    for term in mine:
-        u, f = merged(terms, term.u, term.f, term.w, term.g)
-        result.append(replace(term, u=u, f=f, w=Eye((1, 1)), g=constant(f.shape)))
-    return result
+    same = len({(t.u.shape[1], t.w.shape[1]) for t in mine}) < 2
+    return mine if same else [merged(terms, term) for term in mine]
 
 
 def _blocks(bands: Sequence[Sequence[Assembler | None]], heights: Sequence[int], widths: Sequence[int]) -> Assembler:
-    if len(heights) == len(widths) == 1:
-        return bands[0][0] or ZeroAssembler(heights[0])
+    if len(heights) == len(widths) == 1 and (alone := bands[0][0]) is not None:
+        return alone
     lefts = np.cumsum([0, *widths]).tolist()
     made: list[Band] = [
         [(assembler, left) for assembler, left in zip(band, lefts, strict=False) if assembler is not None]

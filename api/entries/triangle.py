@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from matjac import kernels
-from matjac.conventions import Array
-from matjac.entries.assembler import CHUNK, PLAIN, Assembler, Fill, Place, chunks, cumulative
+from matjac.conventions import Array, cumulative
+from matjac.entries.assembler import CHUNK, PLAIN, Assembler, Fill, Place, chunks
 
 
 class LowerAssembler(Assembler):

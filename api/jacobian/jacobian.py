@@ -149,7 +149,7 @@ class Jacobian(Matrix, LinearOperator):  # type: ignore[misc]
 
     def _times(self, number: Any) -> "Jacobian":
         checks.numeric("number", number)
-        return self._with(compose.times(self._point, number))
+        return self._with(compose.scaled(self._point, number))
 
     def _check_conventions(self, other: "Jacobian") -> None:
         for name in ("order", "layout"):
@@ -275,8 +275,7 @@ class Jacobian(Matrix, LinearOperator):  # type: ignore[misc]
         array([[0., 1.],
                [1., 4.]])
         """
-        numerator = self if self.layout == "numerator" else self.T
-        return self._part(numerator.matvec(self._join("dX", dX, self.in_shape)), self.out_shape)
+        return self._part(self._point.apply(self._join("dX", dX, self.in_shape)), self.out_shape)
 
     def vjp(self, W: Any) -> Any:
         """The gradient of ``Σ W ∘ F``: the transposed differential (not conjugated) of W.
@@ -291,8 +290,7 @@ class Jacobian(Matrix, LinearOperator):  # type: ignore[misc]
         numpy.ndarray
             Of shape `in_shape`; a tuple where that is several shapes.
         """
-        denominator = self.T if self.layout == "numerator" else self
-        return self._part(denominator.matvec(self._join("W", W, self.out_shape)), self.in_shape)
+        return self._part(self._point.apply_transposed(self._join("W", W, self.out_shape)), self.in_shape)
 
     def _join(self, name: str, value: Any, shapes: Shapes) -> Array:
         """The vector of an array of that shape, or of one array for each of several shapes."""
@@ -370,9 +368,8 @@ class Jacobian(Matrix, LinearOperator):  # type: ignore[misc]
                [ 0.,  0.,  3.,  6.],
                [ 0.,  0.,  6., 12.]])
         """
-        kept = None if weights is None else self._weights(weights)
         shape = self.in_shape if self.layout == "numerator" else self.out_shape
-        return Jacobian(normal.normal(self._laid_out(), kept), shape, shape, self.order)
+        return Jacobian(normal.normal(self._laid_out(), self._weights(weights)), shape, shape, self.order)
 
     def normal_blocks(self, axis: int | None = None, weights: Any = None) -> Any:
         """The diagonal blocks of `normal`: one for each row, or each column, of a variable that is a matrix.
@@ -407,8 +404,7 @@ class Jacobian(Matrix, LinearOperator):  # type: ignore[misc]
         """
         if not (axis is None or (isinstance(axis, int) and axis in (0, 1))) or isinstance(axis, bool):
             raise ValueError(f"axis: got {axis!r}, expected 0, 1 or None")
-        kept = None if weights is None else self._weights(weights)
-        of = self.in_shape if self.layout == "numerator" else self.out_shape
+        kept, of = self._weights(weights), self.in_shape if self.layout == "numerator" else self.out_shape
         shapes, turned = [], []
         for shape in parts(of):
             if len(shape) > 2:
@@ -427,7 +423,9 @@ class Jacobian(Matrix, LinearOperator):  # type: ignore[misc]
         shapes = [shape if self.order == "C" else shape[::-1] for shape in parts(self.out_shape)]
         return normal.transposed(self._point, shapes)
 
-    def _weights(self, weights: Any) -> Array:
+    def _weights(self, weights: Any) -> Array | None:
+        if weights is None:
+            return None
         array = checks.numeric("weights", weights)
         if array.dtype.kind == "c":
             raise TypeError(f"weights: got dtype {array.dtype}, expected real numbers")

@@ -110,9 +110,6 @@ class Matrix:
             Where `data` is no such array; then nothing was written.
         """
         data = checks.buffer("data", data, self.dtype, self.nnz)
-        self._fill(data)
-
-    def _fill(self, data: Array) -> None:
         target = data if data.flags.c_contiguous and data.flags.aligned else np.empty(data.shape, data.dtype)
         self._point.run(self.layout, target)
         if target is not data:
@@ -141,15 +138,13 @@ class Matrix:
         TypeError, ValueError
             Where `out` has another type, shape, dtype or pattern; then it is as it was.
         """
-        pattern = self._pattern
         if out is None:
-            data = np.empty(pattern.indices.size, self.dtype)
-            self._point.run(self.layout, data)
-            return pattern.matrix(data)
+            return self._point.csr(self.layout)
         if not isinstance(out, sp.csr_array | sp.csr_matrix):
             raise TypeError(f"out: got {checks.describe(out)}, expected a csr_array, as tocsr() makes it")
         if out.shape != self.shape or out.dtype != self.dtype:
             raise ValueError(f"out: got {checks.describe(out)}, expected shape {self.shape} and dtype {self.dtype}")
+        pattern = self._pattern
         checks.buffer("out.data", out.data, self.dtype, pattern.indices.size)
         if not out.data.flags.c_contiguous:
             raise ValueError("out.data: got a strided array, expected a contiguous one")

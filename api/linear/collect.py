@@ -6,11 +6,11 @@ from typing import TypeAlias
 
 import numpy as np
 
-from matjac.conventions import Array, Shape, size
-from matjac.linear.contraction import merged, restricted
+from matjac.conventions import Array, Shape, cumulative, size
+from matjac.linear.contraction import merged
 from matjac.linear.factors import Dense, Eye, Factor, Sparse, UnionRows, WeightedRows, taken_rows
 from matjac.linear.primitives import Add
-from matjac.linear.rowmap import RowMap, constant, counting
+from matjac.linear.rowmap import RowMap, counting
 from matjac.linear.terms import Term, Terms, entries_of
 
 #: Terms beyond which a sum becomes one sparse matrix: a loop would double their number at each turn.
@@ -24,11 +24,7 @@ def collected(terms: Terms, given: Sequence[Term]) -> list[Term]:
     result = _pairwise(terms, given)
     if len(result) <= MANY:
         return result
-    explicit = []
-    for term in result:
-        u, f = merged(terms, term.u, term.f, term.w, term.g)
-        explicit.append(replace(term, u=u, f=f, w=Eye((1, 1)), g=constant(f.shape)))
-    return _pairwise(terms, explicit)
+    return _pairwise(terms, [merged(terms, term) for term in result])
 
 
 def _pairwise(terms: Terms, given: Sequence[Term]) -> list[Term]:
@@ -76,7 +72,7 @@ def _added(terms: Terms, pieces: Sequence[Piece], shape: Shape) -> tuple[Factor,
                for _, m, s in pieces)
     ]  # fmt: skip
     grid = tuple(shape[k] for k in axes)
-    rows = [np.broadcast_to(restricted(m, axes).dense(), grid).reshape(-1) for _, m, _ in pieces]
+    rows = [m.restricted(axes).dense().reshape(-1) for _, m, _ in pieces]
     scales = []
     for _, _, scale in pieces:
         if scale is not None:
@@ -93,9 +89,8 @@ def _rows(terms: Terms, factors: Sequence[Factor], rows: Sequence[Array], scales
     program = terms.values.program
     count, width = rows[0].size, factors[0].shape[1]
     operands: list[int] = []
-    if any(isinstance(m, Dense) and (r >= 0).all() for m, r in zip(factors, rows, strict=True)) and all(
-        isinstance(m, Dense | Eye) and (r >= 0).all() for m, r in zip(factors, rows, strict=True)
-    ):
+    kinds = set(map(type, factors))
+    if Dense in kinds and kinds <= {Dense, Eye} and all((r >= 0).all() for r in rows):
         for factor, scale in zip(factors, scales, strict=True):
             operands += [k for k in (factor.value, scale) if k is not None]
         parts = tuple((m, r, s is not None) for m, r, s in zip(factors, rows, scales, strict=True))
@@ -118,6 +113,5 @@ def _rows(terms: Terms, factors: Sequence[Factor], rows: Sequence[Array], scales
         places.size,
     )
     number = program.add(union, operands, (places.size,))
-    counts = np.bincount(places // max(width, 1), minlength=count)
-    pointers = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
+    pointers = cumulative(np.bincount(places // max(width, 1), minlength=count))
     return Sparse((count, width), number, pointers, places % max(width, 1))

@@ -5,11 +5,12 @@ other indices on which they or the coefficients depend. Where it lives in both, 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import scipy.sparse as sp
 
-from matjac.conventions import Array, Shape, size
+from matjac.conventions import Array, Shape, cumulative, size
 from matjac.linear.factors import Dense, Eye, Factor, KhatriRao, Sparse, khatri_rao_structure, plan
 from matjac.linear.primitives import MatMul, Sum
 from matjac.linear.rowmap import RowMap, constant, counting
@@ -41,18 +42,17 @@ def contract(terms: Terms, term: Term, shape: Shape, axis: int, by: int | None =
         scale = values.reshape(scale, values.shape(scale)[:-1])
     sums = Sums(terms, tuple(out), shape[axis], axis, by, inner)
 
-    in_f, in_g = f.depends(-1), g.depends(-1)
-    u, w = term.u, term.w
-    if in_f and in_g:
-        u, f = merged(terms, u, f, w, g)
-        w, g = Eye((1, 1)), constant(f.shape)
-    if in_g and not in_f:
+    term = Term(term.u, f, term.w, g)
+    if f.depends(-1) and g.depends(-1):
+        term = merged(terms, term)
+    u, f, w, g = term.u, term.f, term.w, term.g
+    if g.depends(-1):
         w, new = sums.of(w, g)
         f, g = sums.without(f), new
         if not new.full:
             # a row is absent where f says so
             f, g = f.masked(new.dense() >= 0), RowMap(new.shape, listed=np.maximum(new.dense(), 0))
-    elif in_f or sums.matrix is not None:
+    elif f.depends(-1) or sums.matrix is not None:
         u, f = sums.of(u, f)
         g = sums.without(g)
     else:
@@ -80,7 +80,7 @@ class Sums:
 
     def without(self, rows: RowMap) -> RowMap:
         """A map that does not depend on the summed axis, on the result."""
-        return rows.first(len(rows.shape) - 1).broadcast(self.whole)
+        return rows.restricted(range(len(rows.shape) - 1)).broadcast(self.whole)
 
     def total(self) -> int | None:
         """The sums of the coefficients alone; None is 1."""
@@ -111,14 +111,18 @@ class Sums:
         plain = f.listed is None and f.start == 0 and f.steps[-1] == 1 and self.count == factor.shape[0]
         return plain and not any(f.depends(k) for k in axes)
 
-    def _coefficients(self, axes: Sequence[int]) -> int:
-        """The coefficients as a value of shape (those axes, count)."""
+    def _coefficients(self, axes: Sequence[int], mask: Array | None = None) -> int:
+        """The coefficients as a value of shape (those axes in that order, count), zero where the mask says."""
+        by = self.by
+        if mask is not None:
+            by = self.values.multiply(by, self.program.constant(mask.astype(float)))
         shape = (*(self.whole[k] for k in axes), self.count)
-        if self.by is None:
+        if by is None:
             return self.values.broadcast(self.program.constant(np.ones(())), shape)
-        own = self.values.shape(self.by)
-        compact = tuple(own[k] for k in (*axes, len(own) - 1))
-        return self.values.broadcast(self.values.reshape(self.by, compact), shape)
+        own, ascending = self.values.shape(by), sorted(axes)
+        compact = self.values.reshape(by, (*(own[k] for k in ascending), own[-1]))
+        turned = self.values.transpose(compact, (*(ascending.index(k) for k in axes), len(axes)))
+        return self.values.broadcast(turned, shape)
 
     def _dense(self, factor: Dense, f: RowMap, axes: Sequence[int]) -> tuple[Factor, RowMap]:
         """Rows of a dense factor: a matrix product, for each value of the indices on which the rows depend."""
@@ -127,32 +131,20 @@ class Sums:
         outer, inner = (size(tuple(self.whole[k] for k in order if (k in batch) is side)) for side in (True, False))
         width = factor.shape[1]
         mask = self.pattern if f.full else (f.dense() >= 0) & (True if self.pattern is None else self.pattern)
-        coefficients = self._ordered(order, mask)
+        coefficients = self._coefficients(order, mask)
         heights = (outer, inner) if batch else (inner,)
         left = self.values.reshape(coefficients, (*heights, self.count))
         result = self.program.add(MatMul(), (left, self._picked(factor, f, batch)), (*heights, width))
         table = self.values.reshape(result, (outer * inner, width))
         # rows are counted along the batch first
-        rows = _counting_in(self.whole, order)
+        rows = counting(self.whole, order)
         if mask is not None and not (some := np.any(mask, axis=-1)).all():
             rows = rows.masked(np.asarray(some))
         return Dense((outer * inner, width), table), rows
 
-    def _ordered(self, order: Sequence[int], mask: Array | None) -> int:
-        """The coefficients with their axes in that order, zero where the mask says."""
-        by = self.by
-        if mask is not None:
-            by = self.values.multiply(by, self.program.constant(mask.astype(float)))
-        if by is None:
-            return self._coefficients(order)
-        own = self.values.shape(by)
-        turned = self.values.transpose(by, (*order, *(k for k in range(len(own) - 1) if k not in order), len(own) - 1))
-        compact = self.values.reshape(turned, (*(own[k] for k in order), own[-1]))
-        return self.values.broadcast(compact, (*(self.whole[k] for k in order), self.count))
-
     def _picked(self, factor: Dense, f: RowMap, batch: Sequence[int]) -> int:
         """The rows of a dense factor that are summed: (count, width), or (batch, count, width)."""
-        wanted = restricted(f, [*batch, len(f.shape) - 1])
+        wanted = f.restricted([*batch, len(f.shape) - 1])
         outer, width = size(wanted.shape[:-1]), factor.shape[1]
         shape = (outer, self.count, width) if batch else (self.count, width)
         table = self.values.reshape(factor.value, factor.shape)
@@ -163,9 +155,8 @@ class Sums:
     def _sparse(self, factor: Factor, f: RowMap, axes: Sequence[int]) -> tuple[Factor, RowMap]:
         """Any rows: a product of sparse matrices on its exact pattern."""
         grid = tuple(self.whole[k] for k in axes)
-        rows = np.broadcast_to(restricted(f, [*axes, len(f.shape) - 1]).dense(), (*grid, self.count)).reshape(
-            size(grid), self.count
-        )
+        found = f.restricted([*axes, len(f.shape) - 1]).dense()
+        rows = np.broadcast_to(found, (*grid, self.count)).reshape(size(grid), self.count)
         keep = rows >= 0
         if self.matrix is None:
             places, order = np.arange(size(grid))[:, None] + np.zeros(self.count, int), tuple(axes)
@@ -188,7 +179,7 @@ class Sums:
                 data = scaled
         height = size(tuple(self.whole[k] for k in order))
         new = self._product(factor, height, np.broadcast_to(places, keep.shape)[keep], rows[keep], data)
-        return new, _counting_in(self.whole, order)
+        return new, counting(self.whole, order)
 
     def _taken(self, number: int, positions: Array, total: int) -> int:
         """Entries of a value as a vector."""
@@ -198,8 +189,7 @@ class Sums:
 
     def _product(self, factor: Factor, height: int, places: Array, rows: Array, data: int) -> Factor:
         """The matrix with `data[e]` times the factor's row `rows[e]` added to its row `places[e]`; those are sorted."""
-        counts = np.bincount(places, minlength=height)
-        pointers = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
+        pointers = cumulative(np.bincount(places, minlength=height))
         width = factor.shape[1]
         if isinstance(factor, Eye) and (np.diff(places * width + rows) > 0).all():
             return Sparse((height, width), data, pointers, rows)
@@ -209,34 +199,17 @@ class Sums:
         return Sparse((height, width), number, *(part.astype(np.int64) for part in product.result))
 
 
-def _counting_in(whole: Shape, order: Sequence[int]) -> RowMap:
-    """The map that counts along those axes, the last one fastest."""
-    steps, step = [0] * len(whole), 1
-    for axis in reversed(order):
-        steps[axis], step = step, step * whole[axis]
-    return RowMap(whole, tuple(steps))
-
-
-def restricted(f: RowMap, kept: Sequence[int]) -> RowMap:
-    """The map on some axes, where the others' indices are 0."""
-    shape = tuple(f.shape[k] for k in kept)
-    if f.listed is None:
-        return RowMap(shape, tuple(f.steps[k] for k in kept), f.start)
-    return RowMap(shape, listed=f.listed[tuple(slice(None) if k in kept else 0 for k in range(len(f.shape)))])
-
-
-def merged(terms: Terms, u: Factor, f: RowMap, w: Factor, g: RowMap) -> tuple[Factor, RowMap]:
-    """Rows u ⊗ w as rows of one factor."""
+def merged(terms: Terms, term: Term) -> Term:
+    """The term with its rows u ⊗ w as rows of one factor."""
+    u, f, w, g = term.u, term.f, term.w, term.g
     p, q = u.shape[1], w.shape[1]
     if isinstance(u, Eye) and isinstance(w, Eye):
-        return Eye((p * q, p * q)), f.plus(g, q)
-    if w.shape == (1, 1) and isinstance(w, Eye):
-        return u, f
-    axes = [k for k in range(len(f.shape)) if f.depends(k) or g.depends(k)]
-    index = tuple(slice(None) if k in axes else 0 for k in range(len(f.shape)))
-    i, j = (np.ascontiguousarray(m.dense()[index]).reshape(-1) for m in (f, g))
-    pointers, indices = khatri_rao_structure(u, w, i, j)
-    primitive = KhatriRao(u, w, i, j, indices.size)
-    numbers = [m.value for m in (u, w) if m.value is not None]
-    number = terms.values.program.add(primitive, numbers, (indices.size,))
-    return Sparse((i.size, p * q), number, pointers, indices), counting(f.shape, axes)
+        u, f = Eye((p * q, p * q)), f.plus(g, q)
+    elif not (isinstance(w, Eye) and q == 1):
+        axes = [k for k in range(len(f.shape)) if f.depends(k) or g.depends(k)]
+        i, j = (np.ascontiguousarray(m.restricted(axes).dense()).reshape(-1) for m in (f, g))
+        pointers, indices = khatri_rao_structure(u, w, i, j)
+        numbers = [m.value for m in (u, w) if m.value is not None]
+        number = terms.values.program.add(KhatriRao(u, w, i, j, indices.size), numbers, (indices.size,))
+        u, f = Sparse((i.size, p * q), number, pointers, indices), counting(f.shape, axes)
+    return replace(term, u=u, f=f, w=Eye((1, 1)), g=constant(f.shape))

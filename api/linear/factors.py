@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from matjac import kernels
-from matjac.conventions import NONE, Array, Shape, index_dtype
+from matjac.conventions import NONE, Array, Shape, cumulative, index_dtype
 from matjac.linear.program import Primitive
 
 
@@ -55,7 +55,10 @@ class Factor:
 
     def data(self, values: Any, dtype: np.dtype[Any]) -> Array:
         """The numbers, row after row."""
-        return np.ones(self.nnz, dtype)
+        if self.value is None:
+            return np.ones(self.nnz, dtype)
+        given = values[self.value]
+        return as_given(given.data if sp.issparse(given) else given, dtype)
 
     def structure(self) -> Any:
         """The places of its entries as a csr_array of ones."""
@@ -94,9 +97,6 @@ class Dense(Factor):
 
     def rows(self, values: Any, dtype: np.dtype[Any]) -> tuple[Array, Array, int, int]:
         return self.data(values, dtype), NONE, self.shape[1], self.shape[1]
-
-    def data(self, values: Any, dtype: np.dtype[Any]) -> Array:
-        return writeable(np.ascontiguousarray(values[self.value], dtype=dtype).reshape(-1))
 
     def structure(self) -> Any:
         return sp.csr_array((np.ones(self.nnz), np.tile(self.indices, self.shape[0]), self.pointers), shape=self.shape)
@@ -140,13 +140,7 @@ class Sparse(Factor):
         return self.indices, NONE, self.per_row, self.per_row
 
     def rows(self, values: Any, dtype: np.dtype[Any]) -> tuple[Array, Array, int, int]:
-        data = self.data(values, dtype)
-        return (data, self.pointers, 0, 0) if self.per_row is None else (data, NONE, self.per_row, self.per_row)
-
-    def data(self, values: Any, dtype: np.dtype[Any]) -> Array:
-        given = values[self.value]
-        given = given.data if sp.issparse(given) else given
-        return writeable(np.ascontiguousarray(given, dtype=dtype).reshape(-1))
+        return self.data(values, dtype), *self.places()[1:]
 
 
 @cache
@@ -155,9 +149,10 @@ def ones(dtype: np.dtype[Any]) -> Array:
     return np.ones(1, dtype)
 
 
-def writeable(array: Array) -> Array:
-    """The array, or a copy of a read-only one: Numba compiles a second kernel for those."""
-    return array if array.flags.writeable else array.copy()
+def as_given(numbers: Any, dtype: np.dtype[Any]) -> Array:
+    """Numbers as kernels take them: flat, and writeable, for Numba compiles a second kernel for what is not."""
+    flat = np.ascontiguousarray(numbers, dtype).reshape(-1)
+    return flat if flat.flags.writeable else flat.copy()
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,7 +166,7 @@ class SpGemm(Primitive):
 
     def value(self, *operands: Any) -> Any:
         dtype = np.result_type(*operands)
-        first, second = (writeable(np.ascontiguousarray(x, dtype).reshape(-1)) for x in operands)
+        first, second = (as_given(x, dtype) for x in operands)
         out, sums = np.empty(self.result[1].size, dtype), np.zeros(self.columns, dtype)
         (aptr, aidx), (bptr, bidx), (ptr, idx) = self.a, self.b, self.result
         kernels.spgemm(first, aidx, aptr, second, bidx, bptr, idx, ptr, sums, out, 0, ptr.size - 1)
@@ -215,7 +210,7 @@ class KhatriRao(Primitive):
 def khatri_rao_structure(u: Factor, w: Factor, i: Array, j: Array) -> tuple[Array, Array]:
     """Row pointers and columns of those rows; a row with i < 0 is empty."""
     counts = np.where(i < 0, 0, np.diff(u.pointers)[i] * np.diff(w.pointers)[j])
-    pointers = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
+    pointers = cumulative(counts)
     indices = np.empty(int(pointers[-1]), np.int64)
     kernels.kron_columns(*u.places(), *w.places(), w.shape[1], i, j, 0, False, 0, NONE, 0, indices, 0, i.size)
     return pointers, indices
@@ -247,7 +242,7 @@ class WeightedRows(Primitive):
 def taken_rows(factor: Factor, rows: Array) -> tuple[Array, Array, Array]:
     """Pointers, columns and positions of the entries of listed rows; a negative row is empty."""
     begins, counts = factor.pointers[:-1][rows], np.where(rows < 0, 0, np.diff(factor.pointers)[rows])
-    pointers = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])
+    pointers = cumulative(counts)
     positions = np.arange(int(pointers[-1])) + np.repeat(begins - pointers[:-1], counts)
     columns = positions % factor.shape[1] if isinstance(factor, Dense) else factor.indices[positions]
     return pointers, columns, positions

@@ -76,7 +76,6 @@ class RowMap:
     # moves -------------------------------------------------------------------------------------------
 
     def transpose(self, axes: Sequence[int]) -> "RowMap":
-        """The axes in another order."""
         shape = tuple(self.shape[k] for k in axes)
         if self.listed is not None:
             return RowMap(shape, listed=self.listed.transpose(axes))
@@ -89,12 +88,12 @@ class RowMap:
             return RowMap(shape, listed=np.expand_dims(self.listed, axis))
         return RowMap(shape, (*self.steps[:axis], 0, *self.steps[axis:]), self.start)
 
-    def first(self, axis: int) -> "RowMap":
-        """Where that axis' index is 0, without the axis."""
-        shape = (*self.shape[:axis], *self.shape[axis + 1 :])
-        if self.listed is not None:
-            return RowMap(shape, listed=np.take(self.listed, 0, axis))
-        return RowMap(shape, (*self.steps[:axis], *self.steps[axis + 1 :]), self.start)
+    def restricted(self, kept: Sequence[int]) -> "RowMap":
+        """The map on some axes, where the others' indices are 0."""
+        shape = tuple(self.shape[k] for k in kept)
+        if self.listed is None:
+            return RowMap(shape, tuple(self.steps[k] for k in kept), self.start)
+        return RowMap(shape, listed=self.listed[tuple(slice(None) if k in kept else 0 for k in range(len(self.shape)))])
 
     def broadcast(self, shape: Shape) -> "RowMap":
         """Repeated along new leading axes and those of length one."""
@@ -113,14 +112,10 @@ class RowMap:
         start = self.start + sum(r.start * step for r, step in zip(ranges, self.steps, strict=True))
         return RowMap(shape, tuple(r.step * step for r, step in zip(ranges, self.steps, strict=True)), start)
 
-    def reshape(self, shape: Shape) -> "RowMap | None":
-        """The map on another shape of as many rows, or None where it is not affine there."""
-        if self.shape == shape:
-            return self
-        if self.listed is not None:
-            return None
-        steps = regroup(self.shape, self.steps, shape)
-        return None if steps is None else RowMap(shape, steps, self.start)
+    def reshape(self, shape: Shape) -> "RowMap":
+        """The map on another shape of as many rows, listed where it is not affine there."""
+        steps = regroup(self.shape, self.steps, shape) if self.listed is None else None
+        return listed(self.dense().reshape(shape)) if steps is None else RowMap(shape, steps, self.start)
 
     def plus(self, other: "RowMap", factor: int) -> "RowMap":
         """``factor · self + other``; a row that is absent in this one stays so."""
@@ -146,13 +141,23 @@ def constant(shape: Shape) -> RowMap:
 
 
 def counting(shape: Shape, axes: Sequence[int]) -> RowMap:
-    """The map that counts in C order along some axes, and repeats along the others."""
-    steps = [0] * len(shape)
-    step = 1
-    for axis in sorted(axes, reverse=True):
-        steps[axis] = step
-        step *= shape[axis]
+    """The map that counts along those axes, the last one fastest, and repeats along the others."""
+    steps, step = [0] * len(shape), 1
+    for axis in reversed(axes):
+        steps[axis], step = step, step * shape[axis]
     return RowMap(shape, tuple(steps))
+
+
+def grid_of(f: RowMap, g: RowMap) -> tuple[int, int, bool] | None:
+    """(m, n, swapped) where f counts the rows of an m × n matrix and g its columns, or the other way round."""
+    if f.listed is not None or g.listed is not None or f.start or g.start:
+        return None
+    shape = f.shape
+    for first, second, swapped in ((f, g, False), (g, f, True)):
+        for at in range(len(shape) + 1):
+            if first.same(counting(shape, range(at))) and second.same(counting(shape, range(at, len(shape)))):
+                return size(shape[:at]), size(shape[at:]), swapped
+    return None
 
 
 def regroup(shape: Shape, steps: Sequence[int], wanted: Shape) -> tuple[int, ...] | None:

@@ -61,20 +61,16 @@ class Values:
         self.program = program
 
     def shape(self, number: int) -> Shape:
-        """The shape of a value."""
         return self.program.shapes[number]
 
     def reshape(self, number: int, shape: Shape) -> int:
-        """The same entries in another shape."""
         return self.program.add(Reshape(self.shape(number), shape), (number,), shape)
 
     def broadcast(self, number: int, shape: Shape) -> int:
-        """The entries repeated."""
         before = self.shape(number)
         return number if before == shape else self.program.add(Broadcast(before, shape), (number,), shape)
 
     def transpose(self, number: int, axes: tuple[int, ...]) -> int:
-        """The axes in another order."""
         before = self.shape(number)
         return self.program.add(Transpose(before, axes), (number,), tuple(before[k] for k in axes))
 
@@ -136,26 +132,13 @@ class Terms:
             return self._on_all_rows(term, shape)
         if term.shape == shape:
             return term
-        f, g = term.f.reshape(shape), term.g.reshape(shape)
         scale = self.values.regrid(term.scale, term.shape, shape)
-        return replace(
-            term,
-            f=listed(term.f.dense().reshape(shape)) if f is None else f,
-            g=listed(term.g.dense().reshape(shape)) if g is None else g,
-            scale=scale,
-        )
+        return replace(term, f=term.f.reshape(shape), g=term.g.reshape(shape), scale=scale)
 
     def _on_all_rows(self, term: Term, shape: Shape) -> Term:
         """A term of some rows as one of all, absent elsewhere."""
-        total, band = size(shape), slice(term.offset, term.offset + term.count)
-        f, g = np.full(total, -1, np.int64), np.zeros(total, np.int64)
-        f[band], g[band] = term.f.dense().reshape(-1), term.g.dense().reshape(-1)
-        scale = term.scale
-        if scale is not None:
-            whole = self.values.reshape(self.values.broadcast(scale, term.shape), (term.count,))
-            positions = np.arange(band.start, band.stop)
-            scale = self.values.program.add(Scatter((term.count,), positions, shape), (whole,), shape)
-        return replace(term, f=listed(f.reshape(shape)), g=listed(g.reshape(shape)), scale=scale, offset=0)
+        positions = np.arange(term.offset, term.offset + term.count)
+        return self.scattered(replace(term, offset=0), term.shape, Scatter(term.shape, positions, shape))
 
     def scaled(self, term: Term, number: int, shape: Shape) -> Term:
         """Each row times its number: a value that broadcasts to the shape."""
@@ -177,7 +160,6 @@ class Terms:
         return replace(term, scale=values.multiply(term.scale, number))
 
     def transposed(self, term: Term, shape: Shape, axes: tuple[int, ...]) -> Term:
-        """The axes in another order."""
         term = self.aligned(term, shape)
         scale = None if term.scale is None else self.values.transpose(self.values.pad(term.scale, len(shape)), axes)
         return replace(term, f=term.f.transpose(axes), g=term.g.transpose(axes), scale=scale)

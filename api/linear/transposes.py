@@ -3,29 +3,22 @@
 import numpy as np
 import scipy.sparse as sp
 
-from matjac.conventions import canonical, size
+from matjac.conventions import canonical
 from matjac.linear.factors import Dense, Eye, Factor, Sparse
-from matjac.linear.rowmap import counting
+from matjac.linear.rowmap import counting, grid_of
 from matjac.linear.terms import Term, Terms
 
 
-def grid_of(term: Term) -> tuple[int, int, bool] | None:
+def pairs_of(term: Term) -> tuple[int, int, bool] | None:
     """(m, n, swapped) where the rows are all pairs of a row of u and a row of w, once each and in order."""
-    for f, g, swap in ((term.f, term.g, False), (term.g, term.f, True)):
-        if f.listed is not None or g.listed is not None or f.start or g.start:
-            return None
-        for at in range(len(f.shape) + 1):
-            m, n = size(f.shape[:at]), size(f.shape[at:])
-            heights = (term.w.shape[0], term.u.shape[0]) if swap else (term.u.shape[0], term.w.shape[0])
-            along = range(at), range(at, len(f.shape))
-            if (m, n) == heights and all(x.same(counting(f.shape, k)) for x, k in zip((f, g), along, strict=True)):
-                return m, n, swap
-    return None
+    grid = grid_of(term.f, term.g)
+    first, second = (term.w, term.u) if grid and grid[2] else (term.u, term.w)
+    return grid if grid and grid[:2] == (first.shape[0], second.shape[0]) else None
 
 
 def transposed(terms: Terms, term: Term) -> Term | None:
     """The transposed term, whose columns are the entries of the m × n array of rows."""
-    grid = grid_of(term)
+    grid = pairs_of(term)
     if grid is None:
         return None
     m, n, swap = grid

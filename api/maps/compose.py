@@ -34,7 +34,7 @@ class Combination:
         self.program = Program()
         self.expression = Expression(self.program, in_shapes)
         self.values: list[Any] = []
-        self._known: list[tuple[Point, dict[int, int]]] = []
+        self._known: dict[Point, dict[int, int]] = {}
 
     def value(self, value: Any) -> int:
         """The number of a given value."""
@@ -46,10 +46,7 @@ class Combination:
 
     def numbers(self, point: Point) -> Callable[[int], int]:
         """Where the map's values went; a map that comes twice has its values once."""
-        found = next((made for known, made in self._known if known is point), None)
-        if found is None:
-            found = {}
-            self._known.append((point, found))
+        found = self._known.setdefault(point, {})
         values, program = point.start(), point.plan.expression.program
 
         def number(k: int) -> int:
@@ -67,10 +64,7 @@ class Combination:
         expression = point.plan.expression
         if point.conjugate and any(isinstance(step.primitive, Apply) for step in expression.steps):
             # an operator's numbers are its own
-            sizes = [size(shape) for shape in expression.in_shapes]
-            flat = self.join([self.reshape(k, (n,)) for k, n in zip(variables, sizes, strict=True)], sizes)
-            rows = size(expression.out_shape)
-            return self.step(Apply(Whole(point, "numerator"), (rows,)), (flat,), (True,), (rows,))
+            return self.apply(Whole(point, "numerator"), variables, size(expression.out_shape))
         given = [self.reshape(k, shape) for k, shape in zip(variables, expression.in_shapes, strict=True)]
         out = expression.replay(self.expression, given, self.numbers(point))
         return None if out is None else self.reshape(out, (size(expression.out_shape),))
@@ -82,6 +76,15 @@ class Combination:
     def reshape(self, number: int, shape: Shape) -> int:
         """The same entries in another shape."""
         return self.step(Reshape(self.expression.shapes[number], shape), (number,), (True,), shape)
+
+    def apply(self, operator: Operator, variables: Sequence[int], rows: int) -> int:
+        """An operator of variables one after another."""
+        return self.step(Apply(operator, (rows,)), (self.flat(variables),), (True,), (rows,))
+
+    def flat(self, numbers: Sequence[int]) -> int | None:
+        """Results one after another, as one vector."""
+        sizes = [size(self.expression.shapes[k]) for k in numbers]
+        return self.join([self.reshape(k, (n,)) for k, n in zip(numbers, sizes, strict=True)], sizes)
 
     def split(self, flat: int, shapes: Sequence[Shape]) -> list[int]:
         """The parts of a flat result, one after another."""
@@ -179,18 +182,11 @@ def beside(points: Sequence[Point]) -> Point:
     return made.finish(made.add(parts), points[0].shape[0], np.result_type(*(p.dtype for p in points)))
 
 
-def times(point: Point, number: Any) -> Point:
-    """A map times a number."""
-    dtype = np.result_type(point.dtype, number)
+def scaled(point: Point, by: Any) -> Point:
+    """A map times a number, or each row times its own."""
+    dtype = np.result_type(point.dtype, by)
     made, variables = _of_same([point])
-    return made.finish(made.multiply(dtype.type(number), made.replay(point, variables)), point.shape[0], dtype)
-
-
-def scale_rows(point: Point, factors: Array) -> Point:
-    """Each row times its number."""
-    made, variables = _of_same([point])
-    out = made.multiply(factors, made.replay(point, variables))
-    return made.finish(out, point.shape[0], np.result_type(point.dtype, factors))
+    return made.finish(made.multiply(np.array(by, dtype), made.replay(point, variables)), point.shape[0], dtype)
 
 
 def take(point: Point, index: Array) -> Point:
@@ -206,10 +202,7 @@ def take(point: Point, index: Array) -> Point:
 def applied(shapes: Sequence[Shape], rows: int, dtype: np.dtype[Any], operator: Operator) -> Point:
     """The map of an operator."""
     made = Combination(shapes)
-    sizes = [size(shape) for shape in shapes]
-    flat = made.join([made.reshape(k, (n,)) for k, n in enumerate(sizes)], sizes)
-    out = made.step(Apply(operator, (rows,)), (flat,), (True,), (rows,))
-    point = made.finish(out, rows, dtype)
+    point = made.finish(made.apply(operator, range(len(shapes)), rows), rows, dtype)
     point.plan.operator = operator
     return point
 
@@ -236,7 +229,4 @@ class Whole:
 
     def matrix(self) -> Any:
         """The matrix as a csr_array."""
-        entries = self.point.entries(self.layout)
-        data = np.empty(entries.assembler.nnz, self.point.dtype)
-        self.point.run(self.layout, data)
-        return entries.pattern.matrix(data)
+        return self.point.csr(self.layout)

@@ -16,7 +16,7 @@ from matjac.linear.expression import Expression
 from matjac.linear.factors import Eye, Sparse, plan
 from matjac.linear.primitives import Transpose
 from matjac.linear.terms import Term
-from matjac.linear.transposes import grid_of
+from matjac.linear.transposes import pairs_of
 from matjac.maps import compose
 from matjac.maps.compose import Combination, applied
 from matjac.maps.point import Point
@@ -50,16 +50,15 @@ class Normal:
     def matrix(self) -> Any:
         """The entries, on a pattern that is found once for a plan."""
         point = self.point
-        pattern = point.entries("numerator").pattern
-        data = np.empty(pattern.indices.size, point.dtype)
-        point.run("numerator", data)
+        matrix = point.csr("numerator")
+        data = matrix.data
 
         def find() -> Any:
             # J's values in the order of its columns, and the product's pattern
-            numbers = sp.csr_array((np.arange(data.size), pattern.indices, pattern.indptr), shape=pattern.shape)
-            places = numbers.T.tocsr()
+            pattern = point.entries("numerator").pattern
+            places = pattern.matrix(np.arange(data.size)).T.tocsr()
             places.sort_indices()
-            return places.data, pattern.rows[places.data], plan(places, pattern.matrix(np.ones(data.size)))
+            return places.data, pattern.rows[places.data], plan(places, matrix)
 
         order, rows, product = point.plan.derived("normal", find)
         turned = data.conj()[order] if self.weights is None else data.conj()[order] * self.weights[rows]
@@ -81,7 +80,7 @@ def _whole(point: Point) -> list[tuple[int, Term, bool]] | None:
     found, bands = [], set()
     for variable, terms in point.plan.terms.items():
         for term in terms:
-            grid = None if term.scale is not None else grid_of(term)
+            grid = None if term.scale is not None else pairs_of(term)
             if grid is None or any(isinstance(m, Sparse) for m in (term.u, term.w)):
                 return None
             bands.add((term.offset, term.offset + term.count, grid[:2]))
@@ -96,7 +95,7 @@ def _of_factors(point: Point) -> Point | None:
     if found is None:
         return None
     shapes = point.plan.expression.in_shapes
-    made, matrix = Combination(shapes), point.matrices
+    made, matrix = Combination(shapes), point.matrix
     parts: list[list[int | None]] = [[] for _ in shapes]
     for a, s, s_swap in found:
         u, w = matrix(s.u), matrix(s.w)
@@ -120,10 +119,10 @@ def transposed(point: Point, shapes: Sequence[Shape]) -> Point:
     found = _whole(point)
     if found is None or any(term.count < point.shape[0] for _, term, _ in found):
         return compose.transposed(point, shapes)
-    made, matrix = Combination(shapes), point.matrices
+    made, matrix = Combination(shapes), point.matrix
     sizes = [size(shape) for shape in point.plan.expression.in_shapes]
     parts: list[list[int | None]] = [[] for _ in sizes]
-    flat = made.join([made.reshape(k, (size(shape),)) for k, shape in enumerate(shapes)], [size(s) for s in shapes])
+    flat = made.flat(range(len(shapes)))
     assert flat is not None
     for variable, term, swap in found:
         u, w = term.u, term.w
@@ -161,15 +160,15 @@ def column_squares(point: Point) -> Array:
 
 
 def _squares(point: Point, terms: Sequence[Term]) -> Array | None:
-    matrix = point.matrices
+    matrix = point.matrix
     bands = [(t.offset, t.offset + t.count) for t in terms]
-    disjoint = all(a[1] <= b[0] for a, b in zip(sorted(bands), sorted(bands)[1:], strict=False))
+    disjoint = all(a[1] <= b[0] for a, b in pairwise(sorted(bands)))
     total: Array | None = None
     for term in terms:
         u, w = (None if m is None else _abs2(m) for m in (matrix(term.u), matrix(term.w)))
-        weights = None if term.scale is None else np.abs(np.asarray(point.values[term.scale])) ** 2
-        f, g = (m.rows(0, term.count) for m in (term.f, term.g))
-        weight = np.ones(f.size) if weights is None else np.broadcast_to(weights, term.shape).reshape(-1)
+        weights = 1.0 if term.scale is None else np.abs(np.asarray(point.values[term.scale])) ** 2
+        f, g = (m.dense().reshape(-1) for m in (term.f, term.g))
+        weight = np.broadcast_to(weights, term.shape).reshape(-1)
         kept = f >= 0
         counts: Any = sp.coo_array((weight[kept], (f[kept], g[kept])), shape=(term.u.shape[0], term.w.shape[0])).tocsr()
         counts = counts if u is None else u.T @ counts
@@ -191,7 +190,7 @@ def _crossed(point: Point, terms: Sequence[Term]) -> Array | None:
     if len(set(swaps)) != 2:
         return None
     a, b = terms
-    matrix = point.matrices
+    matrix = point.matrix
     # Σ_ij u1[j,k] w1[i,l] · u2[i,k] w2[j,l] splits into a sum over i and one over j
     over_i = _dense(_product(matrix(b.u), matrix(a.w), conj=False), b.u.shape[1])
     over_j = _dense(_product(matrix(a.u), matrix(b.w)), a.u.shape[1])
@@ -210,30 +209,30 @@ def _abs2(matrix: Any) -> Any:
 
 def _streamed_squares(point: Point) -> Array:
     total = np.zeros(point.shape[1])
-    for *_, columns, squares in _passes(point):
-        total += np.bincount(columns, squares, total.size)
+    for *_, columns, values in _passes(point):
+        total += np.bincount(columns, np.abs(values) ** 2, total.size)
     return total.astype(np.zeros(0, point.dtype).real.dtype)
 
 
 def row_squares(point: Point) -> Array:
     """The squared norm of each row."""
     total = np.zeros(point.shape[0])
-    for start, stop, _, squares in _passes(point):
+    for start, stop, _, values in _passes(point):
         pointers = point.entries("numerator").assembler.indptr(start, stop)
         rows = np.repeat(np.arange(stop - start), np.diff(pointers))
-        total[start:stop] = np.bincount(rows, squares, stop - start)
+        total[start:stop] = np.bincount(rows, np.abs(values) ** 2, stop - start)
     return total.astype(np.zeros(0, point.dtype).real.dtype)
 
 
 def _passes(point: Point) -> Iterator[tuple[int, int, Array, Array]]:
-    """Rows in bounded memory: their range, the columns and the squares of their entries."""
+    """Rows in bounded memory: their range, and the columns and values of their entries."""
     assembler, fill = point.entries("numerator").assembler, point.fill("numerator")
     for start, stop in chunks(assembler):
         count = assembler.offset(stop) - assembler.offset(start)
         columns, values = np.empty(count, np.int64), np.empty(count, point.dtype)
         assembler.columns(columns, start, stop)
         fill(values, start, stop, PLAIN)
-        yield start, stop, columns, np.abs(values) ** 2
+        yield start, stop, columns, values
 
 
 # diagonal blocks -------------------------------------------------------------------------------------
@@ -281,7 +280,7 @@ def normal_blocks(point: Point, shapes: list[tuple[int, int]], weights: Array | 
 
 
 def _block_of_factors(point: Point, s: Term, t: Term, alike: bool) -> Array:
-    matrix = point.matrices
+    matrix = point.matrix
     u, w, u2, w2 = (np.eye(m.shape[0]) if isinstance(m, Eye) else matrix(m) for m in (s.u, s.w, t.u, t.w))
     if alike:
         # Σ_ij conj(u_s[i,k] w_s[j,a]) u_t[i,k] w_t[j,b] splits into a sum over i and one over j
@@ -292,14 +291,10 @@ def _block_of_factors(point: Point, s: Term, t: Term, alike: bool) -> Array:
 
 def _add_rows(point: Point, weights: Array | None, shapes: list[tuple[int, int]], results: list[Array]) -> None:
     """Add the outer products of the rows of J, which are made a few at a time."""
-    assembler, fill = point.entries("numerator").assembler, point.fill("numerator")
     ends = np.cumsum([0, *[p * q for p, q in shapes]])
     kept = NONE.astype(float) if weights is None else weights
-    for start, stop in chunks(assembler):
-        indptr = assembler.indptr(start, stop)
-        indices, data = np.empty(int(indptr[-1]), np.int64), np.empty(int(indptr[-1]), point.dtype)
-        assembler.columns(indices, start, stop)
-        fill(data, start, stop, PLAIN)
+    for start, stop, indices, data in _passes(point):
+        indptr = point.entries("numerator").assembler.indptr(start, stop)
         for left, right, (_, q), result in zip(ends[:-1], ends[1:], shapes, results, strict=True):
             columns, values, pointers = indices, data, indptr
             if len(shapes) > 1:

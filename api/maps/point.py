@@ -1,7 +1,5 @@
 """A plan at a point: a linear map with its numbers, which are made when a product or an entry asks for them."""
 
-from collections.abc import Callable
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,9 +23,7 @@ class Point:
         expression = self.plan.expression
         kept = {*self.plan.known, *expression.coefficients, *expression.program.constants}
         values = [v if k in kept else None for k, v in enumerate(self.start())]
-        state = {**vars(self), "values": values, "_fills": {}, "_swept": False}
-        state.pop("matrices", None)
-        return state
+        return {**vars(self), "values": values, "_fills": {}, "_swept": False}
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -105,7 +101,7 @@ class Point:
         self.start()
         with self.plan.lock:
             ready(self.plan.expression.program, entries.steps, self.values)
-        plain = entries.bind(self.values, self.dtype)
+        plain = entries.assembler.bind(self.values, self.dtype)
         if not self.conjugate:
             return plain
 
@@ -120,17 +116,23 @@ class Point:
         """Fill all values."""
         run(self.fill(layout), self.entries(layout).assembler, out)
 
-    @cached_property
-    def matrices(self) -> Callable[[Factor], Any]:
+    def csr(self, layout: Part) -> Any:
+        """The matrix in that layout as a csr_array."""
+        pattern = self.entries(layout).pattern
+        data = np.empty(pattern.indices.size, self.dtype)
+        self.run(layout, data)
+        return pattern.matrix(data)
+
+    def matrix(self, factor: Factor) -> Any:
         """The matrix of a factor of a term: dense, a csr_array, or None for the identity."""
+        if factor.value is None:
+            return None
+        # what the terms are made of is computed for a fill
         self.fill("numerator")
-
-        def matrix(factor: Factor) -> Any:
-            if factor.value is None:
-                return None
-            result = factor.structure()
-            result.data = factor.data(self.values, self.dtype)
-            result = result.toarray() if isinstance(factor, Dense) else result
-            return result.conj() if self.conjugate else result
-
-        return matrix
+        numbers = factor.data(self.values, self.dtype)
+        numbers = numbers.conj() if self.conjugate else numbers
+        if isinstance(factor, Dense):
+            return numbers.reshape(factor.shape)
+        result = factor.structure()
+        result.data = numbers
+        return result

@@ -1,6 +1,7 @@
 """Block-Jacobi preconditioning, and damped steps by an inner solver on an augmented operator."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,12 +29,11 @@ class BlockJacobi(LinearOperator):  # type: ignore[misc]
     True
     """
 
-    def __init__(self, factors: list[Array], orders: list[Callable[[Array], Array]]) -> None:
+    def __init__(self, factors: list[Array], views: Callable[[Array], Iterable[Array]]) -> None:
         # inverses of triangles of a few rows: a product with them is faster than a substitution
-        inverses = [np.linalg.inv(factor) for factor in factors]
-        self._inverses = inverses
-        self._inverses_turned = [np.ascontiguousarray(np.swapaxes(inverse, 1, 2)) for inverse in inverses]
-        self._orders = orders
+        self._inverses = [np.linalg.inv(factor) for factor in factors]
+        self._inverses_turned = [np.ascontiguousarray(inverse.mT) for inverse in self._inverses]
+        self._views = views
         total = sum(factor.shape[0] * factor.shape[1] for factor in factors)
         super().__init__(factors[0].dtype, (total, total))
 
@@ -64,13 +64,8 @@ class BlockJacobi(LinearOperator):  # type: ignore[misc]
         """The blocks' products with the parts of a flat vector."""
         x = checks.shaped("x", x, (self.shape[0],))
         out = np.empty(x.size, np.result_type(self.dtype, x))
-        at = 0
-        for block, order in zip(blocks, self._orders, strict=True):
-            count = block.shape[0] * block.shape[1]
-            # a view of the variable, a row for each block
-            mine = order(x[at : at + count])
-            order(out[at : at + count])[...] = _products(block, mine)
-            at += count
+        for block, mine, its in zip(blocks, self._views(x), self._views(out), strict=True):
+            its[...] = _products(block, mine)
         return out
 
 
@@ -108,22 +103,18 @@ def block_jacobi(J: Jacobian, damping: Any = 0.0, weights: Any = None, axis: int
     >>> np.allclose(J.normal() @ (M @ b) + M @ b, b)
     True
     """
-    _check(J)
+    if not isinstance(J, Jacobian) or J.layout != "numerator":
+        raise TypeError(f"J: got {checks.describe(J)}, expected a matjac.Jacobian in numerator layout")
     if J.dtype.kind == "c":
         raise TypeError(f"J: got dtype {J.dtype}, expected a real Jacobian")
     squares = np.broadcast_to(_damping(damping, J.shape[1]), (J.shape[1],)) ** 2
     blocks = J.normal_blocks(axis, weights)
-    shapes = parts(J.in_shape)
-    factors, orders, at = [], [], 0
-    for block, shape in zip(blocks if several(J.in_shape) else (blocks,), shapes, strict=True):
-        count = size(shape)
-        order = _rows(shape, block_axis(shape, axis)[0], J.order)
+    blocks = blocks if several(J.in_shape) else (blocks,)
+    views = partial(_views, parts(J.in_shape), axis, J.order)
+    for block, mine in zip(blocks, views(squares), strict=True):
         diagonal = np.einsum("bii->bi", block)
-        diagonal += order(squares[at : at + count])
-        factors.append(_cholesky(block))
-        orders.append(order)
-        at += count
-    return BlockJacobi(factors, orders)
+        diagonal += mine
+    return BlockJacobi([_cholesky(block) for block in blocks], views)
 
 
 def augmented(J: Any, damping: Any) -> LinearOperator:
@@ -196,11 +187,6 @@ def damped_step(J: Jacobian, residual: Any, damping: Any = 0.0, axis: int | None
     return M.right(z)
 
 
-def _check(J: Any) -> None:
-    if not isinstance(J, Jacobian) or J.layout != "numerator":
-        raise TypeError(f"J: got {checks.describe(J)}, expected a matjac.Jacobian in numerator layout")
-
-
 def _damping(damping: Any, columns: int) -> Array:
     scale = checks.numeric("damping", damping)
     if scale.shape not in ((), (columns,)):
@@ -208,14 +194,13 @@ def _damping(damping: Any, columns: int) -> Array:
     return scale
 
 
-def _rows(shape: Shape, along: int, order: Order) -> Callable[[Array], Array]:
-    """A view of a variable's flat vector with a row for each block."""
-
-    def view(x: Array) -> Array:
-        matrix = x.reshape(as_matrix(shape), order=order)
-        return matrix if along == 1 else matrix.T
-
-    return view
+def _views(shapes: Sequence[Shape], axis: int | None, order: Order, x: Array) -> Iterator[Array]:
+    """A view of each variable's part of a flat vector, with a row for each block."""
+    at = 0
+    for shape in shapes:
+        matrix = x[at : at + size(shape)].reshape(as_matrix(shape), order=order)
+        yield matrix if block_axis(shape, axis)[0] == 1 else matrix.T
+        at += size(shape)
 
 
 def _cholesky(blocks: Array) -> Array:

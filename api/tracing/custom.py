@@ -13,7 +13,7 @@ from matjac.entries.plan import Plan
 from matjac.jacobian import Jacobian
 from matjac.linear.primitives import MatMul, Scatter
 from matjac.linear.program import Primitive
-from matjac.tracing.recorded import Recorded, Symbol, Traced, apply, moved, reshaped
+from matjac.tracing.recorded import Recorded, Symbol, Traced, apply, mask_of, reshaped
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class Local(Primitive):
     jacobian: Callable[..., Any]
     at: int
     shape: tuple[int, int]
-    #: what the first one was: a Jacobian's plan, row pointers and columns, or None for a dense matrix
+    #: what the first one was: a Jacobian's plan, where a sparse matrix had entries, or None for a dense one
     first: Any
 
     def value(self, *operands: Any) -> Any:
@@ -74,28 +74,17 @@ def numbers(J: Any, first: Any, at: int) -> list[Any]:
         if first is not J.plan and not (isinstance(first, Plan) and first.same(J.plan)):
             raise ValueError(f"{changed}: its terms differ")
         given = [J.values[k] for k in sorted(J.plan.expression.coefficients)]
-        given = [v.data if sp.issparse(v) else v for v in given]
+        given = [v.toarray() if sp.issparse(v) else v for v in given]
         return [v.conj() if J.conjugated and np.iscomplexobj(v) else v for v in given]
-    if first is None:
-        return [J.toarray() if sp.issparse(J) else J]
-    indptr, indices = first
-    matrix = sp.csr_array(J)
-    if np.array_equal(matrix.indptr, indptr) and np.array_equal(matrix.indices, indices):
-        return [matrix.data]
-    # entries that are missing are zero here; others have no place
-    places = sp.csr_array((np.arange(1, indices.size + 1), indices, indptr), shape=matrix.shape)
-    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    where = np.asarray(places[rows, matrix.indices]).reshape(-1) - 1
-    if np.any(where[matrix.data != 0] < 0):
+    matrix = J.toarray() if sp.issparse(J) else J
+    if first is not None and np.any(matrix, where=~first):
         raise ValueError(f"{changed}: return a dense matrix, or store every entry that can be other than zero")
-    data = np.zeros(indices.size, matrix.dtype)
-    data[where[where >= 0]] = matrix.data[where >= 0]
-    return [data]
+    return [matrix]
 
 
 def _zero(some: Symbol, shape: Shape) -> Any:
     """The differential of a constant, in the recording of another one."""
-    return moved(Scatter((0,), np.empty(0, np.int64), shape), some.reshape(-1)[:0], shape)
+    return apply(Scatter((0,), np.empty(0, np.int64), shape), some.reshape(-1)[:0], shape=shape)
 
 
 def differential(primitive: Custom, x: Sequence[Traced], y: Traced, dx: Sequence[Symbol | None]) -> Any:
@@ -124,41 +113,26 @@ def _part(primitive: Custom, x: Sequence[Traced], y: Traced, at: int, d: Symbol)
     J = checked(jacobian(*(k.value for k in x)), at, shape)
     recorder = y.recorder
     if isinstance(J, Jacobian):
-        expression = J.plan.expression
+        expression, program = J.plan.expression, J.plan.expression.program
         coefficients = sorted(expression.coefficients)
-        local = apply(Local(jacobian, at, shape, J.plan), *x) if coefficients else None
-        parts = {k: apply(Part(i), local) for i, k in enumerate(coefficients)}
-        for k in coefficients:
-            if (matrix := expression.program.sparse(k)) is not None:
-                parts[k] = apply(Stored(matrix.indptr, matrix.indices, matrix.shape), parts[k])
-        recorder.program.patterns |= {
-            parts[k].number: p for k in coefficients if (p := expression.program.patterns.get(k)) is not None
-        }
+        masks = [program.patterns.get(k) if (m := program.sparse(k)) is None else mask_of(m) for k in coefficients]
+        numbered = dict(zip(coefficients, _parts(Local(jacobian, at, shape, J.plan), x, masks), strict=True))
         (inner,) = expression.in_shapes
-        out = expression.replay(recorder.expression, [reshaped(d, inner).number], lambda k: parts[k].number)
+        out = expression.replay(recorder.expression, [reshaped(d, inner).number], lambda k: numbered[k].number)
         return 0 if out is None else reshaped(Symbol(recorder, out, expression.out_shape), y.shape)
-    flat = reshaped(d, (shape[1], 1))
-    first = (J.indptr, J.indices) if sp.issparse(J) else None
-    matrix = apply(Part(0), apply(Local(jacobian, at, shape, first), *x))
-    if sp.issparse(J):
-        matrix = apply(Stored(J.indptr, J.indices, shape), matrix)
-    return reshaped(apply(MatMul(), matrix, flat, shape=(shape[0], 1)), y.shape)
+    first = mask_of(J) if sp.issparse(J) else None
+    (matrix,) = _parts(Local(jacobian, at, shape, first), x, [first])
+    return reshaped(apply(MatMul(), matrix, reshaped(d, (shape[1], 1)), shape=(shape[0], 1)), y.shape)
 
 
-@dataclass(frozen=True, eq=False)
-class Stored(Primitive):
-    """A dense matrix from the entries of a sparse one."""
-
-    indptr: Array
-    indices: Array
-    shape: tuple[int, int]
-    makes_zeros = True
-
-    def value(self, *operands: Any) -> Any:
-        return sp.csr_array((operands[0], self.indices, self.indptr), shape=self.shape).toarray()
-
-    def pattern(self, patterns: Any, shapes: Any, shape: Any) -> Array:
-        return self.value(np.ones(self.indices.size)) > 0  # type: ignore[no-any-return]
+def _parts(local: Local, x: Sequence[Traced], masks: Sequence[Array | None]) -> list[Traced]:
+    """The numbers of a Jacobian as values, each with the mask of where it can be other than zero."""
+    whole = apply(local, *x) if masks else None
+    parts = [apply(Part(k), whole) for k in range(len(masks))]
+    for part, mask in zip(parts, masks, strict=True):
+        if mask is not None:
+            part.recorder.program.patterns[part.number] = mask
+    return parts
 
 
 def rule(

@@ -22,35 +22,24 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     for x, own in zip(operands, labels, strict=True):
         for label in set(own):
             while own.count(label) > 1:
-                first, second = _pair(own, label)
-                x = _diagonal(x, first, second)
+                first = own.index(label)
+                second = own.index(label, first + 1)
+                x = np.diagonal(x, 0, first, second)
                 own = own[:first] + own[first + 1 : second] + own[second + 1 :] + label
         spread.append((x, own))
     if len(spread) == 2:
         return _contract(*spread[0], *spread[1], out)
     x, own = spread[0]
-    summed = tuple(k for k, c in enumerate(own) if c not in out)
-    x = total(x, summed) if summed else x
+    x = total(x, tuple(k for k, c in enumerate(own) if c not in out))
     own = "".join(c for c in own if c in out)
-    return np.transpose(x, tuple(own.index(c) for c in out)) if own != out else x
-
-
-def _pair(own: str, label: str) -> tuple[int, int]:
-    first = own.index(label)
-    return first, own.index(label, first + 1)
-
-
-def _diagonal(x: Any, first: int, second: int) -> Any:
-    return np.diagonal(x, 0, first, second)
+    return np.transpose(x, tuple(own.index(c) for c in out))
 
 
 def _contract(x: Any, a: str, y: Any, b: str, out: str) -> Any:
     """Two operands: what only one has is summed first, then a (batched) matrix product."""
     for _ in range(2):
         lone = tuple(k for k, c in enumerate(a) if c not in b and c not in out)
-        if lone:
-            x, a = np.sum(x, axis=lone), "".join(c for k, c in enumerate(a) if k not in lone)
-        x, a, y, b = y, b, x, a
+        x, a, y, b = y, b, np.sum(x, axis=lone), "".join(c for k, c in enumerate(a) if k not in lone)
     batch = [c for c in a if c in b and c in out]
     inside = [c for c in a if c in b and c not in out]
     left, right = [c for c in a if c not in b], [c for c in b if c not in a]
@@ -59,22 +48,17 @@ def _contract(x: Any, a: str, y: Any, b: str, out: str) -> Any:
     if any(sizes[label] != length for label, length in pairs):
         raise TracingError("np.einsum of operands whose sizes differ can't be recorded: np.broadcast_to one of them")
 
-    def count(names: list[str]) -> int:
-        return size(tuple(sizes[c] for c in names))
+    def grouped(z: Any, own: str, *groups: list[str]) -> Any:
+        """An axis for each group of labels."""
+        turned = np.transpose(z, tuple(own.index(c) for group in groups for c in group))
+        return np.reshape(turned, tuple(size(tuple(sizes[c] for c in group)) for group in groups))
 
-    x = np.reshape(
-        np.transpose(x, tuple(a.index(c) for c in batch + left + inside)), (count(batch), count(left), count(inside))
-    )
-    y = np.reshape(
-        np.transpose(y, tuple(b.index(c) for c in batch + inside + right)), (count(batch), count(inside), count(right))
-    )
-    if batch and not left and not right:
-        # scalar products of pairs of rows
-        products = np.reshape(x, (count(batch), count(inside))) * np.reshape(y, (count(batch), count(inside)))
-        sums = np.reshape(np.sum(products, axis=1), tuple(sizes[c] for c in batch))
-        return np.transpose(sums, tuple(batch.index(c) for c in out)) if batch != list(out) else sums
     if not batch:
-        x, y = np.reshape(x, x.shape[1:]), np.reshape(y, y.shape[1:])
-    product = np.reshape(x @ y, tuple(sizes[c] for c in batch + left + right))
-    order = tuple((batch + left + right).index(c) for c in out)
-    return np.transpose(product, order) if order != tuple(range(len(order))) else product
+        product = grouped(x, a, left, inside) @ grouped(y, b, inside, right)
+    elif left or right:
+        product = grouped(x, a, batch, left, inside) @ grouped(y, b, batch, inside, right)
+    else:
+        # scalar products of pairs of rows
+        product = np.sum(grouped(x, a, batch, inside) * grouped(y, b, batch, inside), axis=1)
+    labels = batch + left + right
+    return np.transpose(np.reshape(product, tuple(sizes[c] for c in labels)), tuple(labels.index(c) for c in out))

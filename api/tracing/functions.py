@@ -1,22 +1,23 @@
 """NumPy's functions on recorded arrays, each by way of the few primitives that are linear in each operand."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from matjac.conventions import Array, Shape
+from matjac.conventions import Array, Shape, size
 from matjac.linear.primitives import Mask, Scatter
 from matjac.tracing.recorded import (
     Recorded,
     Symbol,
     Traced,
     TracingError,
+    apply,
     broadcast,
     handles,
     joined,
     matmul,
-    moved,
     positions,
     reshaped,
     shape_of,
@@ -35,7 +36,7 @@ def _rearranger(function: Any) -> None:
         return taken(a, function(positions(a), *args, **kwargs))
 
 
-for _function in (np.flip, np.roll, np.diagonal, np.repeat, np.tile):
+for _function in (np.flip, np.roll, np.diagonal, np.repeat, np.tile, np.take, np.squeeze, np.expand_dims):
     _rearranger(_function)
 
 
@@ -82,24 +83,9 @@ def _ravel(a: Recorded, order: Any = "C") -> Any:
     return _reshape(a, (-1,), order)
 
 
-@handles(np.squeeze)
-def _squeeze(a: Recorded, axis: Any = None) -> Any:
-    return reshaped(a, np.squeeze(np.broadcast_to(np.empty(()), a.shape), axis).shape)
-
-
-@handles(np.expand_dims)
-def _expand_dims(a: Recorded, axis: Any) -> Any:
-    return reshaped(a, np.expand_dims(np.broadcast_to(np.empty(()), a.shape), axis).shape)
-
-
 @handles(np.broadcast_to)
 def _broadcast_to(array: Recorded, shape: Any, subok: bool = False) -> Any:
     return broadcast(array, np.broadcast_to(np.broadcast_to(np.empty(()), array.shape), shape).shape)
-
-
-@handles(np.take)
-def _take(a: Recorded, indices: Any, axis: Any = None) -> Any:
-    return taken(a, np.take(positions(a), indices, axis))
 
 
 @handles(np.sum)
@@ -119,13 +105,10 @@ def _mean(a: Recorded, axis: Any = None, keepdims: bool = False) -> Any:
 @handles(np.concatenate)
 def concatenate(arrays: Sequence[Any], axis: Any = 0) -> Any:
     """``np.concatenate``, recorded."""
-    arrays = [x if isinstance(x, Recorded) else np.asarray(x) for x in arrays]
     shapes = [shape_of(x) for x in arrays]
-    starts = np.cumsum([0, *[int(np.prod(s)) for s in shapes]])
-    numbers = [np.arange(b - a).reshape(s) + a for a, b, s in zip(starts, starts[1:], shapes, strict=False)]
-    where = np.concatenate(numbers, axis=axis)
-    flat = joined(arrays)
-    return reshaped(taken(flat, where.reshape(-1)), where.shape)
+    starts = np.cumsum([0, *map(size, shapes)])
+    numbers = [np.arange(b - a).reshape(s) + a for (a, b), s in zip(pairwise(starts), shapes, strict=True)]
+    return taken(joined(arrays), np.concatenate(numbers, axis=axis))
 
 
 @handles(np.stack)
@@ -156,12 +139,12 @@ def _diag(v: Recorded, k: int = 0) -> Any:
     if v.ndim != 1:
         raise ValueError(f"np.diag: got an array of shape {v.shape}, expected one of one or two dimensions")
     n = v.size + abs(k)
-    return moved(Scatter(v.shape, np.flatnonzero(np.diag(np.ones(v.size), k)), (n, n)), v, (n, n))
+    return apply(Scatter(v.shape, np.flatnonzero(np.diag(np.ones(v.size), k)), (n, n)), v, shape=(n, n))
 
 
 def masked(a: Recorded, mask: Array) -> Any:
     """The entries where a constant mask is true, else zero."""
-    return a if mask.all() else moved(Mask(a.shape, np.array(np.broadcast_to(mask, a.shape))), a, a.shape)
+    return a if mask.all() else apply(Mask(a.shape, np.array(np.broadcast_to(mask, a.shape))), a, shape=a.shape)
 
 
 @handles(np.tril)
@@ -212,12 +195,9 @@ def _dot(a: Any, b: Any) -> Any:
 
 @handles(np.inner)
 def _inner(a: Any, b: Any) -> Any:
-    dims = len(shape_of(a)), len(shape_of(b))
-    if 0 in dims:
-        return a * b
-    if max(dims) > 2:
+    if max(len(shape_of(a)), len(shape_of(b))) > 2:
         raise TracingError("np.inner of arrays with more than two dimensions can't be recorded: use np.einsum")
-    return matmul(a, np.transpose(b)) if dims[1] == 2 else matmul(a, b)
+    return _dot(a, np.transpose(b))
 
 
 @handles(np.outer)

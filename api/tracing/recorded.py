@@ -87,13 +87,17 @@ def snapshot(array: Array) -> Array:
     return copy if copy.shape == array.shape else np.broadcast_to(copy, array.shape)
 
 
-def _any(x: Any) -> Any:
-    """The same, for NumPy's functions, which know no recorded arrays by type."""
-    return x
+def _method(function: Callable[..., Any]) -> Callable[..., Any]:
+    """NumPy's function as a method of recorded arrays."""
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return function(self, *args, **kwargs)
+
+    return method
 
 
 class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
-    """What both kinds of recorded arrays have of an array."""
+    """What both kinds of recorded arrays have of an array, by its names there."""
 
     __array_priority__ = 1000  # scipy.sparse asks for it before it multiplies
 
@@ -103,17 +107,14 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
 
     @property
     def ndim(self) -> int:
-        """As of an array."""
         return len(self.shape)
 
     @property
     def size(self) -> int:
-        """As of an array."""
         return size(self.shape)
 
     @property
     def T(self) -> Any:
-        """The transposed array."""
         return transposed(self, tuple(range(self.ndim))[::-1])
 
     def __len__(self) -> int:
@@ -134,43 +135,15 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
             return _sliced(self, parts)
         return taken(self, positions(self)[index])
 
-    def reshape(self, *shape: Any, order: Any = "C") -> Any:
-        """As of an array."""
-        return np.reshape(
-            _any(self), shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape, order
-        )
+    def reshape(self: Any, *shape: Any, order: Any = "C") -> Any:
+        return np.reshape(self, shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape, order)
 
-    def ravel(self, order: Any = "C") -> Any:
-        """As of an array."""
-        return np.reshape(_any(self), (-1,), order)
+    def transpose(self: Any, *axes: Any) -> Any:
+        return np.transpose(self, axes[0] if len(axes) == 1 and isinstance(axes[0], tuple | list) else axes or None)
 
-    flatten = ravel
-
-    def transpose(self, *axes: Any) -> Any:
-        """As of an array."""
-        return np.transpose(
-            _any(self), axes[0] if len(axes) == 1 and isinstance(axes[0], tuple | list) else axes or None
-        )
-
-    def sum(self, axis: Any = None, keepdims: bool = False) -> Any:
-        """As of an array."""
-        return np.sum(_any(self), axis=axis, keepdims=keepdims)
-
-    def mean(self, axis: Any = None, keepdims: bool = False) -> Any:
-        """As of an array."""
-        return np.mean(_any(self), axis=axis, keepdims=keepdims)
-
-    def dot(self, other: Any) -> Any:
-        """As of an array."""
-        return np.dot(_any(self), other)
-
-    def trace(self) -> Any:
-        """As of an array."""
-        return np.trace(_any(self))
-
-    def diagonal(self, offset: int = 0) -> Any:
-        """As of an array."""
-        return np.diagonal(_any(self), offset)
+    ravel = flatten = _method(np.ravel)
+    sum, mean = _method(np.sum), _method(np.mean)
+    dot, trace, diagonal = _method(np.dot), _method(np.trace), _method(np.diagonal)
 
     def __bool__(self) -> NoReturn:
         raise TracingError(f"a branch on a value {BRANCH}")
@@ -227,11 +200,10 @@ class Traced(Recorded):
 
     def __init__(self, recorder: Recorder, number: int, value: Any) -> None:
         self.recorder, self.number, self.value = recorder, number, value
-        self.shape = np.shape(value) if not sp.issparse(value) else value.shape
+        self.shape = shape_of(value)
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """As of an array."""
         return self.value.dtype  # type: ignore[no-any-return]
 
 
@@ -243,7 +215,6 @@ class Symbol(Recorded):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """A differential has none until it is run."""
         raise TracingError("a differential has no dtype")
 
 
@@ -289,11 +260,6 @@ def apply(primitive: Primitive, *operands: Any, shape: Shape | None = None) -> A
     )
 
 
-def moved(primitive: Any, x: Recorded, shape: Shape) -> Any:
-    """Entries of an array moved."""
-    return apply(primitive, x, shape=shape)
-
-
 def added(signs: tuple[int, ...], *operands: Any) -> Any:
     """The sum of arrays with signs, broadcast."""
     shape = np.broadcast_shapes(*map(shape_of, operands))
@@ -305,8 +271,6 @@ def added(signs: tuple[int, ...], *operands: Any) -> Any:
         signs, operands = tuple(s for s, _ in kept), tuple(broadcast(x, shape) for _, x in kept)
         if signs == (1,):
             return operands[0]
-    elif any(map(sp.issparse, operands)):
-        raise TracingError("a scipy.sparse constant can be recorded in matrix products alone: else use its .toarray()")
     return apply(Add(signs), *operands, shape=shape)
 
 
@@ -324,14 +288,19 @@ def multiplied(a: Any, b: Any) -> Any:
 def with_zeros(*operands: Any) -> Any:
     """Sparse constants as dense ones, whose zeros are known to be zeros by structure."""
     recorder = next(x.recorder for x in operands if isinstance(x, Recorded))
-    return tuple(_with_zeros(recorder, x) if sp.issparse(x) else x for x in operands)
+
+    def dense(matrix: Any) -> Traced:
+        matrix = canonical(matrix)
+        number = recorder.program.constant(matrix.toarray(), mask_of(matrix))
+        return recorder.traced(number, recorder.program.constants[number])
+
+    return tuple(dense(x) if sp.issparse(x) else x for x in operands)
 
 
-def _with_zeros(recorder: Recorder, matrix: Any) -> Traced:
-    matrix = canonical(matrix)
-    places = sp.csr_array((np.ones(matrix.nnz), matrix.indices, matrix.indptr), shape=matrix.shape).toarray() > 0
-    dense = matrix.toarray()
-    return recorder.traced(recorder.program.constant(dense, places), dense)
+def mask_of(matrix: Any) -> Array:
+    """Where a csr_array has entries, as a dense mask."""
+    ones = np.ones(matrix.nnz, bool)
+    return sp.csr_array((ones, matrix.indices, matrix.indptr), shape=matrix.shape).toarray()  # type: ignore[no-any-return]
 
 
 def broadcast(x: Any, shape: Shape) -> Any:
@@ -340,14 +309,14 @@ def broadcast(x: Any, shape: Shape) -> Any:
         return x
     if not isinstance(x, Recorded):
         return np.broadcast_to(x, shape)
-    return moved(Broadcast(x.shape, shape), x, shape)
+    return apply(Broadcast(x.shape, shape), x, shape=shape)
 
 
 def reshaped(x: Any, shape: Shape) -> Any:
     """The entries in another shape, in C order."""
     if not isinstance(x, Recorded):
         return np.reshape(x, shape)
-    return x if x.shape == shape else moved(Reshape(x.shape, shape), x, shape)
+    return x if x.shape == shape else apply(Reshape(x.shape, shape), x, shape=shape)
 
 
 def transposed(x: Any, axes: tuple[int, ...]) -> Any:
@@ -356,7 +325,7 @@ def transposed(x: Any, axes: tuple[int, ...]) -> Any:
         return np.transpose(x, axes)
     if axes == tuple(range(x.ndim)):
         return x
-    return moved(Transpose(x.shape, axes), x, tuple(x.shape[k] for k in axes))
+    return apply(Transpose(x.shape, axes), x, shape=tuple(x.shape[k] for k in axes))
 
 
 def summed(x: Any, axes: tuple[int, ...]) -> Any:
@@ -365,7 +334,7 @@ def summed(x: Any, axes: tuple[int, ...]) -> Any:
         return np.sum(x, axis=axes)
     if not axes:
         return x
-    return moved(Sum(x.shape, axes), x, tuple(n for k, n in enumerate(x.shape) if k not in axes))
+    return apply(Sum(x.shape, axes), x, shape=tuple(n for k, n in enumerate(x.shape) if k not in axes))
 
 
 def joined(parts: Sequence[Any]) -> Any:
@@ -383,12 +352,12 @@ def taken(x: Recorded, where: Any) -> Any:
     """Entries at flat positions, in the positions' shape; blocks that follow one another are taken as blocks."""
     where = np.asarray(where, dtype=np.int64)
     flat = where.reshape(-1)
-    if where.shape == x.shape and np.array_equal(flat, np.arange(x.size)):
-        return x
+    if where.size == x.size and np.array_equal(flat, np.arange(x.size)):
+        return reshaped(x, where.shape)
     block = _block(x, where)
     if block > 1:
         flat = flat[::block] // block
-    return moved(Take(x.shape, flat, block, where.shape), x, where.shape)
+    return apply(Take(x.shape, flat, block, where.shape), x, shape=where.shape)
 
 
 def _block(x: Recorded, where: Array) -> int:
@@ -415,7 +384,7 @@ def _sliced(x: Recorded, index: tuple[Any, ...]) -> Any:
     )
     shape = tuple(len(range(n)[k]) for k, n in zip(slices, x.shape, strict=True))
     cut = Slice(x.shape, slices)
-    return reshaped(moved(cut, x, shape), after)
+    return reshaped(apply(cut, x, shape=shape), after)
 
 
 def matmul(a: Any, b: Any) -> Any:
@@ -438,11 +407,8 @@ def matmul(a: Any, b: Any) -> Any:
                 "a product of a scipy.sparse matrix and a stack can't be recorded: reshape it to a matrix"
             )
         batch = np.broadcast_shapes(tuple(heads), tuple(tails))
-        left, right = (broadcast(v, (*batch, *shape_of(v)[-2:])) if _widened(v, batch) else v for v in (left, right))
+        # a constant repeats by itself
+        left, right = (broadcast(v, (*batch, *v.shape[-2:])) if isinstance(v, Recorded) else v for v in (left, right))
     product = apply(MatMul(), left, right, shape=(*batch, m, p))
     shape = (*batch, *((m,) if len(shapes[0]) > 1 else ()), *((p,) if len(shapes[1]) > 1 else ()))
     return reshaped(product, shape)
-
-
-def _widened(x: Any, batch: Shape) -> bool:
-    return isinstance(x, Recorded) and x.shape[:-2] != batch
