@@ -9,6 +9,14 @@ from matjac.check import CheckError, check
 from matjac.conventions import unvec, vec
 from matjac.differentials import from_differential
 from matjac.flat import Function, Variables
+from matjac.identities.hessians import (
+    d2_congruence_dX,
+    d2_factors_dUdV,
+    d2_gram_dR,
+    d2_inv_dA,
+    d2_logdet_dA,
+    d2_quadratic_dx,
+)
 from matjac.identities.linear import (
     d_constant_dX,
     d_identity_dx,
@@ -33,7 +41,7 @@ from matjac.identities.quadratic import (
 )
 from matjac.identities.regression import d_halfsq_dw, d_residual_dw, d_residual_dX
 from matjac.identities.spectral import d_det_dA, d_inv_dA, d_logdet_dA, d_trace_dX
-from matjac.jacobian import Jacobian
+from matjac.jacobian import Hessian, Jacobian
 from matjac.stacking import hstack, scale_rows, vstack
 from matjac.tracing.compiled import Compiled, compile, jacobian
 from matjac.tracing.custom import rule
@@ -43,11 +51,18 @@ __all__ = [
     "CheckError",
     "Compiled",
     "Function",
+    "Hessian",
     "Jacobian",
     "TracingError",
     "Variables",
     "check",
     "compile",
+    "d2_congruence_dX",
+    "d2_factors_dUdV",
+    "d2_gram_dR",
+    "d2_inv_dA",
+    "d2_logdet_dA",
+    "d2_quadratic_dx",
     "d_bilinear_dX",
     "d_congruence_dX",
     "d_constant_dX",

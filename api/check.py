@@ -15,9 +15,14 @@ class CheckError(AssertionError):
 
 
 def check(
-    F: Compiled, *args: Any, fun: Callable[..., Any] | None = None, directions: int = 5, tol: float = 1e-6
+    F: Compiled,
+    *args: Any,
+    fun: Callable[..., Any] | None = None,
+    directions: int = 5,
+    tol: float = 1e-6,
+    order: int = 1,
 ) -> float:
-    """Compare a compiled function's Jacobian with an independent derivative along random directions.
+    """Compare a compiled function's Jacobian, or Hessian, with an independent derivative along random directions.
 
     The derivative is the complex step ``Im f(x + i h v) / h`` where the function is analytic (both ways of
     evaluating it agree), else central differences.
@@ -35,6 +40,9 @@ def check(
         Number of random directions.
     tol : float, optional
         Largest difference allowed, relative to the largest entry of the derivative (at least 1).
+    order : {1, 2}, optional
+        With 2 the Jacobian is compared, and then the Hessian with the derivative of the gradient; where F is no
+        scalar, of a sum of its values with random weights.
 
     Returns
     -------
@@ -58,6 +66,8 @@ def check(
         ...
     matjac.check.CheckError: ∂F[1] / ∂x[1]: matjac 6, complex step 4, from term 0 (U 2 × 2 identity, ...
     """
+    if isinstance(order, bool) or order not in (1, 2):
+        raise ValueError(f"order: got {order!r}, expected 1 or 2")
     J = F.jacobian(*args)
     x = F.pack(*args)
     function = fun or F.original or F
@@ -70,6 +80,26 @@ def check(
     def flat(vector: Array) -> Array:
         return np.asarray(function(*F.unpack(vector))).reshape(-1, order=F.order)
 
+    values = Variables(F.out_shape, order=F.order, names=["F"])
+
+    def first(row: int, column: int) -> str:
+        return f"∂{values.entry(row)} / ∂{F.variables.entry(column)}"
+
+    worst = _compare(J, flat, x, directions, tol, first)
+    if order == 1:
+        return worst
+    w = None if F.out_shape == () else np.random.default_rng(3).uniform(0.5, 1.5, J.shape[0])
+
+    def second(row: int, column: int) -> str:
+        return f"∂²F / ∂{F.variables.entry(row)} ∂{F.variables.entry(column)}"
+
+    return max(worst, _compare(F.hess(x, w), lambda v: F.grad(v, w), x, directions, tol, second))
+
+
+def _compare(
+    J: Any, flat: Callable[[Array], Array], x: Array, directions: int, tol: float, entry: Callable[[int, int], str]
+) -> float:
+    """The largest difference of a Jacobian's products from a function's derivatives; raises where it is too large."""
     derivative, name = _derivative(flat, x)
     rng = np.random.default_rng(0)
     worst = 0.0
@@ -81,7 +111,7 @@ def check(
         worst = max(worst, float(difference.max(initial=0)))
         if not np.all(difference <= allowed):
             row = int(np.argmax(np.where(np.isnan(difference), np.inf, difference)))
-            raise CheckError(_where(F, J, derivative, name, row))
+            raise CheckError(_where(J, derivative, name, row, entry))
     return worst
 
 
@@ -106,7 +136,7 @@ def _derivative(flat: Callable[[Array], Array], x: Array) -> tuple[Callable[[Arr
     return (complex_step, "complex step") if analytic else (central, "central differences")
 
 
-def _where(F: Compiled, J: Any, derivative: Callable[[Array], Array], name: str, row: int) -> str:
+def _where(J: Any, derivative: Callable[[Array], Array], name: str, row: int, entry: Callable[[int, int], str]) -> str:
     """The entry of that row that differs most, found by halving the columns."""
     columns = np.arange(J.shape[1])
     ours = J.rows(row, row + 1).toarray()[0]
@@ -125,11 +155,8 @@ def _where(F: Compiled, J: Any, derivative: Callable[[Array], Array], name: str,
     unit = np.zeros(J.shape[1])
     unit[column] = 1
     theirs = float(derivative(unit)[row])
-    value = Variables(F.out_shape, order=F.order, names=["F"])
-    return (
-        f"∂{value.entry(row)} / ∂{F.variables.entry(column)}: "
-        f"matjac {ours[column]:.6g}, {name} {theirs:.6g}, from {_terms(J, row, column)}"
-    )
+    terms = _terms(J, row, column)
+    return f"{entry(row, column)}: matjac {ours[column]:.6g}, {name} {theirs:.6g}, from {terms}"
 
 
 def _terms(J: Any, row: int, column: int) -> str:

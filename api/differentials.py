@@ -9,15 +9,15 @@ import numpy as np
 import scipy.sparse as sp
 
 from matjac import checks
-from matjac.conventions import Array, Layout, Order, Shape, Shapes
+from matjac.conventions import Array, Layout, Order, Shape, Shapes, parts
 from matjac.entries.plan import Plan
-from matjac.jacobian import Jacobian
+from matjac.jacobian import Hessian, Jacobian
 from matjac.linear.expression import Expression
 from matjac.linear.program import Program
 from matjac.maps.point import Point
 from matjac.tracing import elementwise, functions, linalg  # noqa: F401  (they register what they handle)
 from matjac.tracing.einsum import einsum  # noqa: F401
-from matjac.tracing.recorded import Recorder, Symbol, snapshot, transposed
+from matjac.tracing.recorded import Recorder, Symbol, joined, snapshot, transposed
 
 #: Plans of identities that are kept: those used last.
 KEPT = 64
@@ -27,18 +27,21 @@ class Differential:
     """The differential of an identity: ``rule(dX, *arguments)``, for a variable of shape `in_shape`.
 
     `take` is a mask of the entries of the function's value that are kept. Without a rule it is zero, of `out_shape`.
+    Of several variables `in_shape` has the shapes, and the rule returns as many differentials. That of a gradient is
+    `symmetric`.
     """
 
     def __init__(
         self,
         rule: Callable[..., Any] | None,
-        in_shape: Shape,
+        in_shape: Shapes,
         *arguments: Any,
         take: Array | None = None,
         out_shape: Shape = (),
+        symmetric: bool = False,
     ) -> None:
         self.rule, self.in_shape, self.arguments = rule, in_shape, arguments
-        self.take, self.out_shape = take, out_shape
+        self.take, self.out_shape, self.symmetric = take, out_shape, symmetric
 
 
 def jacobian_of(differential: Differential, order: Order, layout: Layout, key: Any) -> Jacobian:
@@ -64,7 +67,10 @@ def jacobian_of(differential: Differential, order: Order, layout: Layout, key: A
     for number, argument in enumerate(given):
         values[number] = snapshot(argument)
     dtype = np.result_type(*differential.arguments) if differential.arguments else np.dtype(np.float64)
-    return Jacobian(Point(plan, values, dtype), out_shape, differential.in_shape, order, layout)
+    point = Point(plan, values, dtype)
+    if differential.symmetric:
+        return Hessian(point, differential.in_shape, differential.in_shape, order)
+    return Jacobian(point, out_shape, differential.in_shape, order, layout)
 
 
 _plans: OrderedDict[Any, tuple[Plan, Shape]] = OrderedDict()
@@ -78,15 +84,16 @@ def _recorded(differential: Differential, order: Order, keep: bool) -> tuple[Pla
     arguments = [sp.csr_array(a) if t is None else t for a, t in zip(differential.arguments, arguments, strict=True)]
     known = range(len(recorder.program.shapes))
     if differential.rule is None:
-        expression = Expression(recorder.program, [differential.in_shape])
+        expression = Expression(recorder.program, parts(differential.in_shape))
         return Plan(expression.finish(None, differential.out_shape), known, keep), differential.out_shape
-    (dX,) = variables(recorder, [differential.in_shape], order)
-    result = differential.rule(dX, *arguments)
+    result = differential.rule(*variables(recorder, parts(differential.in_shape), order), *arguments)
+    if isinstance(result, tuple):
+        result = joined([(transposed(d, axes_back(d.shape)) if order == "F" else d).reshape(-1) for d in result])
     if differential.take is not None:
         mask = differential.take
         numbers = np.arange(mask.size).reshape(mask.shape)
         result = result.reshape(-1)[numbers[mask] if order == "C" else numbers.T[mask.T]]
-    return finished(recorder, result, order, known, keep), result.shape
+    return finished(recorder, result, order, known, keep, differential.symmetric), result.shape
 
 
 def variables(recorder: Recorder, shapes: Sequence[Shape], order: Order) -> list[Symbol]:
@@ -102,12 +109,12 @@ def axes_back(shape: Shape) -> tuple[int, ...]:
     return tuple(range(len(shape)))[::-1]
 
 
-def finished(recorder: Recorder, result: Symbol, order: Order, known: Any, keep: bool) -> Plan:
+def finished(recorder: Recorder, result: Symbol, order: Order, known: Any, keep: bool, symmetric: bool = False) -> Plan:
     """The plan of a recorded differential whose entries are counted in that order."""
     shape = result.shape
     if order == "F":
         result, shape = transposed(result, axes_back(shape)), shape[::-1]
-    return Plan(recorder.expression.finish(result.number, shape), known, keep)
+    return Plan(recorder.expression.finish(result.number, shape), known, keep, symmetric)
 
 
 def from_differential(

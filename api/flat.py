@@ -97,11 +97,11 @@ class Variables:
 
 
 def weighted(name: str, weights: Any, shape: Shapes, order: Order) -> Array:
-    """Weights of a function's values in its shape, checked; a small one, which leaves dtypes alone, for a scalar."""
+    """Weights of a function's values in its shape, checked; a small one, which leaves dtypes alone, for one value."""
     if weights is None:
-        if shape != ():
+        if size(shape) != 1 or several(shape):  # type: ignore[arg-type]
             raise ValueError(f"{name}: got none for a function of shape {shape}, expected them in that shape")
-        return np.ones((), np.int8)
+        return np.ones(shape, np.int8)  # type: ignore[arg-type]
     assert not several(shape)
     if name == "w":
         flat = checks.shaped(name, weights, (size(shape),))  # type: ignore[arg-type]
@@ -280,7 +280,7 @@ class Function(Flat):
             if not callable(came):
                 raise TypeError(f"{name}: got {checks.describe(came)}, expected a function of the variables")
         self.variables = Variables(*shapes, order=order, names=names)
-        self._value, self._derivative, self._second = value, jacobian, hessian
+        self._value, self._derivative, self.second = value, jacobian, hessian
         #: the plan of the first Jacobian, which holds for later ones of the same structure
         self._plan: Plan | None = None
 
@@ -311,11 +311,11 @@ class Function(Flat):
         return self._hessian(self.variables.arrays(args), "weights", weights, None)
 
     def _hessian(self, arrays: list[Array], name: str, weights: Any, chosen: tuple[int, ...] | None) -> Hessian:
-        if self._second is None:
+        if self.second is None:
             raise ValueError("hessian: got a Function without one, expected Function(…, hessian=…)")
         shape = self(*arrays).shape
         W = None if weights is None and shape == () else weighted(name, weights, shape, self.order)
-        H = self._second(*arrays, weights=W)
+        H = self.second(*arrays, weights=W)
         if not isinstance(H, Hessian) or (H.order, _shapes(H.in_shape)) != (self.order, self.variables.shapes):
             raise TypeError(
                 f"hessian: got {checks.describe(H)}, expected a matjac.Hessian by {self.variables.shapes} "

@@ -3,7 +3,7 @@
 import functools
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from matjac import checks
 from matjac.conventions import Layout, Order
 from matjac.differentials import Differential, jacobian_of
-from matjac.jacobian import Jacobian
+from matjac.jacobian import Hessian, Jacobian
 
 KEYWORDS = (
     inspect.Parameter("order", inspect.Parameter.KEYWORD_ONLY, default="C", annotation=Order),
@@ -29,6 +29,10 @@ RETURNS = """\
 Jacobian
     With the out_shape and the in_shape stated above. Its dtype is NumPy's result type of the arrays, where integers
     count as float64; float64 where there are no arrays."""
+SYMMETRIC = """\
+Hessian
+    Symmetric, with the in_shape stated above as its out_shape too. Its dtype is NumPy's result type of the arrays,
+    where integers count as float64."""
 RAISES = """\
 TypeError
     If the dtype of an array is none of integers, float32, float64, complex64 and complex128, if a sparse matrix is
@@ -44,6 +48,17 @@ def identity(function: Callable[..., Differential]) -> Callable[..., Jacobian]:
     The result takes the keywords `order` and `layout` as well, and its signature and its docstring say so. The rule of
     the differential is recorded once for each name, shapes and values of the function's own keyword-only arguments.
     """
+    return _with_keywords(function, KEYWORDS, Jacobian)
+
+
+def second(function: Callable[..., Differential]) -> Callable[..., Hessian]:
+    """The same of a function that gives the differential of a gradient, which gives its Hessian, in either layout."""
+    return _with_keywords(function, KEYWORDS[:1], Hessian)
+
+
+def _with_keywords(
+    function: Callable[..., Differential], keywords: Sequence[inspect.Parameter], returned: type
+) -> Callable[..., Jacobian]:
     signature = inspect.signature(function)
     options = [(p.name, p.default) for p in signature.parameters.values() if p.kind is p.KEYWORD_ONLY]
 
@@ -54,21 +69,22 @@ def identity(function: Callable[..., Differential]) -> Callable[..., Jacobian]:
         key = (function.__name__, *((name, named.get(name, default)) for name, default in options))
         return jacobian_of(differential, order, layout, key)
 
-    parameters = [*signature.parameters.values(), *KEYWORDS]
-    jacobian.__signature__ = inspect.Signature(parameters, return_annotation=Jacobian)  # type: ignore[attr-defined]
-    jacobian.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": Jacobian}
-    jacobian.__doc__ = _documented(function.__doc__) if function.__doc__ else None  # python -OO has none
+    parameters = [*signature.parameters.values(), *keywords]
+    jacobian.__signature__ = inspect.Signature(parameters, return_annotation=returned)  # type: ignore[attr-defined]
+    jacobian.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": returned}
+    # python -OO has none
+    jacobian.__doc__ = _documented(function.__doc__, returned is Hessian) if function.__doc__ else None
     return jacobian
 
 
-def _documented(text: str) -> str:
+def _documented(text: str, symmetric: bool) -> str:
     """The docstring of an identity: its own words, and in each section what all identities have in common."""
     summary, *sections = re.split(r"\n\n(?=[A-Z][A-Za-z ]+\n-+\n)", inspect.cleandoc(text))
     own = dict(re.split(r"\n-+\n", section, maxsplit=1) for section in sections)
     examples = own.pop("Examples")
     bodies = {
-        "Parameters": f"{own.pop('Parameters')}\n{PARAMETERS}",
-        "Returns": RETURNS,
+        "Parameters": f"{own.pop('Parameters')}\n{PARAMETERS.partition('layout :')[0] if symmetric else PARAMETERS}",
+        "Returns": SYMMETRIC if symmetric else RETURNS,
         "Raises": f"{RAISES}\n{own.pop('Raises', '')}".rstrip(),
         **own,
         "Examples": f">>> import matjac as mj\n{examples}",

@@ -12,11 +12,13 @@ from matjac.conventions import Array
 from matjac.flat import Flat
 from matjac.solvers import arguments
 from matjac.solvers.extras import optional
+from matjac.solvers.hessians import MANY, LagrangianHessian, has_hessian
 from matjac.solvers.watch import Callback, Stopped, Watch
 
 #: What counts as no bound.
 INFINITY = 2e19
 BACKENDS = ("ipyopt", "cyipopt")
+HESSIANS = ("exact", "gauss-newton", "limited-memory")
 #: Ipopt's status where it gave up shortening its steps.
 NOT_FINITE = -13
 MESSAGES = {
@@ -42,7 +44,8 @@ class IpoptProblem:
     The pattern of G's Jacobian is fixed: `jacobianstructure` gives it once, and values are filled into Ipopt's buffer.
     What a callback raises is kept in ``error``, for Ipopt's may not raise; values are NaN from then on. For ``cyipopt``
     it has ``objective``, ``gradient``, ``constraints``, ``jacobianstructure``, ``jacobian`` and ``intermediate``; for
-    ``ipyopt``, ``eval_f``, ``eval_grad_f``, ``eval_g`` and ``eval_jac_g``.
+    ``ipyopt``, ``eval_f``, ``eval_grad_f``, ``eval_g`` and ``eval_jac_g``. Where the Hessian is asked for it has
+    ``hessianstructure`` and ``hessian``, or ``eval_h``: the lower triangle of the Lagrangian's.
 
     Parameters
     ----------
@@ -52,6 +55,8 @@ class IpoptProblem:
         Functions of the same variables; bounds are numbers or arrays of the shape of G's value.
     start : tuple of array_like
         Where patterns are found.
+    hessian : {"exact", "gauss-newton", "limited-memory"}, optional
+        See `ipopt`.
 
     Examples
     --------
@@ -74,6 +79,7 @@ class IpoptProblem:
         start: Sequence[Any],
         progress: Callback | None = None,
         seconds: float | None = None,
+        hessian: str | None = None,
     ) -> None:
         self.F = arguments.scalar(F)
         self.watch = Watch(self.F, progress, seconds)
@@ -96,6 +102,23 @@ class IpoptProblem:
         self.lower, self.upper = (np.clip(_joined(b, float), -INFINITY, INFINITY) for b in (lower, upper))
         self._rows, self._columns = _joined(rows, np.int64), _joined(columns, np.int64)
         self.iterate = np.array(self.x0)
+        self.curvature = self._curvature(hessian)
+
+    def _curvature(self, hessian: str | None) -> LagrangianHessian | None:
+        """The Hessian of the Lagrangian; None is for Ipopt to approximate."""
+        functions = [self.F, *(G for G, _ in self.parts)]
+        if hessian is None:
+            if not all(has_hessian(G) for G in functions):
+                return None
+            # a size that no one asked for must fit
+            sizes = [self.x0.size, *(G.fun(self.x0).size for G in functions[1:])]
+            weights = [None, *(np.ones(n) for n in sizes[1:])]
+            found = [G.hess(self.x0, w).count("lower") for G, w in zip(functions, weights, strict=True)]
+            if sum(found) > MANY:
+                return None
+        elif checks.one_of("hessian", hessian, HESSIANS) == "limited-memory":
+            return None
+        return LagrangianHessian(self.F, functions[1:], self.x0, hessian or "exact")
 
     # cyipopt ------------------------------------------------------------------------------------------
 
@@ -130,6 +153,18 @@ class IpoptProblem:
         """Their values, in that order."""
         out = np.empty(self._rows.size)
         self.eval_jac_g(x, out)
+        return out
+
+    def hessianstructure(self) -> tuple[Array, Array]:
+        """Row and column of each entry of the lower triangle of the Lagrangian's Hessian."""
+        if self.curvature is None:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        return self.curvature.rows, self.curvature.columns
+
+    def hessian(self, x: Array, multipliers: Array, factor: float) -> Array:
+        """Their values, in that order."""
+        out = np.empty(self.hessianstructure()[0].size)
+        self.eval_h(x, multipliers, factor, out)
         return out
 
     def intermediate(self, *state: Any) -> bool:
@@ -179,6 +214,19 @@ class IpoptProblem:
         if self._safely(fill) is not out:
             out[:] = np.nan
 
+    def eval_h(self, x: Array, multipliers: Array, factor: float, out: Array) -> None:
+        """The values of the lower triangle of the Lagrangian's Hessian, filled into `out`."""
+        curvature = self.curvature
+        assert curvature is not None
+
+        def fill() -> Array:
+            curvature.fill(x, factor, multipliers, out)
+            self.watch.derived("Hessian", x, out)
+            return out
+
+        if self._safely(fill) is not out:
+            out[:] = np.nan
+
     def _safely(self, task: Callable[[], Any]) -> Any:
         """The task's result; not a number where it raised, or another did before."""
         if self.error is None:
@@ -194,6 +242,7 @@ def ipopt(
     *start: Any,
     constraints: Sequence[Any] = (),
     bounds: Any = None,
+    hessian: str | None = None,
     backend: str | None = None,
     progress: Callback | None = None,
     seconds: float | None = None,
@@ -211,19 +260,23 @@ def ipopt(
         See `IpoptProblem`. Of a symmetric matrix constrain one half, as in `minimize`.
     bounds : tuple, optional
         Lower and upper bounds, as in `least_squares`.
+    hessian : {"exact", "gauss-newton", "limited-memory"}, optional
+        The Hessian of the Lagrangian; of an objective that is a sum of squares its part 2 JᵀJ, without the
+        constraints'; or Ipopt's approximation from gradients. "exact" unless given, where all functions have second
+        derivatives and their lower triangles at most 10⁷ entries.
     backend : {"ipyopt", "cyipopt"}, optional
         The package: ``pip install matjac[ipopt]`` gets ipyopt, whose wheel bundles Ipopt. Whichever is installed,
         unless given.
     progress, seconds
         As in `least_squares`.
     options : dict, optional
-        Ipopt's own. Its Hessian is approximated ("limited-memory") unless said otherwise.
+        Ipopt's own, save ``hessian_approximation``, for which there is `hessian`.
 
     Returns
     -------
     scipy.optimize.OptimizeResult
-        ``x``, ``variables``, ``fun``, ``status`` (Ipopt's), ``message``, ``success``, ``seconds``; stopped as in
-        `least_squares`.
+        ``x``, ``variables``, ``fun``, ``status`` (Ipopt's), ``message``, ``success``, ``nit``, ``nfev``, ``seconds``;
+        stopped as in `least_squares`.
 
     Raises
     ------
@@ -241,10 +294,13 @@ def ipopt(
     >>> np.allclose(fit.x, 1.0)
     True
     """
-    problem = IpoptProblem(F, constraints, start, progress, seconds)
+    if "hessian_approximation" in (options or {}):
+        raise TypeError("options: got hessian_approximation, which the argument hessian sets")
+    problem = IpoptProblem(F, constraints, start, progress, seconds, hessian)
     x0 = problem.x0
     low, high = (np.clip(bound, -INFINITY, INFINITY) for bound in arguments.bounds(problem.F, bounds))
-    settings = {"hessian_approximation": "limited-memory", "print_level": 0, "sb": "yes", **(options or {})}
+    approximation = "limited-memory" if problem.curvature is None else "exact"
+    settings = {"hessian_approximation": approximation, "print_level": 0, "sb": "yes", **(options or {})}
     run = {"ipyopt": _ipyopt, "cyipopt": _cyipopt}[_backend(backend)]
     problem.objective(x0)
     if problem.error is None:
@@ -256,9 +312,9 @@ def ipopt(
     if problem.error is not None:
         raise problem.error
     message = MESSAGES.get(status, f"Ipopt: status {status}")
-    nfev, good = problem.watch.evaluations, status in (0, 1)
-    result = OptimizeResult(x=x, fun=value, status=status, message=message, success=good, nfev=nfev)
-    return problem.watch.finish(result)
+    watch, good = problem.watch, status in (0, 1)
+    counts = {"nit": max(watch.steps - 1, 0), "nfev": watch.evaluations}
+    return watch.finish(OptimizeResult(x=x, fun=value, status=status, message=message, success=good, **counts))
 
 
 def _backend(name: str | None) -> str:
@@ -269,11 +325,11 @@ def _backend(name: str | None) -> str:
 
 def _ipyopt(problem: IpoptProblem, low: Array, high: Array, settings: dict[str, Any]) -> tuple[Array, float, int]:
     package = optional("ipyopt", "matjac[ipopt]")
-    none = np.empty(0, np.int64)
+    second = None if problem.curvature is None else problem.eval_h
     solver = package.Problem(
         *(problem.x0.size, low, high, problem.lower.size, problem.lower, problem.upper),
-        *(problem.jacobianstructure(), (none, none)),
-        *(problem.eval_f, problem.eval_grad_f, problem.eval_g, problem.eval_jac_g),
+        *(problem.jacobianstructure(), problem.hessianstructure()),
+        *(problem.eval_f, problem.eval_grad_f, problem.eval_g, problem.eval_jac_g, second),
         intermediate_callback=problem.intermediate,
         ipopt_options=settings,
     )

@@ -8,16 +8,25 @@ from scipy import optimize
 
 from matjac import checks
 from matjac.conventions import Array
+from matjac.flat import Flat
 from matjac.solvers import arguments
+from matjac.solvers.hessians import has_hessian, hessian_at
 from matjac.solvers.watch import ENDS, Callback, Stopped, Watch
 
 #: Methods that take constraints, and those that take a sparse Jacobian of them.
 CONSTRAINED = ("trust-constr", "slsqp", "cobyla", "cobyqa")
 SPARSE = ("trust-constr",)
+#: The form of the Hessian that a method takes. Two of SciPy's fail on operators, and take products.
+PRODUCTS = ("newton-cg", "trust-ncg", "trust-krylov")
+OPERATOR = ("trust-constr",)
+DENSE = ("trust-exact", "dogleg")
+HESSIANS = ("exact", "gauss-newton", "none")
 
 
 def constraint(G: Any, lower: Any, upper: Any, dense: bool = False) -> optimize.NonlinearConstraint:
     """SciPy's ``NonlinearConstraint`` lower ≤ G ≤ upper, with the Jacobian as a sparse matrix.
+
+    The Hessian of the sum that a multiplier for each entry makes is an operator, where G has second derivatives.
 
     Its values are fresh each time: ``trust-constr`` keeps the last Jacobian while it asks for the next.
 
@@ -45,7 +54,9 @@ def constraint(G: Any, lower: Any, upper: Any, dense: bool = False) -> optimize.
     """
     G = arguments.flat(G, "G")
     edges = [arguments.edge("lower", lower, G, -np.inf), arguments.edge("upper", upper, G, np.inf)]
-    return optimize.NonlinearConstraint(G.fun, *edges, jac=(lambda x: G.jac(x).toarray()) if dense else G.jac_csr)
+    jacobian = (lambda x: G.jac(x).toarray()) if dense else G.jac_csr
+    more = {} if dense or not has_hessian(G) else {"hess": G.hess}
+    return optimize.NonlinearConstraint(G.fun, *edges, jac=jacobian, **more)
 
 
 def minimize(
@@ -54,11 +65,16 @@ def minimize(
     method: str | None = None,
     bounds: Any = None,
     constraints: Sequence[Any] = (),
+    hessian: str | None = None,
     progress: Callback | None = None,
     seconds: float | None = None,
     **options: Any,
 ) -> optimize.OptimizeResult:
     """Minimise a scalar function of one or several matrices by ``scipy.optimize.minimize``.
+
+    Gradients are adjoint sweeps. Methods of second order get the Hessian in the form that they take: products
+    ("Newton-CG", "trust-ncg", "trust-krylov"), an operator ("trust-constr", constraints' Hessians too) or a dense
+    matrix ("trust-exact", "dogleg").
 
     Parameters
     ----------
@@ -73,6 +89,9 @@ def minimize(
     constraints : sequence of (G, lower, upper), optional
         See `constraint`. Of a symmetric matrix constrain one half: of equal rows only one counts, and they make the
         constraints' Jacobian rank-deficient.
+    hessian : {"exact", "gauss-newton", "none"}, optional
+        What methods of second order get: the Hessian, of a sum of squares the part 2 JᵀJ, or with "none" (of
+        "trust-constr" alone) an approximation of SciPy's. "exact" where there is one, unless given.
     progress, seconds
         As in `least_squares`.
     **options
@@ -98,7 +117,7 @@ def minimize(
     True
     """
     F = arguments.scalar(F)
-    arguments.refuse(options, "fun", "x0", "args", "jac", "callback")
+    arguments.refuse(options, "fun", "x0", "args", "jac", "hess", "hessp", "callback")
     watch, x0 = Watch(F, progress, seconds), arguments.start(F, start)
     if bounds is not None:
         options["bounds"] = optimize.Bounds(*arguments.bounds(F, bounds))
@@ -112,6 +131,7 @@ def minimize(
             for at, (G, low, high) in enumerate(given)
         ]
 
+    options |= _second(F, method.lower(), hessian)
     last: tuple[Array, float] | None = None
 
     def objective(x: Array) -> float:
@@ -141,6 +161,25 @@ def minimize(
     except ENDS as why:
         return watch.stopped(why, x0, fun=watch.value)
     return watch.finish(result)
+
+
+def _second(F: Flat, method: str, hessian: str | None) -> dict[str, Any]:
+    """The Hessian as SciPy's method takes it."""
+    if method not in (*PRODUCTS, *OPERATOR, *DENSE):
+        if hessian is not None:
+            raise ValueError(f"hessian: got {hessian!r} for {method}, which takes none")
+        return {}
+    part = hessian or ("exact" if has_hessian(F) or method not in OPERATOR else "none")
+    checks.one_of("hessian", part, HESSIANS)
+    if part == "none":
+        if method not in OPERATOR:
+            raise ValueError(f'hessian: got "none" for {method}, which takes one')
+        return {}
+    if method in PRODUCTS:
+        return {"hessp": lambda x, p: hessian_at(F, x, None, part).matvec(p)}
+    if method in DENSE:
+        return {"hess": lambda x: hessian_at(F, x, None, part).toarray()}
+    return {"hess": lambda x: hessian_at(F, x, None, part)}
 
 
 def _watched(watch: Watch, name: str, given: optimize.NonlinearConstraint) -> optimize.NonlinearConstraint:

@@ -18,6 +18,7 @@ from matjac.tracing import einsum, functions, linalg  # noqa: F401  (they regist
 from matjac.tracing.differentiate import sample_products
 from matjac.tracing.record import Record
 from matjac.tracing.recorded import Recorder, Traced, TracingError
+from matjac.tracing.squares import gauss_newton
 
 
 class Compiled(Flat):
@@ -185,8 +186,16 @@ class Compiled(Flat):
         self, arrays: list[Array], name: str, weights: Any, chosen: tuple[int, ...] | None, part: str = "whole"
     ) -> Hessian:
         chosen = self._every if chosen is None else chosen
-        record, values, dtype = self._weighted(arrays, name, weights)
         shape = self._shape(chosen)
+        if part == "gauss-newton":
+            record = self._record
+            if weights is not None or size(self.out_shape) != 1:
+                raise ValueError('part: got "gauss-newton" with weights or a function of several values, expected one')
+            key = "gauss-newton", self.order, chosen
+            plan = record.derived(key, lambda: gauss_newton(record, self.order, chosen))
+            values = record.start(arrays)
+            return Hessian(Point(plan, values, record.dtype(values)), shape, shape, self.order)
+        record, values, dtype = self._weighted(arrays, name, weights)
         return Hessian(Point(record.plan(self.order, chosen, chosen), values, dtype), shape, shape, self.order)
 
     def _weighted(self, arrays: list[Array], name: str, weights: Any) -> tuple[Record, list[Any], np.dtype[Any]]:

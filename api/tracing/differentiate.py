@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from matjac.conventions import size
+from matjac.linear.expression import Expression
 from matjac.linear.primitives import Add, Join, MatMul, Multilinear, Sddmm, SpMM, Take
 from matjac.linear.program import Program, Step
 from matjac.tracing import elementwise, linalg
@@ -24,17 +25,23 @@ RULES: dict[type, Any] = {
 }
 
 
-def differentiate(recorder: Recorder, variables: Sequence[int], results: Sequence[int]) -> dict[int, Symbol]:
-    """The differential of every value on the way from the variables to the results."""
+def differentiate(
+    recorder: Recorder, variables: Sequence[int], results: Sequence[int]
+) -> tuple[Expression, dict[int, int]]:
+    """An expression of the variables' differentials, and the number in it of that of each value that depends on them.
+
+    Those are values on the way from the variables to the results.
+    """
     program = recorder.program
     symbols = recorder.variables([program.shapes[k] for k in variables])
     found: dict[int, Symbol] = dict(zip(variables, symbols, strict=True))
-    for step in program.steps(results):
-        if any(k in found for k in step.operands):
-            symbol = _of_step(recorder, step, found)
-            if isinstance(symbol, Symbol):
-                found[step.out] = symbol
-    return found
+    with np.errstate(all="ignore"):
+        for step in program.steps(results):
+            if any(k in found for k in step.operands) and step.out not in found:
+                symbol = _of_step(recorder, step, found)
+                if isinstance(symbol, Symbol):
+                    found[step.out] = symbol
+    return recorder.expression, {number: symbol.number for number, symbol in found.items()}
 
 
 def _of_step(recorder: Recorder, step: Step, found: dict[int, Symbol]) -> Any:

@@ -1,6 +1,6 @@
 """Recorded functions: a program with arguments and results, their differentials, and the gradient as such a record."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -28,9 +28,8 @@ class Record:
         self.steps = program.steps(results)
         self._spent = spent(self.steps, [*results, *arguments])
         self._start: list[Any] = [program.constants.get(k) for k in range(len(program.shapes))]
-        self._plans: dict[Any, Plan] = {}
+        self._derived: dict[Any, Any] = {}
         self._dtypes: dict[Any, np.dtype[Any]] = {}
-        self._gradients: dict[bool, Record] = {}
         self._failure: Exception | None = None
 
     @property
@@ -76,14 +75,16 @@ class Record:
 
     @cached_property
     def _differential(self) -> tuple[Expression, dict[int, int]]:
-        recorder = Recorder(self.program)
-        # at the points values are of no use but for their shapes
+        return differentiate(self.recorder(), self.arguments, self.results)
+
+    def recorder(self) -> Recorder:
+        """What records more in the program, with its values at the points."""
+        recorder, values = Recorder(self.program), self.start(self.points)
+        # they are of no use but for their shapes
         with np.errstate(all="ignore"):
-            values = self.start(self.points)
             self.run(values)
-            recorder.examples = {k: value for k, value in enumerate(values) if value is not None}
-            symbols = differentiate(recorder, self.arguments, self.results)
-        return recorder.expression, {number: symbol.number for number, symbol in symbols.items()}
+        recorder.examples = {k: value for k, value in enumerate(values) if value is not None}
+        return recorder
 
     def plan(self, order: Order, by: tuple[int, ...], of: tuple[int, ...] | None = None) -> Plan:
         """The plan of the Jacobian by those arguments, whose entries are counted in `order`.
@@ -91,47 +92,52 @@ class Record:
         `of` are the results, all unless given; where there are several they follow one another. With it the matrix is
         known to be symmetric.
         """
-        key = order, by, of
-        if key not in self._plans:
+
+        def make() -> Plan:
+            numbers = self.results if of is None else [self.results[k] for k in of]
+            return Plan(self._expression(order, by, numbers), self.arguments, symmetric=of is not None)
+
+        return self.derived((order, by, of), make)  # type: ignore[no-any-return]
+
+    def derived(self, key: Any, make: Callable[[], Any]) -> Any:
+        """What is decided once, when it is first asked for, by its name."""
+        if key not in self._derived:
             with self.program.lock:
-                if key not in self._plans:
-                    numbers = self.results if of is None else [self.results[k] for k in of]
-                    expression = self._expression(order, by, numbers)
-                    self._plans[key] = Plan(expression, self.arguments, symmetric=of is not None)
-        return self._plans[key]
+                if key not in self._derived:
+                    self._derived[key] = make()
+        return self._derived[key]
 
     def _expression(self, order: Order, by: Sequence[int], numbers: Sequence[int]) -> Expression:
         """The differentials of values, flat and one after another where there are several."""
-        source, symbols = self.differential
+        made, variables = self.begun(order, by)
+        found = self.differentials(made, variables, numbers)
+        return finished(made, found, [self.program.shapes[k] for k in numbers], order)
+
+    def begun(self, order: Order, by: Sequence[int]) -> tuple[Expression, list[int | None]]:
+        """An expression of those arguments' differentials, and the number in it of each argument's, None of others'."""
         shapes = [self.program.shapes[self.arguments[k]] for k in by]
         backwards = order == "F"
         made = Expression(self.program, [s[::-1] if backwards else s for s in shapes])
         variables: list[int | None] = [None] * len(self.arguments)
         for number, (k, shape) in enumerate(zip(by, shapes, strict=True)):
             variables[k] = _backwards(made, number, shape[::-1]) if backwards else number
+        return made, variables
+
+    def differentials(
+        self, made: Expression, variables: Sequence[int | None], numbers: Sequence[int]
+    ) -> list[int | None]:
+        """Record the differentials of values in an expression; None is zero."""
+        source, symbols = self.differential
         kept = {symbols[k] for k in numbers if k in symbols}
         found = source.replay(made, variables, lambda k: k, kept) if kept else {}
-        outs = [found.get(symbols.get(k)) for k in numbers]
-        ends = [self.program.shapes[k] for k in numbers]
-        if backwards:
-            outs = [None if k is None else _backwards(made, k, shape) for k, shape in zip(outs, ends, strict=True)]
-            ends = [shape[::-1] for shape in ends]
-        if len(outs) == 1:
-            return made.finish(outs[0], ends[0])
-        total = sum(map(size, ends))
-        zero = all(k is None for k in outs)
-        return made.finish(None if zero else made.add(Join(tuple(ends)), outs, [True] * len(outs), (total,)), (total,))
+        return [found.get(symbols.get(k)) for k in numbers]
 
     def gradient(self, weighted: bool) -> "Record":
         """The gradient of ``Σ weights ∘ result``: a result for each argument. The weights are the last argument.
 
         Unless `weighted` that of a scalar itself.
         """
-        if weighted not in self._gradients:
-            with self.program.lock:
-                if weighted not in self._gradients:
-                    self._gradients[weighted] = self._gradient(weighted)
-        return self._gradients[weighted]
+        return self.derived(("gradient", weighted), lambda: self._gradient(weighted))  # type: ignore[no-any-return]
 
     def _gradient(self, weighted: bool) -> "Record":
         program, (out,) = self.program, self.results
@@ -159,6 +165,19 @@ class Record:
         sizes = tuple((size(shape),) for shape in self.shapes)
         out = program.add(Join(sizes), flat, (sum(map(size, self.shapes)),))
         return Record(program, self.arguments, [out], self.points)
+
+
+def finished(made: Expression, outs: Sequence[int | None], shapes: Sequence[Shape], order: Order) -> Expression:
+    """The expression of results of those shapes, counted in `order`; several are flat and follow one another."""
+    if order == "F":
+        outs = [None if k is None else _backwards(made, k, shape) for k, shape in zip(outs, shapes, strict=True)]
+        shapes = [shape[::-1] for shape in shapes]
+    if len(outs) == 1:
+        return made.finish(outs[0], shapes[0])
+    total = sum(map(size, shapes))
+    zero = all(k is None for k in outs)
+    out = None if zero else made.add(Join(tuple(shapes)), outs, [True] * len(outs), (total,))
+    return made.finish(out, (total,))
 
 
 def recorded(expression: Expression, variable: int, ones: set[int]) -> dict[int, int]:

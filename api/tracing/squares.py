@@ -1,0 +1,99 @@
+"""Sums of squares: the part of their Hessian that first derivatives make, Gauss's and Newton's."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from matjac.conventions import Order
+from matjac.entries.plan import Plan
+from matjac.linear.adjoint import swept
+from matjac.linear.primitives import Add, Join, MatMul, Multilinear, Multiply, Reshape
+from matjac.linear.program import Program, Step
+from matjac.tracing.differentiate import differentiate
+from matjac.tracing.elementwise import Elementwise
+from matjac.tracing.record import Record, finished, recorded
+
+
+def gauss_newton(record: Record, order: Order, by: tuple[int, ...]) -> Plan:
+    """The plan of ``2 Jᵀ diag(c) J`` for a sum of squares ``Σ c ∘ r²``, J being the Jacobian of r."""
+    program = record.program
+    made, variables = record.begun(order, by)
+    squares = _squares(record)
+    source, symbols = differentiate(record.recorder(), list(squares), record.results)
+    rest, weights = swept(source.finish(symbols[record.results[0]], program.shapes[record.results[0]]))
+    one = program.constant(np.ones((), np.int8))
+    values = recorded(rest, one, {one})
+    every: list[list[int]] = [[] for _ in by]
+    for (square, r), weight in zip(squares.items(), weights, strict=True):
+        shape = program.shapes[r]
+        (dr,) = record.differentials(made, variables, [r])
+        if dr is None or weight is None:
+            continue
+        before = program.shapes[square]
+        twice = program.add(Multiply(), (program.constant(2), values[weight]), before)
+        if before != shape:
+            # a product of a vector with itself has one weight
+            twice = program.add(Reshape(before, ()), (twice,), ())
+        scaled = made.add(Multiply(), (twice, dr), (False, True), shape)
+        inner, start = record.begun("C", by)
+        (out,) = record.differentials(inner, start, [r])
+        back, parts = swept(inner.finish(out, shape))
+        found = back.replay(made, [scaled], lambda k: k, {k for k in parts if k is not None})
+        for mine, part in zip(every, parts, strict=True):
+            if part is not None:
+                mine.append(found[part])
+    outs = [_sum(made, parts) for parts in every]
+    shapes = [program.shapes[record.arguments[k]] for k in by]
+    return Plan(finished(made, outs, shapes, order), record.arguments, symmetric=True)
+
+
+def _sum(made: Any, parts: Sequence[int]) -> int | None:
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    return made.add(Add((1,) * len(parts)), parts, [True] * len(parts), made.shapes[parts[0]])  # type: ignore[no-any-return]
+
+
+def _squares(record: Record) -> dict[int, int]:
+    """The squares of which the result is a linear function, each with what is squared."""
+    program, (out,) = record.program, record.results
+    _, symbols = record.differential
+    found: dict[int, int] = {}
+    waiting = [out]
+    while waiting:
+        number = waiting.pop()
+        step = program.makers.get(number)
+        if step is None:
+            raise _refused("it depends on a variable without a square")
+        live = [k for k in step.operands if k in symbols]
+        squared = _squared(program, step)
+        if squared is not None:
+            found[number] = squared
+        elif isinstance(step.primitive, Multilinear) and (len(live) == 1 or isinstance(step.primitive, Add | Join)):
+            waiting.extend(live)
+        else:
+            raise _refused(f"its value comes of {step.primitive.name}")
+    return found
+
+
+def _squared(program: Program, step: Step) -> int | None:
+    """What a step squares: entry by entry, or a vector that it multiplies as a row with itself as a column."""
+    primitive, operands = step.primitive, step.operands
+    if isinstance(primitive, Elementwise) and primitive.ufunc is np.square:
+        return operands[0]
+    if isinstance(primitive, Multiply) and operands[0] == operands[1]:
+        return operands[0]
+    if isinstance(primitive, MatMul):
+        made = [program.makers.get(k) for k in operands]
+        sources = {m.operands[0] for m in made if m is not None and isinstance(m.primitive, Reshape)}
+        row, column = (program.shapes[k] for k in operands)
+        if None not in made and len(sources) == 1 and row[:-1] == (1,) == column[1:]:
+            return sources.pop()
+    return None
+
+
+def _refused(why: str) -> ValueError:
+    return ValueError(
+        f'part: got "gauss-newton" for a function that is no sum of squares ({why}), expected one such as '
+        'np.sum(r**2), or "whole"'
+    )
