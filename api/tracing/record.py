@@ -52,10 +52,12 @@ class Record:
         return [values[k] for k in self.results]
 
     def dtype(self, values: list[Any]) -> np.dtype[Any]:
-        """The results' dtype, which the arguments' decide."""
+        """The dtype of derivatives, which the arguments' decide: the results', complex where an argument is."""
         key = tuple(values[k].dtype.char for k in self.arguments)
         if key not in self._dtypes:
-            self._dtypes[key] = np.result_type(*self.run(values))
+            # log|det| of a complex matrix is real, but its derivative, which is that of log det, is not
+            complexes = [np.complex64 for k in self.arguments if values[k].dtype.kind == "c"]
+            self._dtypes[key] = np.result_type(*self.run(values), *complexes)
         return self._dtypes[key]
 
     # differentials -----------------------------------------------------------------------------------

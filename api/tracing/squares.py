@@ -69,11 +69,19 @@ def _squares(record: Record) -> dict[int, int]:
         squared = _squared(program, step)
         if squared is not None:
             found[number] = squared
-        elif isinstance(step.primitive, Multilinear) and (len(live) == 1 or isinstance(step.primitive, Add | Join)):
+        elif _is_linear(step, live):
             waiting.extend(live)
         else:
             raise _refused(f"its value comes of {step.primitive.name}")
     return found
+
+
+def _is_linear(step: Step, live: Sequence[int]) -> bool:
+    """Whether a step is linear in those of its operands that depend on the variables."""
+    primitive = step.primitive
+    if isinstance(primitive, Elementwise):
+        return primitive.ufunc is np.divide and live == [step.operands[0]]
+    return isinstance(primitive, Multilinear) and (len(live) == 1 or isinstance(primitive, Add | Join))
 
 
 def _squared(program: Program, step: Step) -> int | None:
