@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from matjac.conventions import canonical
 from matjac.linear.factors import Dense, Eye, Factor, Sparse
 from matjac.linear.rowmap import counting, grid_of
-from matjac.linear.terms import Term, Terms
+from matjac.linear.terms import Term, Terms, entries_of
 
 
 def pairs_of(term: Term) -> tuple[int, int, bool] | None:
@@ -46,9 +46,6 @@ def transposed_factor(terms: Terms, factor: Factor) -> Factor:
     if isinstance(factor, Sparse):
         numbers = np.arange(factor.nnz, dtype=float)
         places = canonical(sp.csr_array((numbers, factor.indices, factor.pointers), shape=factor.shape).T)
-        own = factor.value
-        if (matrix := values.program.sparse(own)) is not None:
-            own = values.program.constant(matrix.data)
-        data = values.take(own, places.data.astype(np.int64), (factor.nnz,))
+        data = values.take(entries_of(values, factor), places.data.astype(np.int64), (factor.nnz,))
         return Sparse((n, m), data, places.indptr.astype(np.int64), places.indices.astype(np.int64))
     return factor
