@@ -143,5 +143,4 @@ def _check(jacobians: Any, shared: str) -> Jacobian:
             mine, expected = getattr(J, name), getattr(jacobians[0], name)
             if mine != expected:
                 raise ValueError(f"jacobians[{at}]: got {name} {mine!r}, expected {expected!r} as in jacobians[0]")
-    first: Jacobian = jacobians[0]
-    return first
+    return jacobians[0]  # type: ignore[no-any-return]

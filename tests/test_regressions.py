@@ -157,3 +157,12 @@ def test_arguments_of_trace_and_diag():
     assert J.nnz == 6
     with pytest.raises(mj.TracingError, match=r"np.diag: got an array of shape \(2, 3, 3\)"):
         mj.compile(np.diag, (2, 3, 3))
+
+
+def test_a_masked_product_that_is_broadcast_and_multiplied():
+    """The mask of absent rows has no axes along which they repeat."""
+    rng = np.random.default_rng(0)
+    A, B, kept = rng.standard_normal((4, 3)), rng.standard_normal((4, 5)), np.array([True, False, True, True])
+    F = mj.compile(lambda x: np.broadcast_to(np.where(kept, A @ x, 0), (2, 4)) @ B, (3,))
+    J = F.jacobian(np.ones(3))
+    assert_allclose(J.toarray(), J @ np.eye(3))

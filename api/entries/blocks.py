@@ -147,9 +147,8 @@ class TransposedAssembler(Assembler):
         return cumulative(counts)
 
     def _cursor(self, start: int, stop: int, place: Place) -> Array:
-        if place.ptr.size:
-            return place.ptr.copy()
-        return self.indptr(start, stop)[:-1] + place.gap * np.arange(stop - start)
+        plain = self.indptr(start, stop)[:-1] + place.gap * np.arange(stop - start)
+        return place.ptr.copy() if place.ptr.size else plain
 
     def columns(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:
         cursor = self._cursor(start, stop, place)

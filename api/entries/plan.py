@@ -82,33 +82,29 @@ class Plan:
         mine, its = self.expression.program, other.expression.program
         steps = [plan.expression.program.steps(plan.expression.coefficients, plan.known) for plan in (self, other)]
         numbers = self.known | {step.out for step in steps[0]}
-        alike = self.known == other.known and self.expression.same(other.expression)
         keys = ([step.key for step in made] for made in steps)
-        return (
-            alike
-            and next(keys) == next(keys)
-            and all(
-                contents(mine.patterns.get(k)) == contents(its.patterns.get(k))
-                and contents(_places(mine.sparse(k))) == contents(_places(its.sparse(k)))
-                for k in numbers
-            )
+        alike = self.known == other.known and self.expression.same(other.expression) and next(keys) == next(keys)
+        return alike and all(
+            contents(mine.patterns.get(k)) == contents(its.patterns.get(k))
+            and contents(_places(mine.sparse(k))) == contents(_places(its.sparse(k)))
+            for k in numbers
         )
 
     def entries(self, layout: Part) -> "Entries":
         """How to make the entries of the matrix in that layout, or of a triangle of it."""
-        return self.derived(("entries", layout), lambda: Entries(self, layout))  # type: ignore[no-any-return]
+        return self.derived(layout, Entries, self, layout)  # type: ignore[no-any-return]
 
     @property
     def terms(self) -> ByVariable:
         """The terms for each variable."""
         return self.derived("terms", lambda: {} if 0 in self.shape else terms_of(self.expression))  # type: ignore[no-any-return]
 
-    def derived(self, key: Any, make: Callable[[], Any]) -> Any:
-        """What is decided once, when it is first asked for, by its name."""
+    def derived(self, key: Any, make: Callable[..., Any], *given: Any) -> Any:
+        """What is made of what is given, once, when it is first asked for, by its name."""
         if key not in self._derived:
             with self.lock:
                 if key not in self._derived:
-                    self._derived[key] = make()
+                    self._derived[key] = make(*given)
         return self._derived[key]
 
 

@@ -98,7 +98,7 @@ class Jacobian(Matrix, LinearOperator):  # type: ignore[misc]
     def __matmul__(self, other: Any) -> Any:
         if checks.is_number(other):
             raise ValueError("J @ a: got a number, expected a vector, a matrix or a Jacobian: use J * a")
-        return super().__matmul__(other) if isinstance(other, LinearOperator) else self.dot(other)
+        return self.dot(other)
 
     def __rmatmul__(self, other: Any) -> Any:
         """``X @ J`` for a vector, or a matrix of rows."""

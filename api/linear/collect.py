@@ -65,24 +65,18 @@ def _sum(terms: Terms, a: int | None, b: int | None) -> int:
 def _added(terms: Terms, pieces: Sequence[Piece], shape: Shape) -> tuple[Factor, RowMap]:
     """The sum of scaled rows, as one factor with a row for each value of the indices on which they depend."""
     values = terms.values
-    axes = [
-        k
-        for k, n in enumerate(shape)
-        if any(m.depends(k) or (s is not None and n > 1 and values.shape(values.pad(s, len(shape)))[k] > 1)
-               for _, m, s in pieces)
-    ]  # fmt: skip
+    factors, maps, scales = zip(*pieces, strict=True)
+    padded = [None if s is None else values.pad(s, len(shape)) for s in scales]
+    own = [values.shape(s) for s in padded if s is not None]
+    axes = [k for k in range(len(shape)) if any(m.depends(k) for m in maps) or any(s[k] > 1 for s in own)]
     grid = tuple(shape[k] for k in axes)
-    rows = [m.restricted(axes).dense().reshape(-1) for _, m, _ in pieces]
-    scales = []
-    for _, _, scale in pieces:
-        if scale is not None:
-            own = values.shape(values.pad(scale, len(shape)))
-            compact = values.reshape(scale, tuple(own[k] for k in axes))
-            scale = values.reshape(values.broadcast(compact, grid), (size(grid),))
-        scales.append(scale)
-    factors = [factor for factor, _, _ in pieces]
-    new = _rows(terms, factors, rows, scales)
-    return new, counting(shape, axes)
+
+    def flat(scale: int) -> int:
+        compact = values.reshape(scale, tuple(values.shape(scale)[k] for k in axes))
+        return values.reshape(values.broadcast(compact, grid), (size(grid),))
+
+    rows = [m.restricted(axes).dense().reshape(-1) for m in maps]
+    return _rows(terms, factors, rows, [None if s is None else flat(s) for s in padded]), counting(shape, axes)
 
 
 def _rows(terms: Terms, factors: Sequence[Factor], rows: Sequence[Array], scales: Sequence[int | None]) -> Factor:

@@ -98,18 +98,14 @@ class Sums:
         axes = [k for k in range(len(self.whole)) if f.depends(k) or (own is not None and own[k] > 1)]
         if self.matrix is not None:
             return self._sparse(factor, f, [k for k in axes if k != self.axis])
-        if isinstance(factor, Eye) and self._counts(f, factor, axes) and self.pattern is None:
-            # rows of the identity: the coefficients are the rows
+        last = counting(f.shape, [len(f.shape) - 1])
+        if isinstance(factor, Eye) and self.count == factor.shape[0] and self.pattern is None and f.same(last):
+            # all rows of the identity in their order: the coefficients are the rows
             shape = size(tuple(self.whole[k] for k in axes)), self.count
             return Dense(shape, self._coefficients(axes)), counting(self.whole, axes)
         if isinstance(factor, Dense):
             return self._dense(factor, f, axes)
         return self._sparse(factor, f, axes)
-
-    def _counts(self, f: RowMap, factor: Factor, axes: Sequence[int]) -> bool:
-        """Whether the sum goes over all rows of the factor in their order, whatever the other indices."""
-        plain = f.listed is None and f.start == 0 and f.steps[-1] == 1 and self.count == factor.shape[0]
-        return plain and not any(f.depends(k) for k in axes)
 
     def _coefficients(self, axes: Sequence[int], mask: Array | None = None) -> int:
         """The coefficients as a value of shape (those axes in that order, count), zero where the mask says."""
@@ -130,7 +126,11 @@ class Sums:
         order = (*batch, *(k for k in axes if k not in batch))
         outer, inner = (size(tuple(self.whole[k] for k in order if (k in batch) is side)) for side in (True, False))
         width = factor.shape[1]
-        mask = self.pattern if f.full else (f.dense() >= 0) & (True if self.pattern is None else self.pattern)
+        mask = self.pattern
+        if not f.full:
+            last = len(f.shape) - 1
+            at = tuple(slice(None) if k == last or f.depends(k) else slice(0, 1) for k in range(last + 1))
+            mask = (f.dense()[at] >= 0) & (True if mask is None else mask)
         coefficients = self._coefficients(order, mask)
         heights = (outer, inner) if batch else (inner,)
         left = self.values.reshape(coefficients, (*heights, self.count))

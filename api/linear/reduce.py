@@ -130,14 +130,12 @@ def contract_matrix(terms: Terms, term: Term, shape: Shape, at: int, other: int)
     if matrix is not None:
         matrix, axis = (matrix, len(shape) - 2) if at == 1 else (canonical(matrix.T), len(shape) - 1)
         return contract(terms, term, shape, axis, values.program.constant(matrix), matrix.shape[0])
+    (*batch, m, n), ndim = own, len(own)
     if at == 1:
         # A[…, i, k] as coefficients […, i, 1, k]
-        by = values.reshape(other, (*own[:-1], 1, own[-1]))
-        return contract(terms, term, shape, len(shape) - 2, by, own[-2])
-    ndim = len(own)
+        return contract(terms, term, shape, len(shape) - 2, values.reshape(other, (*batch, m, 1, n)), m)
     turned = values.transpose(other, (*range(ndim - 2), ndim - 1, ndim - 2))
-    by = values.reshape(turned, (*own[:-2], 1, own[-1], own[-2]))
-    return contract(terms, term, shape, len(shape) - 1, by, own[-1])
+    return contract(terms, term, shape, len(shape) - 1, values.reshape(turned, (*batch, 1, n, m)), n)
 
 
 def _sampled(terms: Terms, term: Term, shape: Shape, at: int, other: int, entries: Sddmm) -> Term:

@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from matjac.conventions import canonical
 from matjac.linear.factors import Dense, Eye, Factor, Sparse
 from matjac.linear.rowmap import counting, grid_of
-from matjac.linear.terms import Term, Terms
+from matjac.linear.terms import Term, Terms, entries_of
 
 
 def pairs_of(term: Term) -> tuple[int, int, bool] | None:
@@ -24,17 +24,14 @@ def transposed(terms: Terms, term: Term) -> Term | None:
     m, n, swap = grid
     p, q = term.u.shape[1], term.w.shape[1]
     rows, columns = counting((p, q), [0]), counting((p, q), [1])
-    if term.scale is not None:
-        if not (isinstance(term.u, Eye) and isinstance(term.w, Eye)):
-            return None
-        scale = terms.values.regrid(term.scale, term.shape, (m, n))
-        assert scale is not None
+    if term.scale is not None and not (isinstance(term.u, Eye) and isinstance(term.w, Eye)):
+        return None
+    scale = terms.values.regrid(term.scale, term.shape, (m, n))
+    if scale is not None:
         scale = terms.values.pad(scale, 2)
-        if swap:
-            return Term(Eye((m, m)), columns, Eye((n, n)), rows, terms.values.transpose(scale, (1, 0)))
-        return Term(Eye((m, m)), rows, Eye((n, n)), columns, scale)
+        scale = terms.values.transpose(scale, (1, 0)) if swap else scale
     u, w = transposed_factor(terms, term.u), transposed_factor(terms, term.w)
-    return Term(w, columns, u, rows) if swap else Term(u, rows, w, columns)
+    return Term(w, columns, u, rows, scale) if swap else Term(u, rows, w, columns, scale)
 
 
 def transposed_factor(terms: Terms, factor: Factor) -> Factor:
@@ -46,9 +43,6 @@ def transposed_factor(terms: Terms, factor: Factor) -> Factor:
     if isinstance(factor, Sparse):
         numbers = np.arange(factor.nnz, dtype=float)
         places = canonical(sp.csr_array((numbers, factor.indices, factor.pointers), shape=factor.shape).T)
-        own = factor.value
-        if (matrix := values.program.sparse(own)) is not None:
-            own = values.program.constant(matrix.data)
-        data = values.take(own, places.data.astype(np.int64), (factor.nnz,))
+        data = values.take(entries_of(values, factor), places.data.astype(np.int64), (factor.nnz,))
         return Sparse((n, m), data, places.indptr.astype(np.int64), places.indices.astype(np.int64))
     return factor

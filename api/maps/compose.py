@@ -207,11 +207,6 @@ def applied(shapes: Sequence[Shape], rows: int, dtype: np.dtype[Any], operator: 
     return point
 
 
-def transposed(point: Point, shapes: Sequence[Shape]) -> Point:
-    """The transposed map, of variables of the function's output shapes."""
-    return applied(shapes, point.shape[1], point.dtype, Whole(point, "denominator"))
-
-
 @dataclass(frozen=True, eq=False)
 class Whole:
     """A map in a layout, as an operator."""

@@ -17,8 +17,7 @@ from matjac.linear.factors import Eye, Sparse, plan
 from matjac.linear.primitives import Transpose
 from matjac.linear.terms import Term
 from matjac.linear.transposes import pairs_of
-from matjac.maps import compose
-from matjac.maps.compose import Combination, applied
+from matjac.maps.compose import Combination, Whole, applied
 from matjac.maps.point import Point
 
 
@@ -118,7 +117,7 @@ def transposed(point: Point, shapes: Sequence[Shape]) -> Point:
     """The transposed map, of variables of the function's output shapes: of small matrices again where it can be."""
     found = _whole(point)
     if found is None or any(term.count < point.shape[0] for _, term, _ in found):
-        return compose.transposed(point, shapes)
+        return applied(shapes, point.shape[1], point.dtype, Whole(point, "denominator"))
     made, matrix = Combination(shapes), point.matrix
     sizes = [size(shape) for shape in point.plan.expression.in_shapes]
     parts: list[list[int | None]] = [[] for _ in sizes]

@@ -102,7 +102,14 @@ class IpoptProblem:
         self.lower, self.upper = (np.clip(_joined(b, float), -INFINITY, INFINITY) for b in (lower, upper))
         self._rows, self._columns = _joined(rows, np.int64), _joined(columns, np.int64)
         self.iterate = np.array(self.x0)
-        self.curvature = self._curvature(hessian)
+        if hessian is not None:
+            checks.one_of("hessian", hessian, HESSIANS)
+        self.curvature: LagrangianHessian | None = None
+        try:
+            self.curvature = self._curvature(hessian)
+        except np.linalg.LinAlgError as error:
+            # a singular matrix at the start is no good point to start from
+            self.error = error
 
     def _curvature(self, hessian: str | None) -> LagrangianHessian | None:
         """The Hessian of the Lagrangian; None is for Ipopt to approximate."""
@@ -116,7 +123,7 @@ class IpoptProblem:
             found = [G.hess(self.x0, w).count("lower") for G, w in zip(functions, weights, strict=True)]
             if sum(found) > MANY:
                 return None
-        elif checks.one_of("hessian", hessian, HESSIANS) == "limited-memory":
+        elif hessian == "limited-memory":
             return None
         return LagrangianHessian(self.F, functions[1:], self.x0, hessian or "exact")
 

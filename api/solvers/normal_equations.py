@@ -124,10 +124,9 @@ class NormalEquations:
             raise TypeError(f"b: got dtype {right.dtype}, expected real numbers")
         if self.backend == "cholmod":
             return np.asarray(self._factors(right.astype(float)))
-        solution = np.empty(right.shape)
-        columns = solution.reshape(right.shape[0], -1) if right.ndim == 1 else solution
-        for at, column in enumerate(right.astype(float).reshape(columns.shape).T):
-            columns[:, at] = self._factors.solve(column)
+        solution = right.astype(float)
+        for column in np.atleast_2d(solution.T):
+            column[:] = self._factors.solve(column)
         return solution
 
     def _cholmod(self, matrix: Any, shift: float) -> None:

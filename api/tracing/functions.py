@@ -1,17 +1,18 @@
 """NumPy's functions on recorded arrays, each by way of the few primitives that are linear in each operand."""
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from matjac.conventions import Array, Shape, size
+from matjac.conventions import Array, size
 from matjac.linear.primitives import Mask, Scatter
 from matjac.tracing.recorded import (
+    HANDLED,
     Recorded,
     Symbol,
-    Traced,
     TracingError,
     apply,
     broadcast,
@@ -28,43 +29,32 @@ from matjac.tracing.recorded import (
 )
 
 
-def _rearranger(function: Any) -> None:
-    """A function that only moves entries of its first argument: it is run on an array of positions."""
-
-    @handles(function)
-    def rearrange(a: Recorded, *args: Any, **kwargs: Any) -> Any:
-        return taken(a, function(positions(a), *args, **kwargs))
+def _rearranged(function: Any, a: Recorded, *args: Any, **kwargs: Any) -> Any:
+    """What only moves entries of its first argument is run on an array of positions."""
+    return taken(a, function(positions(a), *args, **kwargs))
 
 
-for _function in (np.flip, np.roll, np.diagonal, np.repeat, np.tile, np.take, np.squeeze, np.expand_dims):
-    _rearranger(_function)
+def _permuted(function: Any, a: Recorded, *args: Any, **kwargs: Any) -> Any:
+    """What only permutes the axes is run on an array whose lengths are the axes' numbers."""
+    return transposed(a, function(np.empty(tuple(range(a.ndim))), *args, **kwargs).shape)
 
 
-@handles(np.shape)
-def _shape(a: Recorded) -> Shape:
-    return a.shape
-
-
-@handles(np.ndim)
-def _ndim(a: Recorded) -> int:
-    return a.ndim
-
-
-@handles(np.iscomplexobj)
-def _iscomplexobj(x: Traced) -> bool:
-    return bool(np.iscomplexobj(x.value))
-
-
-def _permuter(function: Any) -> None:
-    """A function that only permutes the axes: it is run on an array whose lengths are the axes' numbers."""
-
-    @handles(function)
-    def permute(a: Recorded, *args: Any, **kwargs: Any) -> Any:
-        return transposed(a, function(np.empty(tuple(range(a.ndim))), *args, **kwargs).shape)
-
-
-for _permuted in (np.transpose, np.swapaxes, np.moveaxis):
-    _permuter(_permuted)
+for _moving in (np.flip, np.roll, np.diagonal, np.repeat, np.tile, np.take, np.squeeze, np.expand_dims):
+    HANDLED[_moving] = partial(_rearranged, _moving)
+for _permuting in (np.transpose, np.swapaxes, np.moveaxis):
+    HANDLED[_permuting] = partial(_permuted, _permuting)
+#: Those that one line says.
+HANDLED |= {
+    np.shape: lambda a: a.shape,
+    np.ndim: lambda a: a.ndim,
+    np.iscomplexobj: lambda x: bool(np.iscomplexobj(x.value)),
+    np.ravel: lambda a, order="C": np.reshape(a, (-1,), order),
+    np.stack: lambda arrays, axis=0: concatenate([np.expand_dims(x, axis) for x in arrays], axis),
+    np.trace: lambda a, offset=0, axis1=0, axis2=1: total(np.diagonal(a, offset, axis1, axis2), -1),
+    np.tril: lambda m, k=0: masked(m, np.tril(np.ones(m.shape, bool), k)),
+    np.triu: lambda m, k=0: masked(m, np.triu(np.ones(m.shape, bool), k)),
+    np.outer: lambda a, b: np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1)),
+}
 
 
 @handles(np.reshape)
@@ -76,11 +66,6 @@ def _reshape(a: Recorded, shape: Any, order: Any = "C") -> Any:
         return reshaped(a, after)
     backwards = reshaped(transposed(a, tuple(range(a.ndim))[::-1]), after[::-1])
     return transposed(backwards, tuple(range(len(after)))[::-1])
-
-
-@handles(np.ravel)
-def _ravel(a: Recorded, order: Any = "C") -> Any:
-    return _reshape(a, (-1,), order)
 
 
 @handles(np.broadcast_to)
@@ -111,11 +96,6 @@ def concatenate(arrays: Sequence[Any], axis: Any = 0) -> Any:
     return taken(joined(arrays), np.concatenate(numbers, axis=axis))
 
 
-@handles(np.stack)
-def _stack(arrays: Sequence[Any], axis: int = 0) -> Any:
-    return concatenate([np.expand_dims(x, axis) for x in arrays], axis)
-
-
 @handles(np.hstack)
 def _hstack(tup: Sequence[Any]) -> Any:
     arrays = [reshaped(x, (1,)) if shape_of(x) == () else x for x in tup]
@@ -125,11 +105,6 @@ def _hstack(tup: Sequence[Any]) -> Any:
 @handles(np.vstack)
 def _vstack(tup: Sequence[Any]) -> Any:
     return concatenate([np.reshape(x, (1, -1)) if len(shape_of(x)) < 2 else x for x in tup], 0)
-
-
-@handles(np.trace)
-def _trace(a: Recorded, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-    return total(np.diagonal(a, offset, axis1, axis2), -1)
 
 
 @handles(np.diag)
@@ -145,16 +120,6 @@ def _diag(v: Recorded, k: int = 0) -> Any:
 def masked(a: Recorded, mask: Array) -> Any:
     """The entries where a constant mask is true, else zero."""
     return a if mask.all() else apply(Mask(a.shape, np.array(np.broadcast_to(mask, a.shape))), a, shape=a.shape)
-
-
-@handles(np.tril)
-def _tril(m: Recorded, k: int = 0) -> Any:
-    return masked(m, np.tril(np.ones(m.shape, dtype=bool), k))
-
-
-@handles(np.triu)
-def _triu(m: Recorded, k: int = 0) -> Any:
-    return masked(m, np.triu(np.ones(m.shape, dtype=bool), k))
 
 
 @handles(np.where)
@@ -200,16 +165,11 @@ def _inner(a: Any, b: Any) -> Any:
     return _dot(a, np.transpose(b))
 
 
-@handles(np.outer)
-def _outer(a: Any, b: Any) -> Any:
-    return np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1))
-
-
 @handles(np.kron)
 def _kron(a: Any, b: Any) -> Any:
     shapes = shape_of(a), shape_of(b)
     if [len(s) for s in shapes] == [1, 1]:
-        return np.ravel(_outer(a, b))
+        return np.ravel(np.outer(a, b))
     if [len(s) for s in shapes] != [2, 2]:
         raise TracingError("np.kron can be recorded of two vectors or two matrices: reshape them")
     (m, n), (r, s) = shapes

@@ -29,6 +29,8 @@ from matjac.linear.program import Primitive, Program
 
 #: NumPy's functions, and what is recorded for each.
 HANDLED: dict[Any, Callable[..., Any]] = {}
+#: What is done with a ufunc that has no handler of its own: `elementwise` says it.
+UNKNOWN: list[Any] = [None]
 
 BRANCH = (
     "that depends on a variable can't be recorded: the function is run once. "
@@ -129,9 +131,8 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
         parts = index if isinstance(index, tuple) else (index,)
         if any(isinstance(k, Recorded) for k in parts):
             raise TracingError("an index that depends on a variable can't be recorded: index by constants")
-        if all(k is None or k is Ellipsis or isinstance(k, slice | int | np.integer) for k in parts) and not any(
-            isinstance(k, bool) for k in parts
-        ):
+        plain = slice, int, np.integer, type(None), type(Ellipsis)
+        if all(isinstance(k, plain) and not isinstance(k, bool) for k in parts):
             return _sliced(self, parts)
         return taken(self, positions(self)[index])
 
@@ -185,14 +186,6 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
                 f"{name} can't be recorded: write it with other functions, or register your own with mj.rule"
             )
         return HANDLED[function](*args, **kwargs)
-
-
-def _unknown(ufunc: np.ufunc, *inputs: Any) -> NoReturn:
-    raise TracingError(f"np.{ufunc.__name__} can't be recorded")
-
-
-#: What is done with a ufunc that has no handler of its own.
-UNKNOWN: list[Callable[..., Any]] = [_unknown]
 
 
 class Traced(Recorded):
