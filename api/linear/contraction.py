@@ -208,8 +208,22 @@ def merged(terms: Terms, term: Term) -> Term:
     elif not (isinstance(w, Eye) and q == 1):
         axes = [k for k in range(len(f.shape)) if f.depends(k) or g.depends(k)]
         i, j = (np.ascontiguousarray(m.restricted(axes).dense()).reshape(-1) for m in (f, g))
+        if isinstance(u, Dense) and isinstance(w, Dense) and (i >= 0).all():
+            # dense rows, whose sums are products of dense matrices
+            table = _khatri_rao(terms, u, w, i, j)
+            return replace(term, u=table, f=counting(f.shape, axes), w=Eye((1, 1)), g=constant(f.shape))
         pointers, indices = khatri_rao_structure(u, w, i, j)
         numbers = [m.value for m in (u, w) if m.value is not None]
         number = terms.values.program.add(KhatriRao(u, w, i, j, indices.size), numbers, (indices.size,))
         u, f = Sparse((i.size, p * q), number, pointers, indices), counting(f.shape, axes)
     return replace(term, u=u, f=f, w=Eye((1, 1)), g=constant(f.shape))
+
+
+def _khatri_rao(terms: Terms, u: Dense, w: Dense, i: Array, j: Array) -> Dense:
+    """The rows ``u[i] ⊗ w[j]``."""
+    values, (p, q) = terms.values, (u.shape[1], w.shape[1])
+    left = values.take(values.reshape(u.value, u.shape), i, (i.size, p, 1), block=p)
+    right = values.take(values.reshape(w.value, w.shape), j, (i.size, 1, q), block=q)
+    product = values.multiply(left, right)
+    assert product is not None
+    return Dense((i.size, p * q), values.reshape(product, (i.size, p * q)))

@@ -198,7 +198,9 @@ class Terms:
             scale = self.values.take(scale, np.ravel_multi_index(inside, own).reshape(-1), take.after)
         elif scale is not None:
             scale = self.values.reshape(scale, (1,) * len(take.after))
-        return replace(term, f=listed(_at(term.f, at, take.after)), g=listed(_at(term.g, at, take.after)), scale=scale)
+        whole = take.block > 1 and grid[-1:] == take.after[-1:] == (take.block,)
+        f, g = (_moved(m, at, take.after, whole) for m in (term.f, term.g))
+        return replace(term, f=f, g=g, scale=scale)
 
     def scattered(self, term: Term, shape: Shape, scatter: Scatter) -> Term:
         """Rows put at flat positions of a larger array."""
@@ -212,6 +214,17 @@ class Terms:
             whole = self.values.broadcast(self.values.pad(scale, len(shape)), shape)
             scale = self.values.program.add(Scatter(shape, scatter.positions, scatter.after), (whole,), scatter.after)
         return replace(term, f=listed(f.reshape(scatter.after)), g=listed(g.reshape(scatter.after)), scale=scale)
+
+
+def _moved(rows: RowMap, at: tuple[Array, ...], shape: Shape, whole: bool) -> RowMap:
+    """A map at those indices; where whole rows of the last axis are taken it depends on that axis as before."""
+    last = len(rows.shape) - 1
+    if whole and rows.listed is None and not any(rows.depends(k) for k in range(last)):
+        return RowMap(shape, (*(0,) * (len(shape) - 1), rows.steps[last]), rows.start)
+    if whole and not rows.depends(last):
+        first = tuple(k[..., :1] for k in at)
+        return RowMap(shape, listed=np.broadcast_to(_at(rows, first, (*shape[:-1], 1)), shape))
+    return listed(_at(rows, at, shape))
 
 
 def _at(rows: RowMap, at: tuple[Array, ...], shape: Shape) -> Array:
