@@ -1,10 +1,10 @@
 """The lower triangle of the Hessian of a weighted sum beside what else makes it, and products beside jitted JAX.
 
-``pip install "matjac[peers]"``, then ``python -m pytest bench/test_second_order.py``. Every package computes the values alone,
-from the point and the weights, on a pattern that it found before: ours into a buffer, CasADi into the caller's buffer,
-SparseDiffEngine through its Python bindings, asdex jitted (it has no triangles and makes the whole). The floor writes as
-many numbers. Each result is compared with ours before it is timed. The figures of the notes are with
-``OPENBLAS_NUM_THREADS=1``.
+``pip install "matjac[peers]"``, then ``python -m pytest bench/test_second_order.py``. Every package computes the values
+alone, from the point and the weights, on a pattern that it found before: ours into a buffer, CasADi into the caller's,
+SparseDiffEngine through its Python bindings, asdex jitted (it has no triangles and makes the whole). The floor writes
+as many numbers. Each result is compared with ours before it is timed. The figures of the notes are with
+``OPENBLAS_NUM_THREADS=1``. CasADi and asdex take minutes to prepare some of them: choose by ``-k "gram and Casadi"``.
 """
 
 import warnings
@@ -150,9 +150,8 @@ def of_jax(name):
     jax.config.update("jax_enable_x64", True)
     shapes, fun = CASES[name]
     sizes = np.cumsum([np.prod(s) for s in shapes])[:-1]
-    w = jax.numpy.asarray(weights(Ours(name).F))
 
-    def total(x):
+    def total(x, w):
         parts = jax.numpy.split(x, sizes)
         return jax.numpy.sum(w * fun(jax.numpy, *(p.reshape(s) for p, s in zip(parts, shapes, strict=True))))
 
@@ -165,13 +164,16 @@ class Asdex:
     def __init__(self, name):
         asdex = pytest.importorskip("asdex")
         jax, total, self.x = of_jax(name)
+        self.w = jax.numpy.asarray(weights(Ours(name).F))
         with warnings.catch_warnings():
             # it says that a dense pattern needs as many colours as columns
             warnings.simplefilter("ignore", asdex.DenseColoringWarning)
-            self.function = jax.jit(asdex.hessian(total, self.x))
+            coloring = asdex.hessian_coloring(lambda x: total(x, self.w), self.x)
+        # the weights are an argument: a Hessian that depends on them alone would be a constant of the program
+        self.function = jax.jit(lambda x, w: asdex.hessian_from_coloring(lambda z: total(z, w), coloring)(x))
 
     def run(self):
-        self.H = self.function(self.x)
+        self.H = self.function(self.x, self.w)
         self.H.data.block_until_ready()
 
     def total(self):

@@ -1,4 +1,4 @@
-"""A constrained problem: the k orthonormal columns of R that keep most variance, by Ipopt.
+"""A constrained problem: the k orthonormal columns of R that keep most variance, by Ipopt with exact Hessians.
 
 It is max ½ tr(Rᵀ S R) with RᵀR = I. RᵀR is symmetric, so its upper half is all there is to constrain: k(k+1)/2 rows of
 its Jacobian. The optimum is known: half the sum of the k largest eigenvalues of S.
@@ -25,23 +25,32 @@ def main(argv=None):
     identity = np.eye(k)[half]
     # from a point that meets the constraints
     R0 = np.linalg.qr(np.random.default_rng(given.seed).standard_normal((len(S), k)))[0]
+    fits, values = {}, {}
     with progress() as report:
-        shown = report("R")
-        fit = mj.solvers.ipopt(
-            *(F, R0),
-            constraints=[(G, identity, identity)],
-            progress=shown,
-        )
+        for hessian in ("limited-memory", "exact"):
+            shown = report(f"R, {hessian} Hessian")
+            fits[hessian] = mj.solvers.ipopt(
+                *(F, R0),
+                constraints=[(G, identity, identity)],
+                hessian=hessian,
+                progress=shown,
+            )
+            values[hessian] = np.array(shown.values)
+    fit = fits["exact"]
     (R,) = fit.variables
     best = -0.5 * np.linalg.eigvalsh(S)[-k:].sum()
-    console.print(
-        f"{fit.message}: {fit.fun:.9f}, by eigenvalues {best:.9f}; {len(shown.values)} steps, {fit.seconds:.2f} s"
-    )
+    for hessian, each in fits.items():
+        console.print(
+            f"{hessian} Hessian: {each.message}, {each.fun:.9f}, by eigenvalues {best:.9f}; {each.nit} steps, "
+            f"{each.seconds:.2f} s"
+        )
     console.print(f"largest entry of RᵀR − I: {np.abs(R.T @ R - np.eye(k)).max():.1e}; Jacobian {G.jacobian(R)!r}")
 
     figure = Figure(figsize=(13, 4.4), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
-    left.semilogy(np.maximum(np.abs(np.array(shown.values) - best), 1e-16))
+    for hessian, each in values.items():
+        left.semilogy(np.maximum(np.abs(each - best), 1e-16), label=f"{hessian} Hessian")
+    left.legend()
     left.set(
         title="Distance from the optimum",
         xlabel="iteration",
