@@ -6,6 +6,7 @@ An assembler is structure alone: it is made once for a function. `bind` gives it
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -18,6 +19,9 @@ from matjac.threads import split
 
 #: Entries that a pass in bounded memory holds at a time.
 CHUNK = 1 << 14
+#: Entries that go to their places in passes: 1 MiB of values, half of a core's cache here. In smaller parts two
+#: threads wait for one another's Python.
+TILE = 1 << 17
 
 
 class Place(NamedTuple):
@@ -80,6 +84,11 @@ def chunks(assembler: Assembler) -> Iterator[tuple[int, int]]:
         return iter([(0, rows)])
     step = max(1, min(CHUNK, CHUNK * rows // max(assembler.nnz, 1)))
     return ((start, min(start + step, rows)) for start in range(0, rows, step))
+
+
+def steps(start: int, stop: int, step: int) -> Iterator[tuple[int, int]]:
+    """Ranges of so many rows, or one, that cover ``start:stop``."""
+    return pairwise([*range(start, stop, max(step, 1)), stop])
 
 
 def run(fill: Any, assembler: Assembler, out: Array) -> None:

@@ -8,10 +8,8 @@ import numpy as np
 
 from matjac import kernels
 from matjac.conventions import Array, cumulative
-from matjac.entries.assembler import PLAIN, Assembler, Fill, Place, chunks
+from matjac.entries.assembler import PLAIN, TILE, Assembler, Fill, Place, chunks
 
-#: Entries of several blocks side by side that are filled together: 1 MiB of values, half of a core's cache here.
-TILE = 1 << 17
 #: Blocks side by side, each with its first column.
 Band: TypeAlias = list[tuple[Assembler, int]]
 

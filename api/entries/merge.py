@@ -8,7 +8,7 @@ import numpy as np
 
 from matjac import kernels
 from matjac.conventions import NONE, Array, cumulative
-from matjac.entries.assembler import PLAIN, Assembler, Fill, Place, kernel_rows, scales
+from matjac.entries.assembler import PLAIN, TILE, Assembler, Fill, Place, kernel_rows, scales, steps
 from matjac.entries.kron import KronAssembler
 from matjac.linear.factors import Dense, Factor
 from matjac.linear.terms import Term
@@ -79,6 +79,41 @@ class MergeAssembler(Assembler):
 def _begins(sizes: Iterable[int]) -> Array:
     """Where each of several parts begins that follow one another."""
     return cumulative(np.fromiter(sizes, np.int64))[:-1]
+
+
+class DenseSumAssembler(KronAssembler):
+    """A sum of terms whose rows are all dense: their values add up place by place."""
+
+    def __init__(self, terms: Sequence[Term]) -> None:
+        super().__init__(terms[0])
+        self.terms = tuple(terms)
+
+    def bind(self, values: Sequence[Any], dtype: np.dtype[Any]) -> Fill:
+        first, *others = (KronAssembler(term).bind(values, dtype) for term in self.terms)
+        width = self.offset(1)
+
+        def fill(out: Array, start: int, stop: int, place: Place) -> None:
+            plain = not (place.ptr.size or place.gap)
+            # as many rows at a time as stay in the cache
+            for top, bottom in steps(start, stop, TILE // max(width, 1)):
+                at, count = (top - start) * width, (bottom - top) * width
+                total = out[at : at + count] if plain else np.empty(count, dtype)
+                first(total, top, bottom, PLAIN)
+                part = np.empty(count, dtype)
+                for other in others:
+                    other(part, top, bottom, PLAIN)
+                    total += part
+                if not plain:
+                    rows = np.arange(bottom - top)
+                    to = place.ptr[top - start :] if place.ptr.size else (top - start + rows) * (width + place.gap)
+                    kernels.copy_prefixes(total, rows * width, np.full_like(rows, width), to, 0, out, 0, rows.size)
+
+        return fill
+
+
+def is_dense_sum(terms: Sequence[Term]) -> bool:
+    """Whether every row of every term is dense."""
+    return all(isinstance(t.u, Dense) and isinstance(t.w, Dense) and t.f.full and t.g.full for t in terms)
 
 
 def overlap(a: Term, b: Term) -> int | None:

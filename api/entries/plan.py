@@ -13,7 +13,7 @@ from matjac.entries.assembler import Assembler
 from matjac.entries.blocks import Band, BlockAssembler, TransposedAssembler
 from matjac.entries.kron import CaseSplitAssembler, KronAssembler, is_case_split
 from matjac.entries.listed import StoredAssembler, SweepAssembler
-from matjac.entries.merge import MergeAssembler
+from matjac.entries.merge import DenseSumAssembler, MergeAssembler, is_dense_sum
 from matjac.entries.pattern import Pattern, pattern_of
 from matjac.entries.triangle import lower
 from matjac.linear.adjoint import adjoint
@@ -182,7 +182,9 @@ class Entries:
             return None
         if len(terms) == 1:
             return KronAssembler(terms[0])
-        return CaseSplitAssembler(*terms) if is_case_split(terms) else MergeAssembler(terms)
+        if is_case_split(terms):
+            return CaseSplitAssembler(*terms)
+        return DenseSumAssembler(terms) if is_dense_sum(terms) else MergeAssembler(terms)
 
     def _transposed(self, recorder: Terms, terms: Sequence[Term], rows: int, columns: int) -> Assembler | None:
         turned = [transposed(recorder, term) for term in terms]

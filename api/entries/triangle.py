@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from matjac import kernels
 from matjac.conventions import Array, cumulative
-from matjac.entries.assembler import CHUNK, PLAIN, Assembler, Fill, Place, chunks
+from matjac.entries.assembler import PLAIN, TILE, Assembler, Fill, Place, chunks, steps
 
 
 class LowerAssembler(Assembler):
@@ -55,8 +54,8 @@ class LowerAssembler(Assembler):
         places = place.ptr if place.ptr.size else self.indptr(start, stop)[:-1] + place.gap * np.arange(stop - start)
         pointers, counts = self.base.offsets, self._counts
         # as many rows at a time as stay in the cache
-        step = (stop - start) if not self.ranged else max(1, CHUNK * (stop - start) // max(1, self._total(start, stop)))
-        for first, last in pairwise([*range(start, stop, step), stop]):
+        step = TILE * (stop - start) // max(1, self._total(start, stop)) if self.ranged else stop - start
+        for first, last in steps(start, stop, step):
             source = np.empty(self._total(first, last), dtype)
             fill(source, first, last, PLAIN)
             rows = slice(first, last)
