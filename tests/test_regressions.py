@@ -166,3 +166,18 @@ def test_a_masked_product_that_is_broadcast_and_multiplied():
     F = mj.compile(lambda x: np.broadcast_to(np.where(kept, A @ x, 0), (2, 4)) @ B, (3,))
     J = F.jacobian(np.ones(3))
     assert_allclose(J.toarray(), J @ np.eye(3))
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize(
+    "beside", [lambda Y: Y, lambda Y: np.where(np.tri(3, 4) > 0, Y, 0), lambda Y: np.tanh(Y) @ np.ones((4, 4))]
+)
+def test_dense_terms_among_blocks(beside, order):
+    """Rows of a sum of dense terms go among those of another variable, all alike or not, in parts."""
+    rng = np.random.default_rng(0)
+    A, C, B, D = (rng.standard_normal(s) for s in ((3, 5), (3, 5), (6, 4), (6, 4)))
+    F = mj.compile(lambda X, Y: A @ X @ B + C @ X @ D + beside(Y), (5, 6), (3, 4), order=order)
+    X, Y = rng.standard_normal((5, 6)), rng.standard_normal((3, 4))
+    for J in (F.jacobian(X, Y), F.jacobian(X, Y).T):
+        assert_allclose(J.toarray(), J @ np.eye(J.shape[1]), atol=1e-13)
+        assert_allclose(J.rows(2, 5).toarray(), J.toarray()[2:5])
