@@ -142,3 +142,10 @@ def unvec(x: npt.ArrayLike, shape: Shape, order: Order = "C") -> Array:
 def _check_order(order: Order) -> None:
     if order not in ORDERS:
         raise ValueError(f"order: got {order!r}, expected one of 'C', 'F'")
+
+
+def same_vector(first: Shapes, second: Shapes) -> bool:
+    """Whether both shapes are the same, or one of them the other's vector."""
+    sizes = [sum(size(shape) for shape in parts(shapes)) for shapes in (first, second)]
+    flat = any(not several(shapes) and len(shapes) == 1 for shapes in (first, second))
+    return first == second or (flat and sizes[0] == sizes[1])

@@ -61,9 +61,7 @@ def jacobian_of(differential: Differential, order: Order, layout: Layout, key: A
             while len(_plans) > KEPT:
                 _plans.popitem(last=False)
         plan, out_shape = made
-    values: list[Any] = [None] * len(plan.expression.program.shapes)
-    for number, constant in plan.expression.program.constants.items():
-        values[number] = constant
+    values = plan.expression.program.start()
     for number, argument in enumerate(given):
         values[number] = snapshot(argument)
     dtype = np.result_type(*differential.arguments) if differential.arguments else np.dtype(np.float64)
@@ -173,7 +171,7 @@ def from_differential(
         raise TypeError(f"rule: got {checks.describe(result)}, expected an array that is linear in the differentials")
     plan = finished(recorder, result, order, (), keep=True)
     program: Program = recorder.program
-    values: list[Any] = [program.constants.get(k) for k in range(len(program.shapes))]
+    values: list[Any] = program.start()
     arrays = [v for v in program.constants.values() if isinstance(v, np.ndarray) or sp.issparse(v)]
     numbers = [v for v in program.constants.values() if isinstance(v, complex)]
     dtype = np.result_type(*(v.dtype for v in arrays), *numbers) if arrays else np.result_type(np.float64, *numbers)

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from matjac import checks
-from matjac.conventions import Array, Layout, Order, Shapes, flip, parts, several, size, unvec, vec
+from matjac.conventions import Array, Layout, Order, Shapes, flip, parts, same_vector, several, size, unvec, vec
 from matjac.entries.plan import Plan
 from matjac.jacobian.matrix import Matrix
 from matjac.maps import compose, normal
@@ -139,7 +139,7 @@ class Jacobian(Matrix, LinearOperator):  # type: ignore[misc]
     def _chain(self, other: "Jacobian") -> "Jacobian":
         self._check_conventions(other)
         outer, inner = (self, other) if self.layout == "numerator" else (other, self)
-        if not _same_vector(outer.in_shape, inner.out_shape):
+        if not same_vector(outer.in_shape, inner.out_shape):
             raise ValueError(
                 f"J1 @ J2: got a function of an argument of shape {outer.in_shape} after one with values of shape "
                 f"{inner.out_shape}, expected the same shape"
@@ -164,7 +164,7 @@ class Jacobian(Matrix, LinearOperator):  # type: ignore[misc]
             return self
         given, program = self.values, plan.expression.program
         # what was recorded later has other numbers there
-        values = [program.constants.get(k) for k in range(len(program.shapes))]
+        values = program.start()
         for k in plan.known | plan.expression.coefficients:
             values[k] = given[k]
         return self._with(Point(plan, values, self.dtype, self._point.conjugate))
@@ -445,10 +445,3 @@ class Jacobian(Matrix, LinearOperator):  # type: ignore[misc]
         Give it ``x_scale=1 / np.where(norms > 0, norms, 1)`` along with the operator.
         """
         return np.sqrt(self.diagonal_normal())
-
-
-def _same_vector(first: Shapes, second: Shapes) -> bool:
-    """Whether both shapes are the same, or one of them the other's vector."""
-    sizes = [sum(size(shape) for shape in parts(shapes)) for shapes in (first, second)]
-    flat = any(not several(shapes) and len(shapes) == 1 for shapes in (first, second))
-    return first == second or (flat and sizes[0] == sizes[1])

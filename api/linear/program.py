@@ -125,6 +125,10 @@ class Program:
         constant = None if number is None else self.constants.get(number)
         return constant if sp.issparse(constant) else None
 
+    def start(self) -> list[Any]:
+        """Room for all values, where the constants are."""
+        return [self.constants.get(k) for k in range(len(self.shapes))]
+
     def steps(self, wanted: Iterable[int], known: Iterable[int] = ()) -> tuple[Step, ...]:
         """The steps that make the wanted values from the known ones."""
         found: set[int] = set()

@@ -27,7 +27,7 @@ class Record:
         self.points = tuple(points)
         self.steps = program.steps(results)
         self._spent = spent(self.steps, [*results, *arguments])
-        self._start: list[Any] = [program.constants.get(k) for k in range(len(program.shapes))]
+        self._start: list[Any] = program.start()
         self._derived: dict[Any, Any] = {}
         self._dtypes: dict[Any, np.dtype[Any]] = {}
         self._failure: Exception | None = None
