@@ -24,7 +24,7 @@ from matjac.kernels.kron import kron_columns, kron_values
 from matjac.kernels.merge import merge_rows
 from matjac.kernels.sddmm import sddmm, spmm
 from matjac.kernels.spgemm import scatter_entries, spgemm
-from matjac.kernels.triangle import copy_prefixes
+from matjac.kernels.triangle import copy_prefixes, mirror
 
 __all__ = [
     "add_row_blocks",
@@ -35,6 +35,7 @@ __all__ = [
     "kron_columns",
     "kron_values",
     "merge_rows",
+    "mirror",
     "scatter_entries",
     "sddmm",
     "spgemm",

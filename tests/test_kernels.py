@@ -160,6 +160,44 @@ def test_entries_dealt_out_by_column(m, n, dtype, seed, base):
         assert_array_equal(sources[:-1], [i + base for _, i in turned])
 
 
+@given(sizes, sizes, dtypes, seeds, st.integers(0, 3))
+def test_the_first_entries_of_each_row(m, n, dtype, seed, base):
+    """Of a range of rows, to places that leave gaps; nothing else is written."""
+    rng = np.random.default_rng(seed)
+    data, idx, ptr, *_ = random_csr(rng, m, n, dtype)
+    counts = np.array([rng.integers(0, k + 1) for k in np.diff(ptr)], np.int64)
+    place = np.cumsum([1, *(counts + 2)])[:-1].astype(np.int64)
+    for start, stop in cut(rng, m):
+        found, columns = np.full(int(counts.sum()) + 2 * m + 2, 7, dtype), np.full(int(counts.sum()) + 2 * m + 2, -1)
+        wanted, wanted_columns = found.copy(), columns.copy()
+        for r in range(start, stop):
+            for k in range(counts[r]):
+                wanted[place[r] + k] = data[ptr[r] + k]
+                wanted_columns[place[r] + k] = idx[ptr[r] + k] + base
+        kernels.copy_prefixes(data, ptr[:-1], counts, place, 0, found, start, stop)
+        kernels.copy_prefixes(idx, ptr[:-1], counts, place, base, columns, start, stop)
+        assert_array_equal(found, wanted)
+        assert_array_equal(columns, wanted_columns)
+
+
+@given(sizes, dtypes, seeds)
+def test_a_lower_triangle_mirrored(n, dtype, seed):
+    rng = np.random.default_rng(seed)
+    lower = np.tril(numbers(rng, (n, n), dtype)) * (rng.random((n, n)) < 0.6)
+    places = np.tril(rng.random((n, n)) < 0.6)
+    columns = np.concatenate([np.flatnonzero(row) for row in places] or [np.empty(0, np.int64)])
+    ptr = np.cumsum([0, *places.sum(axis=1)]).astype(np.int64)
+    both = places | places.T
+    offsets = np.cumsum([0, *both.sum(axis=1)]).astype(np.int64)
+    out = np.zeros(offsets[-1] + 1, dtype)
+    for r in range(n):
+        out[offsets[r] : offsets[r] + places[r].sum()] = lower[r][places[r]]
+    kernels.mirror(columns, ptr, out, offsets, offsets[:-1] + places.sum(axis=1), out)
+    whole = np.where(np.tri(n, dtype=bool), lower, lower.T)
+    assert_array_equal(out[:-1], whole[both])
+    assert out[-1] == 0
+
+
 @st.composite
 def absent(draw):
     """Two sparse matrices, pairs (f, g) of their rows of which some are absent, and scales."""

@@ -15,7 +15,7 @@ from matjac.entries.kron import CaseSplitAssembler, KronAssembler, is_case_split
 from matjac.entries.listed import StoredAssembler, SweepAssembler
 from matjac.entries.merge import DenseSumAssembler, MergeAssembler, is_dense_sum
 from matjac.entries.pattern import Pattern, pattern_of
-from matjac.entries.triangle import lower
+from matjac.entries.triangle import SymmetricAssembler, lower
 from matjac.linear.adjoint import adjoint
 from matjac.linear.contraction import merged
 from matjac.linear.expression import Expression
@@ -145,13 +145,10 @@ class Entries:
 
     def _symmetric(self, plan: Plan, part: Part) -> Assembler:
         grid, heights, widths = self._grid(plan, upright=False)
-        half = _blocks(lower(grid, heights, widths, 0), heights, widths)
+        half = _blocks(lower(grid, heights, widths), heights, widths)
         if part == "lower":
             return half
-        if part == "upper":
-            return TransposedAssembler(half, half.rows)
-        below = _blocks(lower(grid, heights, widths, -1), heights, widths)
-        return BlockAssembler([[(half, 0), (TransposedAssembler(below, half.rows), 0)]], [half.rows])
+        return TransposedAssembler(half, half.rows) if part == "upper" else SymmetricAssembler(half)
 
     def _grid(self, plan: Plan, upright: bool) -> Grid:
         """The blocks, and how many rows and columns each has."""

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from matjac import kernels
-from matjac.conventions import Array, cumulative
+from matjac.conventions import Array, cumulative, index_dtype
 from matjac.entries.assembler import PLAIN, TILE, Assembler, Fill, Place, chunks, steps
+from matjac.threads import split
 
 
 class LowerAssembler(Assembler):
@@ -74,16 +75,84 @@ class LowerAssembler(Assembler):
         return int(self.base.offsets[stop] - self.base.offsets[start])
 
 
-def lower(grid: Sequence[Sequence[Assembler | None]], heights: Sequence[int], widths: Sequence[int], shift: int) -> Any:
-    """Of blocks those on and below the diagonal (shift is 0), or below it (−1); blocks that it crosses are cut."""
+class SymmetricAssembler(Assembler):
+    """Both triangles of a matrix whose lower one is given: it is filled, and copied entry by entry to the upper one."""
+
+    ranged = False
+
+    def __init__(self, half: Assembler) -> None:
+        self.half, self.rows = half, half.rows
+
+    @cached_property
+    def _columns(self) -> Array:
+        """The columns of the lower triangle's entries."""
+        columns = np.empty(self.half.nnz, index_dtype(self.rows))
+        self.half.columns(columns, 0, self.rows)
+        return columns
+
+    @cached_property
+    def _counts(self) -> Array:
+        """How many entries each row has in the lower triangle."""
+        return np.diff(self.half.offsets)
+
+    @cached_property
+    def offsets(self) -> Array:
+        below = self._columns[self._columns < np.repeat(np.arange(self.rows), self._counts)]
+        return cumulative(self._counts + np.bincount(below, minlength=self.rows))
+
+    def indptr(self, start: int, stop: int) -> Array:
+        pointers: Array = self.offsets[start : stop + 1] - self.offsets[start]
+        return pointers
+
+    def columns(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:
+        whole = np.empty(self.nnz, self._columns.dtype)
+        inside = np.repeat(self.offsets[:-1] - self.half.offsets[:-1], self._counts) + np.arange(self._columns.size)
+        whole[inside] = self._columns
+        rows = np.repeat(np.arange(self.rows, dtype=whole.dtype), self._counts)
+        self._mirror(rows, self.half.offsets, whole)
+        first, last = self.offset(start), self.offset(stop)
+        out[: last - first] = whole[first:last] + place.base
+
+    def _mirror(self, source: Array, place: Array, out: Array) -> None:
+        """Copy what is below the diagonal, of rows that begin there, to the upper triangle."""
+        cursor = self.offsets[:-1] + self._counts
+        kernels.mirror(self._columns, self.half.offsets, source, place, cursor, out)
+
+    def bind(self, values: Sequence[Any], dtype: np.dtype[Any]) -> Fill:
+        of_half = self.half.bind(values, dtype)
+
+        def all_rows(out: Array) -> None:
+            def part(start: int, stop: int) -> None:
+                of_half(out, start, stop, Place(ptr=self.offsets[start:stop]))
+
+            if self.half.ranged:
+                split(part, 0, self.rows, self.half.nnz)
+            else:
+                part(0, self.rows)
+            self._mirror(out, self.offsets, out)
+
+        def fill(out: Array, start: int, stop: int, place: Place) -> None:
+            if start == 0 and stop == self.rows:
+                all_rows(out)
+                return
+            whole = np.empty(self.nnz, dtype)
+            all_rows(whole)
+            first, last = self.offset(start), self.offset(stop)
+            out[: last - first] = whole[first:last]
+
+        return fill
+
+
+def lower(grid: Sequence[Sequence[Assembler | None]], heights: Sequence[int], widths: Sequence[int]) -> Any:
+    """Of blocks those on and below the diagonal; blocks that it crosses are cut."""
     tops, lefts = (np.cumsum([0, *sizes]).tolist() for sizes in (heights, widths))
     return [
-        [_cut(assembler, top, left, width, shift) for assembler, left, width in zip(row, lefts, widths, strict=False)]
+        [_cut(assembler, top, left, width) for assembler, left, width in zip(row, lefts, widths, strict=False)]
         for row, top in zip(grid, tops, strict=False)
     ]
 
 
-def _cut(assembler: Assembler | None, top: int, left: int, width: int, shift: int) -> Assembler | None:
-    if assembler is None or left > top + assembler.rows - 1 + shift:
+def _cut(assembler: Assembler | None, top: int, left: int, width: int) -> Assembler | None:
+    if assembler is None or left > top + assembler.rows - 1:
         return None
-    return assembler if left + width - 1 <= top + shift else LowerAssembler(assembler, top - left + shift)
+    return assembler if left + width - 1 <= top else LowerAssembler(assembler, top - left)
