@@ -220,6 +220,11 @@ class Flat(ABC):
         W = J.vjp(weighted(name, weights, J.out_shape, self.order).astype(J.dtype, copy=False))
         return list(W) if several(J.in_shape) else [W]
 
+    @property
+    @abstractmethod
+    def has_hessian(self) -> bool:
+        """Whether it has second derivatives: not where a rule gives Jacobians alone."""
+
     @abstractmethod
     def _hessian(self, arrays: list[Array], name: str, weights: Any, chosen: tuple[int, ...] | None) -> Hessian:
         """The Hessian of ``Σ weights ∘ F`` by the chosen variables; None is all of them."""
@@ -305,6 +310,11 @@ class Function(Flat):
         if self._plan is None:
             self._plan = J.plan
         return J.on(self._plan) if self._plan.same(J.plan) else J
+
+    @property
+    def has_hessian(self) -> bool:
+        """Whether it was given a function for them."""
+        return self.second is not None
 
     def hessian(self, *args: Any, weights: Any = None) -> Hessian:
         """The Hessian of a scalar function, or of ``Σ weights ∘ F``, as the function that was given makes it."""

@@ -556,6 +556,18 @@ def test_the_hessian_of_a_lagrangian():
     assert limited.hessianstructure()[0].size == 0
 
 
+def test_functions_without_second_derivatives_are_approximated():
+    square = mj.rule(np.square, lambda x: mj.d_elementwise_dX(2 * x))
+    F = mj.compile(lambda x: np.sum(square(x - 1.0)), (3,))
+    assert not F.has_hessian
+    assert rosenbrock().has_hessian
+    assert mj.solvers.IpoptProblem(F, (), (np.zeros(3),)).hessianstructure()[0].size == 0
+    fit = mj.solvers.minimize(F, np.zeros(3), method="trust-constr")
+    assert_allclose(fit.x, np.ones(3), atol=1e-5)
+    with pytest.raises(mj.TracingError, match="differential="):
+        mj.solvers.minimize(F, np.zeros(3), method="Newton-CG")
+
+
 def test_ipopt_refuses_what_it_would_ignore():
     F = mj.compile(lambda x: x @ x, (2,))
     with pytest.raises(TypeError, match="hessian_approximation"):

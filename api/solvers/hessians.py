@@ -5,17 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from matjac.conventions import Array
-from matjac.flat import Flat, Function
+from matjac.flat import Flat
 from matjac.jacobian import Hessian
 from matjac.tracing.compiled import Compiled
 
 #: Entries of a triangle up to which it is made where no one asked for it: beyond, its factors would not fit.
 MANY = 10**7
-
-
-def has_hessian(F: Flat) -> bool:
-    """Whether a function has second derivatives."""
-    return not isinstance(F, Function) or F.second is not None
 
 
 def hessian_at(F: Flat, x: Array, w: Array | None = None, part: str = "exact") -> Hessian:

@@ -12,7 +12,7 @@ from matjac.conventions import Array
 from matjac.flat import Flat
 from matjac.solvers import arguments
 from matjac.solvers.extras import optional
-from matjac.solvers.hessians import MANY, LagrangianHessian, has_hessian
+from matjac.solvers.hessians import MANY, LagrangianHessian
 from matjac.solvers.watch import Callback, Stopped, Watch
 
 #: What counts as no bound.
@@ -115,7 +115,7 @@ class IpoptProblem:
         """The Hessian of the Lagrangian; None is for Ipopt to approximate."""
         functions = [self.F, *(G for G, _ in self.parts)]
         if hessian is None:
-            if not all(has_hessian(G) for G in functions):
+            if not all(G.has_hessian for G in functions):
                 return None
             # a size that no one asked for must fit
             sizes = [self.x0.size, *(G.fun(self.x0).size for G in functions[1:])]

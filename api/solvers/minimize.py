@@ -10,7 +10,7 @@ from matjac import checks
 from matjac.conventions import Array
 from matjac.flat import Flat
 from matjac.solvers import arguments
-from matjac.solvers.hessians import has_hessian, hessian_at
+from matjac.solvers.hessians import hessian_at
 from matjac.solvers.watch import ENDS, Callback, Stopped, Watch
 
 #: Methods that take constraints, and those that take a sparse Jacobian of them.
@@ -55,7 +55,7 @@ def constraint(G: Any, lower: Any, upper: Any, dense: bool = False) -> optimize.
     G = arguments.flat(G, "G")
     edges = [arguments.edge("lower", lower, G, -np.inf), arguments.edge("upper", upper, G, np.inf)]
     jacobian = (lambda x: G.jac(x).toarray()) if dense else G.jac_csr
-    more = {} if dense or not has_hessian(G) else {"hess": G.hess}
+    more = {} if dense or not G.has_hessian else {"hess": G.hess}
     return optimize.NonlinearConstraint(G.fun, *edges, jac=jacobian, **more)
 
 
@@ -169,7 +169,7 @@ def _second(F: Flat, method: str, hessian: str | None) -> dict[str, Any]:
         if hessian is not None:
             raise ValueError(f"hessian: got {hessian!r} for {method}, which takes none")
         return {}
-    part = hessian or ("exact" if has_hessian(F) or method not in OPERATOR else "none")
+    part = hessian or ("exact" if F.has_hessian or method not in OPERATOR else "none")
     checks.one_of("hessian", part, HESSIANS)
     if part == "none":
         if method not in OPERATOR:

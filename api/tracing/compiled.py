@@ -209,6 +209,14 @@ class Compiled(Flat):
         values = record.start([*arrays, W])
         return record, values, np.result_type(self._record.dtype(values), W)
 
+    @cached_property
+    def has_hessian(self) -> bool:
+        """Whether each step has a second derivative: not where `rule` was given Jacobians alone."""
+        try:
+            return bool(self._record.gradient(weighted=self.out_shape != ()).differential)
+        except TracingError:
+            return False
+
     def gradient_function(self) -> "Compiled":
         """The gradient as a compiled function of the same arguments, for `root` and `solve_ivp`.
 
