@@ -43,18 +43,20 @@ def contract(terms: Terms, term: Term, shape: Shape, axis: int, by: int | None =
     sums = Sums(terms, tuple(out), shape[axis], axis, by, inner)
 
     term = Term(term.u, f, term.w, g)
-    if f.depends(-1) and g.depends(-1):
+    if sums.held(f) is None and sums.held(g) is None:
         term = merged(terms, term)
     u, f, w, g = term.u, term.f, term.w, term.g
-    if g.depends(-1):
-        w, new = sums.of(w, g)
-        f, g = sums.without(f), new
-        if not new.full:
+    held_f, held_g = sums.held(f), sums.held(g)
+    if held_g is None:
+        assert held_f is not None
+        f = held_f
+        w, g = sums.of(w, g)
+        if not g.full:
             # a row is absent where f says so
-            f, g = f.masked(new.dense() >= 0), RowMap(new.shape, listed=np.maximum(new.dense(), 0))
-    elif f.depends(-1) or sums.matrix is not None:
+            f, g = f.masked(g.dense() >= 0), RowMap(g.shape, listed=np.maximum(g.dense(), 0))
+    elif held_f is None or sums.matrix is not None:
         u, f = sums.of(u, f)
-        g = sums.without(g)
+        g = held_g
     else:
         scale = values.multiply(scale, sums.total())
         f, g = sums.without(f), sums.without(g)
@@ -81,6 +83,24 @@ class Sums:
     def without(self, rows: RowMap) -> RowMap:
         """A map that does not depend on the summed axis, on the result."""
         return rows.restricted(range(len(rows.shape) - 1)).broadcast(self.whole)
+
+    def held(self, rows: RowMap) -> RowMap | None:
+        """The map on the result, where it is the same for all rows that are summed to one; else None."""
+        if not rows.depends(-1):
+            return self.without(rows)
+        if self.matrix is None or not rows.full or not self.matrix.nnz:
+            return None
+        last, pointers = len(rows.shape) - 1, self.matrix.indptr
+        found = rows.dense()[
+            tuple(slice(None) if k == last or rows.depends(k) else slice(0, 1) for k in range(last + 1))
+        ]
+        summed = found[..., self.matrix.indices]
+        # a row of nothing may have any
+        first = summed[..., np.minimum(pointers[:-1], self.matrix.nnz - 1)]
+        if not np.array_equal(summed, np.repeat(first, np.diff(pointers), axis=-1)):
+            return None
+        listed = np.moveaxis(np.take(first, 0, axis=self.axis), -1, self.axis)
+        return RowMap(self.whole, listed=np.broadcast_to(listed, self.whole))
 
     def total(self) -> int | None:
         """The sums of the coefficients alone; None is 1."""
