@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from matjac import checks
 from matjac.conventions import Array, size
 from matjac.flat import Variables
 from matjac.tracing.compiled import Compiled
@@ -68,6 +69,8 @@ def check(
     """
     if isinstance(order, bool) or order not in (1, 2):
         raise ValueError(f"order: got {order!r}, expected 1 or 2")
+    if not isinstance(F, Compiled):
+        raise TypeError(f"F: got {checks.describe(F)}, expected a compiled function")
     J = F.jacobian(*args)
     x = F.pack(*args)
     function = fun or F.original or F
@@ -89,6 +92,10 @@ def check(
     if order == 1:
         return worst
     w = None if F.out_shape == () else np.random.default_rng(3).uniform(0.5, 1.5, J.shape[0])
+
+    gradient, transposed = F.grad(x, w), J.T @ (np.ones(1) if w is None else w)
+    if not np.allclose(gradient, transposed, rtol=tol, atol=tol, equal_nan=True):
+        raise CheckError("the gradient: it is not the weighted sum of the Jacobian's rows")
 
     def second(row: int, column: int) -> str:
         return f"∂²F / ∂{F.variables.entry(row)} ∂{F.variables.entry(column)}"

@@ -96,16 +96,16 @@ class Variables:
         return [np.array(array) for array in arrays] if copy else arrays
 
 
-def weighted(name: str, weights: Any, shape: Shapes, order: Order) -> Array:
-    """Weights of a function's values in its shape, checked; a small one, which leaves dtypes alone, for one value."""
-    if weights is None:
-        if size(shape) != 1 or several(shape):  # type: ignore[arg-type]
-            raise ValueError(f"{name}: got none for a function of shape {shape}, expected them in that shape")
-        return np.ones(shape, np.int8)  # type: ignore[arg-type]
+def weighted(weights: Any, shape: Shapes, order: Order, flat: bool, dtype: np.dtype[Any]) -> Array:
+    """Weights of a function's values in its shape, checked: given flat, or so; 1 where there is one value and none."""
+    name = "w" if flat else "weights"
     assert not several(shape)
-    if name == "w":
-        flat = checks.shaped(name, weights, (size(shape),))  # type: ignore[arg-type]
-        return flat.reshape(shape, order=order)  # type: ignore[arg-type]
+    if weights is None:
+        if size(shape) != 1:  # type: ignore[arg-type]
+            raise ValueError(f"{name}: got none for a function of shape {shape}, expected them in that shape")
+        return np.ones(shape, dtype)  # type: ignore[arg-type]
+    if flat:
+        return checks.shaped(name, weights, (size(shape),)).reshape(shape, order=order)  # type: ignore[arg-type]
     return checks.shaped(name, weights, shape)  # type: ignore[arg-type]
 
 
@@ -189,18 +189,18 @@ class Flat(ABC):
         array([[2., 4.],
                [6., 8.]])
         """
-        arrays = self._gradient(self.variables.arrays(args, copy=False), "weights", weights)
+        arrays = self._gradient(self.variables.arrays(args, copy=False), weights, flat=False)
         return arrays[0] if len(arrays) == 1 else tuple(arrays)
 
     def grad(self, x: Array, w: Any = None) -> Array:
         """`gradient` at a flat vector, as one; w is flat too, in `order`."""
-        arrays = self._gradient(list(self.variables.unpack(x)), "w", w)
+        arrays = self._gradient(list(self.variables.unpack(x)), w, flat=True)
         flat = [part.reshape(-1, order=self.order) for part in arrays]
         return flat[0] if len(flat) == 1 else np.concatenate(flat)
 
     def hess(self, x: Array, w: Any = None) -> Hessian:
         """The Hessian of a scalar function, or of ``Σ w ∘ F``, at a flat vector; w is flat too, in `order`."""
-        return self._hessian(self._unpacked(x), "w", None if w is None else np.array(w), None)
+        return self._hessian(self._unpacked(x), None if w is None else np.array(w), flat=True)
 
     def hess_csr(self, x: Array, w: Any = None, out: Any = None) -> Any:
         """`hess` as a csr_array: fresh values on a pattern that is found once; into `out`, an earlier result."""
@@ -214,10 +214,10 @@ class Flat(ABC):
         """The variables that a flat vector holds, as copies."""
         return list(self.variables.unpack(np.array(x)))
 
-    def _gradient(self, arrays: list[Array], name: str, weights: Any) -> list[Array]:
-        """Jᵀ w in the variables' shapes, as arrays of their own; weights that are called w are flat."""
+    def _gradient(self, arrays: list[Array], weights: Any, flat: bool) -> list[Array]:
+        """Jᵀ w in the variables' shapes, as arrays of their own."""
         J = self._at(arrays)
-        W = J.vjp(weighted(name, weights, J.out_shape, self.order).astype(J.dtype, copy=False))
+        W = J.vjp(weighted(weights, J.out_shape, self.order, flat, J.dtype))
         return list(W) if several(J.in_shape) else [W]
 
     @property
@@ -226,8 +226,8 @@ class Flat(ABC):
         """Whether it has second derivatives: not where a rule gives Jacobians alone."""
 
     @abstractmethod
-    def _hessian(self, arrays: list[Array], name: str, weights: Any, chosen: tuple[int, ...] | None) -> Hessian:
-        """The Hessian of ``Σ weights ∘ F`` by the chosen variables; None is all of them."""
+    def _hessian(self, arrays: list[Array], weights: Any, flat: bool) -> Hessian:
+        """The Hessian of ``Σ weights ∘ F`` by all variables."""
 
     def _at(self, arrays: list[Array]) -> Jacobian:
         """The Jacobian at variables that no one else changes."""
@@ -253,8 +253,9 @@ class Function(Flat):
     *shapes : tuple of int
         The variables' shapes.
     hessian : callable, optional
-        The `Hessian` of the weighted sum of the values, from one array for each variable and ``weights=``, which is
-        None for a scalar. Without it `hess` and the solvers that need it raise.
+        The `Hessian` of a scalar function, from one array for each variable; of another that of the weighted sum of its
+        values, from those arrays and the weights, such as `matjac.d2_gram_dR`. Without it `hess` and the solvers that
+        need it raise.
     order : {"C", "F"}, optional
         The order of flat vectors; the Jacobian must have it too.
     names : sequence of str, optional
@@ -318,20 +319,20 @@ class Function(Flat):
 
     def hessian(self, *args: Any, weights: Any = None) -> Hessian:
         """The Hessian of a scalar function, or of ``Σ weights ∘ F``, as the function that was given makes it."""
-        return self._hessian(self.variables.arrays(args), "weights", weights, None)
+        return self._hessian(self.variables.arrays(args), weights, flat=False)
 
-    def _hessian(self, arrays: list[Array], name: str, weights: Any, chosen: tuple[int, ...] | None) -> Hessian:
+    def _hessian(self, arrays: list[Array], weights: Any, flat: bool) -> Hessian:
         if self.second is None:
             raise ValueError("hessian: got a Function without one, expected Function(…, hessian=…)")
-        shape = self(*arrays).shape
-        W = None if weights is None and shape == () else weighted(name, weights, shape, self.order)
-        H = self.second(*arrays, weights=W)
+        value = self(*arrays)
+        W = weighted(weights, value.shape, self.order, flat, value.dtype)
+        H = self.second(*arrays) if value.shape == () else self.second(*arrays, W)
         if not isinstance(H, Hessian) or (H.order, _shapes(H.in_shape)) != (self.order, self.variables.shapes):
             raise TypeError(
                 f"hessian: got {checks.describe(H)}, expected a matjac.Hessian by {self.variables.shapes} "
                 f"of order {self.order!r}"
             )
-        return H
+        return H if value.shape != () or weights is None else W.item() * H
 
 
 def _shapes(in_shape: Shapes) -> tuple[Shape, ...]:

@@ -2,6 +2,7 @@
 
 import functools
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -399,9 +400,7 @@ def test_closed_forms_check_shapes(act, message):
 
 def test_a_function_with_a_hessian():
     target = np.array([[2.0, 1.0], [1.0, 2.0]])
-    F = mj.Function(
-        lambda R: R.T @ R - target, mj.d_gram_dR, (2, 2), hessian=lambda R, weights: mj.d2_gram_dR(R, weights)
-    )
+    F = mj.Function(lambda R: R.T @ R - target, mj.d_gram_dR, (2, 2), hessian=mj.d2_gram_dR)
     x, w = np.ones(4), np.arange(4.0)
     assert_allclose(F.hess(x, w).toarray(), columns_of(lambda v: F.grad(v, w), x, 1e-4), atol=1e-8)
     assert_allclose(F.hessian(np.ones((2, 2)), weights=w.reshape(2, 2)).toarray(), F.hess_csr(x, w).toarray())
@@ -574,3 +573,119 @@ def test_ipopt_refuses_what_it_would_ignore():
         mj.solvers.ipopt(F, np.ones(2), options={"hessian_approximation": "exact"})
     with pytest.raises(ValueError, match="hessian: got 'half'"):
         mj.solvers.ipopt(F, np.ones(2), hessian="half")
+
+
+# found in a review -----------------------------------------------------------------------------------
+
+REPEATED = np.zeros(200, int)
+LARGE = np.full((300, 2), 255, np.uint8)
+IMAGE = np.full(3, 255, np.uint8)
+SUMS = {
+    "an entry taken often": (lambda x: np.sum((x**2)[REPEATED]), (2,)),
+    "a small integer": (lambda x: np.sum(1000 * x), (3,)),
+    "the same of one entry": (lambda x: 1000 * x[:1], (3,)),
+    "joined often": (lambda x: np.sum(np.concatenate([x] * 200)), (2,)),
+    "slices": (lambda x: sum(np.sum(x[:k]) for k in range(1, 300)), (300,)),
+    "booleans": (lambda x: np.sum((LARGE > 0) @ x**2), (2,)),
+    "bytes": (lambda x: np.sum(LARGE @ x**2), (2,)),
+    "sparse booleans": (lambda x: np.sum(sp.csr_array(LARGE > 0) @ x), (2,)),
+    "sparse bytes": (lambda x: np.sum(sp.csr_array(LARGE) @ x**2), (2,)),
+    "an image": (lambda x: np.sum(IMAGE * x + IMAGE * x * IMAGE), (3,)),
+    "masks": (lambda x: np.sum((IMAGE > 0) * x + (IMAGE > 0) * x[::-1]), (3,)),
+    "products": (lambda x: sum(x[0] * x[1] for _ in range(200)), (2,)),
+    "a scalar": (lambda s: 3 * s, ()),
+    "a scalar, halved": (lambda s: s / 2 + 2 * s, ()),
+    "constants": (lambda x: np.sum(x) * 0 + 1, (2,)),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+@pytest.mark.parametrize("name", SUMS)
+def test_nothing_is_counted_in_small_integers(name, dtype):
+    """Weights that are not there, 0 and 1 in sparse matrices, and constants of integers or booleans."""
+    fun, shape = SUMS[name]
+    F, x = mj.compile(fun, shape), np.ones(shape, dtype)
+    row = F.jacobian(x).toarray()
+    assert_allclose(np.ravel(F.gradient(x)), row[0])
+    assert F.gradient(x).dtype == F.jacobian(x).dtype
+    wanted = columns_of(lambda v: F.grad(v, np.ones(1)), np.ones(F.variables.size), 1e-30j)
+    assert_allclose(F.hess(x.ravel()).toarray(), wanted, rtol=1e-6)
+    G = F.gradient_function() if F.out_shape == () else F
+    assert np.result_type(G(x)).kind == "f"
+
+
+def test_gauss_newton_of_quadratic_forms():
+    """A matrix between is none of a sum of squares; the square of a norm is one."""
+    M, x = np.random.default_rng(0).standard_normal((3, 3)), np.ones(3)
+    for fun in (lambda x: x @ M @ x, lambda x: x @ (M @ x), lambda x: (x - 1) @ x):
+        with pytest.raises(ValueError, match="no sum of squares"):
+            mj.compile(fun, (3,)).hessian(x, part="gauss-newton")
+    H = mj.compile(lambda x: np.linalg.norm(M @ x - 1) ** 2, (3,)).hessian(x, part="gauss-newton")
+    assert_allclose(H.toarray(), 2 * M.T @ M)
+    F = mj.compile(lambda x: np.sum(np.exp(x)), (3,))
+    with pytest.raises(ValueError, match=r'hessian: got "gauss-newton".*"exact"'):
+        mj.solvers.minimize(F, x, method="trust-ncg", hessian="gauss-newton")
+
+
+def test_powers_whose_exponent_is_zero():
+    F = mj.compile(lambda b, e: b**e, (), ())
+    log = np.log(2.0)
+    assert_allclose(F.hessian(2.0, 0.0).toarray(), [[0, 0.5], [0.5, log**2]])
+    assert_allclose(F.hessian(2.0, 1.0).toarray(), [[0, 1 + log], [1 + log, 2 * log**2]])
+    assert_allclose(F.hessian(2.0, -1.0).toarray(), [[2 / 8, (1 - log) / 4], [(1 - log) / 4, log**2 / 2]])
+    G = mj.compile(lambda x: np.sum(x ** np.array([0.0, 1, 2, 3])), (4,))
+    assert_allclose(G.hessian(np.zeros(4)).toarray(), np.diag([0.0, 0, 2, 0]))
+    with pytest.raises(mj.TracingError, match="no third derivative"):
+        F.gradient_function().hessian(2.0, 1.0, weights=np.ones(2))
+
+
+def test_hessians_in_chains_and_sums():
+    rng = np.random.default_rng(0)
+    F = mj.compile(lambda X: np.tanh(X @ X), (2, 2))
+    G = mj.compile(lambda Y: np.sum(np.exp(Y) * Y), (2, 2))
+    X = rng.standard_normal((2, 2))
+    J, H = F.jacobian(X), G.hessian(F(X))
+    dense_J, dense_H = J.toarray(), H.toarray()
+    for product, wanted in ((J.T @ H, dense_J.T @ dense_H), (H @ J, dense_H @ dense_J)):
+        assert_allclose(product.toarray(), wanted)
+        assert_allclose(product @ np.ones(4), wanted @ np.ones(4))
+    assert_allclose((H.T @ H).toarray(), dense_H @ dense_H)
+    assert H.T is H
+    for total, wanted in ((H + H.T, 2 * dense_H), (-H / 2, -dense_H / 2), (H - 3 * H, -2 * dense_H)):
+        assert isinstance(total, mj.Hessian)
+        assert_allclose(total.toarray(), wanted)
+        assert_allclose(total.tocsr(triangle="lower").toarray(), np.tril(wanted))
+    assert repr(H).startswith("<Hessian 4 × 4")
+    assert "symmetric" in repr(H)
+    F = mj.Function(lambda R: np.sum(R**2), lambda R: mj.d_elementwise_dX(2 * R), (2, 2), hessian=lambda R: H + H)
+    assert_allclose(F.hess(np.ones(4)).toarray(), 2 * dense_H)
+    assert_allclose(F.hess(np.ones(4), np.array([3.0])).toarray(), 6 * dense_H)
+
+
+def test_check_compares_the_gradient():
+    F = mj.compile(lambda x: np.sum(x**2), (2,))
+    F.grad = lambda x, w=None: 3 * x
+    with pytest.raises(mj.CheckError, match="the gradient"):
+        mj.check(F, np.ones(2), order=2)
+    with pytest.raises(TypeError, match="F: got"):
+        mj.check(mj.Function(np.sum, mj.d_sqnorm_dx, (2,)), np.ones(2))
+
+
+def test_threads_make_hessians_of_their_own():
+    """Properties that are computed once must not lock one another out."""
+
+    def work():
+        F = mj.compile(lambda U, V: np.sum(np.tanh(U @ V.T) ** 2), (3, 2), (4, 2))
+        H = F.hessian(np.ones((3, 2)), np.ones((4, 2)))
+        found.append((H.tocsr().toarray(), H.tocsr(triangle="upper").toarray()))
+
+    found = []
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert len(found) == 6
+    for whole, upper in found:
+        assert_array_equal(whole, found[0][0])
+        assert_array_equal(upper, np.triu(whole))

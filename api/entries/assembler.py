@@ -5,13 +5,12 @@ An assembler is structure alone: it is made once for a function. `bind` gives it
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from matjac.conventions import NONE, Array
+from matjac.conventions import NONE, Array, cached_property
 from matjac.linear.factors import as_given, ones
 from matjac.linear.rowmap import RowMap, grid_of
 from matjac.linear.terms import Term

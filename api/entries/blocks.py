@@ -1,13 +1,13 @@
 """Blocks beside and above one another, and transposes."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from matjac import kernels
-from matjac.conventions import Array, cumulative
+from matjac.conventions import Array, cached_property, cumulative
 from matjac.entries.assembler import PLAIN, TILE, Assembler, Fill, Place, chunks
 
 #: Blocks side by side, each with its first column.

@@ -1,13 +1,12 @@
 """One term, whose rows are Kronecker products of rows of the factors; and the case split of RᵀR, two of them."""
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from matjac import kernels
-from matjac.conventions import Array, cumulative, size
+from matjac.conventions import Array, cached_property, cumulative, size
 from matjac.entries.assembler import PLAIN, Assembler, Fill, Place, kernel_rows, scales
 from matjac.linear.factors import Dense, Eye
 from matjac.linear.rowmap import RowMap

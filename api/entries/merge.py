@@ -1,13 +1,12 @@
 """Any sum of terms on one variable: the sorted lists of their rows are merged as they are filled."""
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from matjac import kernels
-from matjac.conventions import NONE, Array, cumulative
+from matjac.conventions import NONE, Array, cached_property, cumulative
 from matjac.entries.assembler import PLAIN, TILE, Assembler, Fill, Place, kernel_rows, scales, steps
 from matjac.entries.kron import KronAssembler
 from matjac.linear.factors import Dense, Factor

@@ -2,13 +2,12 @@
 
 from copy import copy
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from matjac.conventions import Array, index_dtype
+from matjac.conventions import Array, cached_property, index_dtype
 from matjac.entries.assembler import Assembler, run
 
 

@@ -1,13 +1,12 @@
 """Symmetric matrices: the lower triangle is filled, the upper one is its transpose."""
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from matjac import kernels
-from matjac.conventions import Array, cumulative, index_dtype
+from matjac.conventions import Array, cached_property, cumulative, index_dtype
 from matjac.entries.assembler import PLAIN, TILE, Assembler, Fill, Place, chunks, steps
 from matjac.threads import split
 

@@ -6,6 +6,7 @@ from matjac import checks
 from matjac.conventions import Array
 from matjac.jacobian.jacobian import Jacobian
 from matjac.jacobian.matrix import Matrix
+from matjac.maps.point import Point
 
 TRIANGLES = "lower", "upper"
 
@@ -14,8 +15,10 @@ class Hessian(Jacobian):
     """The Hessian of a scalar function of matrices, or of a weighted sum of a function's values.
 
     It is the Jacobian of the gradient, with all its members; `in_shape` and `out_shape` are the same. Its entries are
-    computed once for each pair (i, j), (j, i), so that the matrix is symmetric to the last bit. Members that make
-    entries take ``triangle="lower"`` or ``"upper"``, the diagonal with one half, as Ipopt and sparse Cholesky want it.
+    computed once for each pair (i, j), (j, i), so that the matrix is symmetric to the last bit. `count`, `structure`,
+    `coo_structure`, `fill` and `tocsr` take ``triangle="lower"`` or ``"upper"``, each half with the diagonal, as Ipopt
+    and sparse Cholesky want it. Sums and multiples of Hessians are Hessians; it has no layout, for it is its own
+    transpose.
 
     Examples
     --------
@@ -27,6 +30,25 @@ class Hessian(Jacobian):
     >>> H.count("lower"), H.tocsr(triangle="lower").nnz
     (2, 2)
     """
+
+    symmetric = True
+
+    def _symmetric(self, point: Point) -> "Hessian":
+        point.plan.symmetric = True
+        return Hessian(point, self.out_shape, self.in_shape, self.order)
+
+    def _times(self, number: Any) -> Jacobian:
+        return self._symmetric(super()._times(number)._point)
+
+    def __add__(self, other: Any) -> Any:
+        total = super().__add__(other)
+        return self._symmetric(total._point) if isinstance(other, Hessian) else total
+
+    def _transpose(self) -> Jacobian:
+        return self
+
+    def _adjoint(self) -> Jacobian:
+        return self if self.dtype.kind != "c" else self._symmetric(self._point.conj())
 
     def _half(self, triangle: Any) -> Matrix:
         checks.one_of("triangle", triangle, TRIANGLES)

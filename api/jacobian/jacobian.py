@@ -138,14 +138,15 @@ class Jacobian(Matrix, LinearOperator):  # type: ignore[misc]
 
     def _chain(self, other: "Jacobian") -> "Jacobian":
         self._check_conventions(other)
-        outer, inner = (self, other) if self.layout == "numerator" else (other, self)
+        layout = other.layout if self.symmetric else self.layout
+        outer, inner = (self, other) if layout == "numerator" else (other, self)
         if not same_vector(outer.in_shape, inner.out_shape):
             raise ValueError(
                 f"J1 @ J2: got a function of an argument of shape {outer.in_shape} after one with values of shape "
                 f"{inner.out_shape}, expected the same shape"
             )
         point = compose.chain(outer._point, inner._point)
-        return Jacobian(point, outer.out_shape, inner.in_shape, self.order, self.layout)
+        return Jacobian(point, outer.out_shape, inner.in_shape, self.order, layout)
 
     def _times(self, number: Any) -> "Jacobian":
         checks.numeric("number", number)
@@ -154,7 +155,7 @@ class Jacobian(Matrix, LinearOperator):  # type: ignore[misc]
     def _check_conventions(self, other: "Jacobian") -> None:
         for name in ("order", "layout"):
             mine, its = getattr(self, name), getattr(other, name)
-            if mine != its:
+            if mine != its and not (name == "layout" and (self.symmetric or other.symmetric)):
                 hint = "; J.T @ J is J.normal()" if name == "layout" else ""
                 raise ValueError(f"{name}: got Jacobians with {name} {mine!r} and {its!r}, expected the same{hint}")
 

@@ -1,13 +1,12 @@
 """A Jacobian as a sparse matrix: its sizes, its pattern and its entries, in SciPy's formats."""
 
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from matjac import checks
-from matjac.conventions import Array, Order, Shapes, index_dtype, several
+from matjac.conventions import Array, Order, Shapes, cached_property, index_dtype, several
 from matjac.entries.assembler import PLAIN, Assembler
 from matjac.entries.pattern import Pattern
 from matjac.entries.plan import Plan
@@ -19,6 +18,8 @@ class Matrix:
 
     shape: tuple[int, int]
     dtype: np.dtype[Any]
+    #: whether it is its own transpose, so that it has no layout
+    symmetric = False
 
     def __init__(
         self, point: Point, out_shape: Shapes, in_shape: Shapes, order: Order = "C", layout: Any = "numerator"
@@ -36,9 +37,11 @@ class Matrix:
         return type(self), (self._point, self.out_shape, self.in_shape, self.order, self.layout)
 
     def __repr__(self) -> str:
+        kind = "symmetric" if self.symmetric else f"{self.layout} layout"
+        shape = f"{self.shape[0]} × {self.shape[1]}"
         return (
-            f"<Jacobian {self.shape[0]} × {self.shape[1]} of {self.dtype}: {self.out_shape} by {self.in_shape}, "
-            f'order "{self.order}", {self.layout} layout, {self.nnz} entries, {self.nbytes} bytes as CSR>'
+            f"<{type(self).__name__} {shape} of {self.dtype}: {self.out_shape} by {self.in_shape}, "
+            f'order "{self.order}", {kind}, {self.nnz} entries, {self.nbytes} bytes as CSR>'
         )
 
     @property

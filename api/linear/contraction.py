@@ -190,7 +190,8 @@ class Sums:
             entry_rows = np.repeat(np.arange(height), np.diff(self.matrix.indptr))
             places, order = np.arange(size(grid))[:, None] * height + entry_rows, (*axes, self.axis)
             rows, keep = rows[:, k], keep[:, k]
-            entries = self.program.constant(self.matrix.data)
+            # small integers would overflow where they are added up
+            entries = self.program.constant(self.matrix.data * 1.0)
             data = self._taken(entries, np.broadcast_to(np.arange(k.size), keep.shape)[keep], k.size)
             if self.by is not None:
                 weights = (np.arange(size(grid))[:, None] * self.count + k)[keep]

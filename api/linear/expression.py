@@ -6,13 +6,12 @@ others numbers of values in a `Program`. So an expression is structure alone; va
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from matjac.conventions import Array, Shape, canonical
+from matjac.conventions import Array, Shape, cached_property, canonical
 from matjac.linear.primitives import Add, MatMul, Multilinear, Transpose
 from matjac.linear.program import Program, shortened
 

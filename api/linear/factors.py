@@ -1,14 +1,14 @@
 """Factors: the small matrices whose rows a term multiplies, as structure; their numbers are values of a program."""
 
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from matjac import kernels
-from matjac.conventions import NONE, Array, Shape, cumulative, index_dtype
+from matjac.conventions import NONE, Array, Shape, cached_property, cumulative, index_dtype
 from matjac.linear.program import Primitive
 
 

@@ -7,14 +7,14 @@ acts on the last axes of that operand, so that many directions go in one pass. A
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import reduce
 from typing import Any, Protocol
 
 import numpy as np
 import scipy.sparse as sp
 
 from matjac import kernels
-from matjac.conventions import Array, Shape, canonical, size
+from matjac.conventions import Array, Shape, cached_property, canonical, size
 from matjac.linear.program import Primitive
 from matjac.threads import split
 

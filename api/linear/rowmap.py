@@ -6,12 +6,11 @@ of the array's size is held; others are listed.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from matjac.conventions import Array, Shape, size
+from matjac.conventions import Array, Shape, cached_property, size
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,10 @@ def hessian_at(F: Flat, x: Array, w: Array | None = None, part: str = "exact") -
         return F.hess(x, w)
     if not isinstance(F, Compiled):
         raise ValueError('hessian: got "gauss-newton" for a Function, expected a compiled function')
-    return F.hessian(*F.unpack(x), part=part)
+    try:
+        return F.hessian(*F.unpack(x), part=part)
+    except ValueError as error:
+        raise ValueError(str(error).replace("part: got", "hessian: got").replace('"whole"', '"exact"')) from None
 
 
 class LagrangianHessian:

@@ -91,7 +91,8 @@ def minimize(
         constraints' Jacobian rank-deficient.
     hessian : {"exact", "gauss-newton", "none"}, optional
         What methods of second order get: the Hessian, of a sum of squares the part 2 JᵀJ, or with "none" (of
-        "trust-constr" alone) an approximation of SciPy's. "exact" where there is one, unless given.
+        "trust-constr" alone) an approximation of SciPy's. "exact" where there is one, unless given. "dogleg" wants
+        positive definite ones.
     progress, seconds
         As in `least_squares`.
     **options

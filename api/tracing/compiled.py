@@ -2,13 +2,12 @@
 
 import inspect
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from matjac import checks
-from matjac.conventions import ORDERS, Array, Order, Shape, Shapes, size
+from matjac.conventions import ORDERS, Array, Order, Shape, Shapes, cached_property, size
 from matjac.flat import Flat, Variables, weighted
 from matjac.jacobian import Hessian, Jacobian
 from matjac.linear.factors import KhatriRao, Sparse, SpGemm
@@ -124,10 +123,10 @@ class Compiled(Flat):
         shapes = tuple(self.in_shapes[k] for k in chosen)
         return shapes[0] if len(shapes) == 1 else shapes
 
-    def _gradient(self, arrays: list[Array], name: str, weights: Any) -> list[Array]:
-        record, values, dtype = self._weighted(arrays, name, weights)
+    def _gradient(self, arrays: list[Array], weights: Any, flat: bool) -> list[Array]:
+        record, values, dtype = self._weighted(arrays, weights, flat)
         taken = [values[k] for k in record.arguments]
-        for k, part in zip(record.results, record.run(values, keep=False), strict=True):
+        for k, part in zip(record.results, map(np.asarray, record.run(values, keep=False)), strict=True):
             # it may be an argument, a constant, a view of one, or the part before
             own = part.base is None and k not in record.program.constants and not any(part is a for a in taken)
             taken.append(part if own and part.dtype == dtype else np.array(part, dtype))
@@ -164,6 +163,9 @@ class Compiled(Flat):
 
         Notes
         -----
+        Where a slope jumps (``np.abs``, ``np.maximum``) the second derivative is taken as 0. Entries are those that the
+        steps can make: the Hessian of a determinant, which is made of the adjugate, is dense.
+
         Source: Magnus & Neudecker, *Matrix Differential Calculus*, chapter 6: the second differential.
 
         Examples
@@ -180,12 +182,12 @@ class Compiled(Flat):
         """
         checks.one_of("part", part, ("whole", "gauss-newton"))
         kept = None if weights is None else np.array(weights)
-        return self._hessian(self.variables.arrays(args), "weights", kept, self._chosen(wrt), part)
+        return self._second(self.variables.arrays(args), kept, False, self._chosen(wrt), part)
 
-    def _hessian(
-        self, arrays: list[Array], name: str, weights: Any, chosen: tuple[int, ...] | None, part: str = "whole"
-    ) -> Hessian:
-        chosen = self._every if chosen is None else chosen
+    def _hessian(self, arrays: list[Array], weights: Any, flat: bool) -> Hessian:
+        return self._second(arrays, weights, flat, self._every, "whole")
+
+    def _second(self, arrays: list[Array], weights: Any, flat: bool, chosen: tuple[int, ...], part: str) -> Hessian:
         shape = self._shape(chosen)
         if part == "gauss-newton":
             record = self._record
@@ -195,19 +197,19 @@ class Compiled(Flat):
             plan = record.derived(key, lambda: gauss_newton(record, self.order, chosen))
             values = record.start(arrays)
             return Hessian(Point(plan, values, record.dtype(values)), shape, shape, self.order)
-        record, values, dtype = self._weighted(arrays, name, weights)
+        record, values, dtype = self._weighted(arrays, weights, flat)
         return Hessian(Point(record.plan(self.order, chosen, chosen), values, dtype), shape, shape, self.order)
 
-    def _weighted(self, arrays: list[Array], name: str, weights: Any) -> tuple[Record, list[Any], np.dtype[Any]]:
+    def _weighted(self, arrays: list[Array], weights: Any, flat: bool) -> tuple[Record, list[Any], np.dtype[Any]]:
         """The gradient's record, its values before they are computed, and its dtype."""
-        plain = weights is None and self.out_shape == ()
-        record = self._record.gradient(weighted=not plain)
-        if plain:
+        if weights is None and self.out_shape == ():
+            record = self._record.gradient(weighted=False)
             values = record.start(arrays)
             return record, values, self._record.dtype(values)
-        W = weighted(name, weights, self.out_shape, self.order)
-        values = record.start([*arrays, W])
-        return record, values, np.result_type(self._record.dtype(values), W)
+        dtype = self._record.dtype(self._record.start(arrays))
+        W = weighted(weights, self.out_shape, self.order, flat, dtype)
+        record = self._record.gradient(weighted=True)
+        return record, record.start([*arrays, W]), np.result_type(dtype, W)
 
     @cached_property
     def has_hessian(self) -> bool:
@@ -235,7 +237,8 @@ class Compiled(Flat):
                [ 0., 12.]]))
         """
         weighted = self.out_shape != ()
-        names = (*self.names, "weights") if weighted else self.names
+        name = "weights" if "weights" not in self.names else "weights_of_values"
+        names = (*self.names, name) if weighted else self.names
         return Compiled(self._record.gradient(weighted).joined(self.order), names, self.order)
 
     def explain(self) -> str:

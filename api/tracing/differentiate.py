@@ -1,7 +1,7 @@
 """The differential of a recorded function: the product rule for what is linear in each operand, else the rule."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,20 @@ import scipy.sparse as sp
 from matjac.conventions import size
 from matjac.linear.expression import Expression
 from matjac.linear.primitives import Add, Join, MatMul, Multilinear, Sddmm, SpMM, Take
-from matjac.linear.program import Program, Step
+from matjac.linear.program import Primitive, Program, Step
 from matjac.tracing import elementwise, linalg
 from matjac.tracing.custom import Custom
 from matjac.tracing.custom import differential as of_custom
 from matjac.tracing.recorded import Recorder, Symbol, Traced, TracingError, added, apply, broadcast
+
+
+@dataclass(frozen=True)
+class One(Primitive):
+    """1 in the dtype of its operands, where the sweep of a scalar begins."""
+
+    def value(self, *operands: Any) -> Any:
+        return np.ones((), np.result_type(*operands))
+
 
 #: The rules of primitives that are not linear in each operand.
 RULES: dict[type, Any] = {
@@ -22,6 +31,7 @@ RULES: dict[type, Any] = {
     elementwise.Slope: elementwise.of_slope,
     linalg.OfMatrix: linalg.differential,
     Custom: of_custom,
+    One: lambda *_: 0,
 }
 
 
@@ -69,9 +79,11 @@ def _of_step(recorder: Recorder, step: Step, found: dict[int, Symbol]) -> Any:
                 parts.append(apply(primitive, *operands[:at], wide, *operands[at + 1 :], shape=shape))
         return parts[0] if len(parts) == 1 else added((1,) * len(parts), *parts)
     if type(primitive) not in RULES:
+        if isinstance(primitive, elementwise.Curvature):
+            raise TracingError("np.power with an exponent that depends on a variable has no third derivative")
         raise TracingError(
-            f"{primitive.name} has no derivative of a derivative: of a function of your own give mj.rule its "
-            "differential= in NumPy, which can be differentiated again"
+            "a function whose Jacobian was given to mj.rule has no second derivative: give its differential= in NumPy "
+            "instead, which can be differentiated again"
         )
     y = Traced(recorder, step.out, recorder.examples[step.out])
     return RULES[type(primitive)](primitive, operands, y, differentials)

@@ -64,10 +64,10 @@ class Curvature(Primitive):
         base, exponent = operands
         log = _log(base)
         if self.at == self.by == 0:
-            return exponent * _falling(exponent - 1) * base ** _falling(exponent - 2)
+            return _times_power(exponent * (exponent - 1), base, exponent - 2)
         if self.at == self.by == 1:
             return base**exponent * log**2
-        return base ** _falling(exponent - 1) * (1 + exponent * log)
+        return _times_power(1 + exponent * log, base, exponent - 1)
 
 
 def _log(base: Any) -> Any:
@@ -75,21 +75,21 @@ def _log(base: Any) -> Any:
     return np.where(base == 0, 0, np.log(np.where(base == 0, 1, base)))
 
 
-def _falling(exponent: Any) -> Any:
-    """An exponent after a derivative; that of a constant, −1, comes with the factor 0, which 0⁻¹ would spoil."""
-    return np.where(exponent == -1, 0, exponent)
+def _times_power(factor: Any, base: Any, exponent: Any) -> Any:
+    """factor · base^exponent, 0 where the factor is, also for a negative power of zero."""
+    return factor * base ** np.where(factor == 0, 1, exponent)
 
 
 def _power(at: int, x: Sequence[Any], y: Any) -> Any:
     base, exponent = x[0], np.asarray(x[1])
-    return exponent * base ** _falling(exponent - 1) if at == 0 else y * _log(base)
+    return _times_power(exponent, base, exponent - 1) if at == 0 else y * _log(base)
 
 
 def _constant_power(x: Any, exponent: Any) -> Any:
     """The slope of x to a constant power, recorded; None where it is zero."""
     if np.ndim(exponent) == 0:
         return None if exponent == 0 else exponent * x ** (exponent - 1)
-    return exponent * x ** _falling(exponent - 1)
+    return _times_power(exponent, x, exponent - 1)
 
 
 def _constant(x: Any) -> Any:

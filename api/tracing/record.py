@@ -1,18 +1,17 @@
 """Recorded functions: a program with arguments and results, their differentials, and the gradient as such a record."""
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from matjac.conventions import Array, Order, Shape, size
+from matjac.conventions import Array, Order, Shape, cached_property, size
 from matjac.entries.plan import Plan, ready, spent
 from matjac.linear.adjoint import swept
 from matjac.linear.expression import Expression
 from matjac.linear.primitives import Broadcast, Join, Multiply, Reshape, Transpose
 from matjac.linear.program import Program
-from matjac.tracing.differentiate import differentiate
+from matjac.tracing.differentiate import One, differentiate
 from matjac.tracing.recorded import Recorder
 
 
@@ -145,15 +144,23 @@ class Record:
         program, (out,) = self.program, self.results
         shape = program.shapes[out]
         back, parts = swept(self._expression("C", range(len(self.arguments)), [out]))
-        # a small integer leaves the dtype as it is
-        weights = program.given(shape) if weighted else program.constant(np.ones((), np.int8))
+        one = self.one()
+        weights = program.given(shape) if weighted else program.add(Reshape((), shape), (one,), shape)
         numbers = recorded(back, weights, set() if weighted else {weights})
         results = [
-            program.constant(np.zeros(program.shapes[k], np.int8)) if part is None else numbers[part]
+            self._zeros(one, program.shapes[k]) if part is None else numbers[part]
             for k, part in zip(self.arguments, parts, strict=True)
         ]
         more = [weights] if weighted else []
         return Record(program, [*self.arguments, *more], results, [*self.points, *(np.ones(shape) for _ in more)])
+
+    def one(self) -> int:
+        """The number 1 in the dtype of the arguments: where sweeps of scalars begin."""
+        return self.program.add(One(), self.arguments, ())
+
+    def _zeros(self, one: int, shape: Shape) -> int:
+        zero = self.program.add(Multiply(), (one, self.program.constant(0)), ())
+        return self.program.add(Broadcast((), shape), (zero,), shape)
 
     def joined(self, order: Order) -> "Record":
         """The same with one result: flat vectors in `order`, one after another, where there are several."""
@@ -185,7 +192,7 @@ def finished(made: Expression, outs: Sequence[int | None], shapes: Sequence[Shap
 def recorded(expression: Expression, variable: int, ones: set[int]) -> dict[int, int]:
     """The steps of an expression as steps of its program, of a value in place of the variable's differential.
 
-    `ones` are values that are 1 everywhere, by which nothing is multiplied.
+    `ones` are values that are 1 everywhere, by which what depends on the arguments is not multiplied.
     """
     program = expression.program
     found = {0: variable}
@@ -194,8 +201,10 @@ def recorded(expression: Expression, variable: int, ones: set[int]) -> dict[int,
         operands = [
             found[k] if linear else k for k, linear in zip(step.operands, step.linear, strict=True) if k is not None
         ]
-        if isinstance(step.primitive, Multiply) and any(k in ones for k in operands):
-            kept = operands[operands[0] in ones]
+        kept = next((k for k in operands if k not in ones), None)
+        # a constant may be of integers, which would overflow
+        if isinstance(step.primitive, Multiply) and len({*operands} & ones) == 1 and kept not in program.constants:
+            assert kept is not None
             before = program.shapes[kept]
             found[step.out] = kept if before == shape else program.add(Broadcast(before, shape), (kept,), shape)
             continue

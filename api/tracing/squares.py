@@ -22,7 +22,8 @@ def gauss_newton(record: Record, order: Order, by: tuple[int, ...]) -> Plan:
     squares = _squares(record)
     source, symbols = differentiate(record.recorder(), list(squares), record.results)
     rest, weights = swept(source.finish(symbols[record.results[0]], program.shapes[record.results[0]]))
-    one = program.constant(np.ones((), np.int8))
+    whole = program.shapes[record.results[0]]
+    one = program.add(Reshape((), whole), (record.one(),), whole)
     values = recorded(rest, one, {one})
     every: list[list[int]] = [[] for _ in by]
     for (square, r), weight in zip(squares.items(), weights, strict=True):
@@ -67,12 +68,16 @@ def _squares(record: Record) -> dict[int, int]:
             raise _refused("it depends on a variable without a square")
         live = [k for k in step.operands if k in symbols]
         squared = _squared(program, step)
-        if squared is not None:
+        root = program.makers.get(squared)  # type: ignore[arg-type]
+        if root is not None and isinstance(root.primitive, Elementwise) and root.primitive.ufunc is np.sqrt:
+            # the square of a norm is what was under the root
+            waiting.append(root.operands[0])
+        elif squared is not None:
             found[number] = squared
         elif _is_linear(step, live):
             waiting.extend(live)
         else:
-            raise _refused(f"its value comes of {step.primitive.name}")
+            raise _refused(f"a step of it is {step.primitive.name}, of shape {program.shapes[number]}")
     return found
 
 
@@ -93,10 +98,10 @@ def _squared(program: Program, step: Step) -> int | None:
         return operands[0]
     if isinstance(primitive, MatMul):
         made = [program.makers.get(k) for k in operands]
-        sources = {m.operands[0] for m in made if m is not None and isinstance(m.primitive, Reshape)}
+        sources = [m.operands[0] for m in made if m is not None and isinstance(m.primitive, Reshape)]
         row, column = (program.shapes[k] for k in operands)
-        if None not in made and len(sources) == 1 and row[:-1] == (1,) == column[1:]:
-            return sources.pop()
+        if len(sources) == 2 and sources[0] == sources[1] and row[:-1] == (1,) == column[1:]:
+            return sources[0]
     return None
 
 
