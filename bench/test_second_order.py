@@ -12,6 +12,7 @@ import warnings
 import numpy as np
 import pytest
 from floors import write
+from packages import of_casadi, of_engine
 
 import matjac as mj
 
@@ -66,25 +67,7 @@ class Engine:
     def __init__(self, name):
         e = pytest.importorskip("sparsediffpy._sparsediffengine")
         shapes, _ = CASES[name]
-        total = sum(int(np.prod(s)) for s in shapes)
-        starts = np.cumsum([0, *[np.prod(s) for s in shapes]]).tolist()
-        x = [e.make_variable(*s, start, total) for s, start in zip(shapes, starts, strict=False)]
-
-        def left(matrix, child):
-            return e.make_left_matmul(None, child, "dense", np.ascontiguousarray(matrix).ravel(), *matrix.shape)
-
-        if name == "gram":
-            node = e.make_matmul(e.make_transpose(x[0]), x[0])
-        elif name == "congruence":
-            node = e.make_matmul(e.make_transpose(x[0]), left(A, x[0]))
-        elif name == "tanh":
-            bt = np.ascontiguousarray(B.T)
-            node = e.make_tanh(e.make_right_matmul(None, x[0], "dense", bt.ravel(), *bt.shape))
-        elif name == "masked":
-            product = e.make_matmul(x[0], e.make_transpose(x[1]))
-            node = e.make_index(product, ROWS.size, 1, (COLS * 2000 + ROWS).astype(np.int32))
-        else:
-            pytest.skip("no division of a matrix by its rows' sums")
+        x, node = of_engine(e, name, shapes, A, B, ROWS, COLS)
         self.e = e
         self.problem = e.make_problem(e.make_sum(x[0], -1), [node])
         e.problem_init_derivatives(self.problem)
@@ -110,18 +93,7 @@ class Casadi:
         ca = pytest.importorskip("casadi")
         shapes, _ = CASES[name]
         x = [ca.MX.sym(f"x{k}", *s) for k, s in enumerate(shapes)]
-        if name == "gram":
-            node = x[0].T @ x[0]
-        elif name == "congruence":
-            node = x[0].T @ (ca.DM(A) @ x[0])
-        elif name == "tanh":
-            node = ca.tanh(x[0] @ ca.DM(B.T))
-        elif name == "masked":
-            node = ca.vec(x[0] @ x[1].T)[(COLS * 2000 + ROWS).tolist()]
-        else:
-            E = ca.exp(ca.DM(DATA) @ x[0])
-            node = E / ca.repmat(ca.sum2(E), 1, shapes[0][1])
-        node = ca.vec(node)
+        node = of_casadi(ca, name, x, A, B, DATA, ROWS, COLS)
         w = ca.MX.sym("w", node.numel())
         flat = ca.MX.sym("x", sum(int(np.prod(s)) for s in shapes))
         parts = ca.vertsplit(flat, np.cumsum([0, *[np.prod(s) for s in shapes]]).tolist())

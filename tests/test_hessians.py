@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from constrained import likelihood, nonnegative, orthogonality
 from functions import FUNCTIONS, REAL, S
 from functions import mask as constant_mask
 from numpy.testing import assert_allclose, assert_array_equal
@@ -227,7 +228,7 @@ def test_what_comes_in_is_copied():
         (lambda F: F.hess(np.ones(4), np.ones(4)).fill(np.empty(3), "lower"), "data: got"),
         (lambda F: F.hessian(np.ones((2, 2)), weights=np.ones((2, 2)), wrt="Y"), "wrt: got 'Y'"),
         (lambda F: F.hessian(np.ones((2, 2)), weights=np.ones((2, 2)), part="half"), "part: got 'half'"),
-        (lambda F: F.hessian(np.ones((2, 2)), weights=np.ones((2, 2)), part="gauss-newton"), "part: got"),
+        (lambda F: F.hessian(np.ones((2, 2)), weights=np.ones((2, 2)), part="gauss-newton"), "Gauss-Newton part"),
         (lambda F: mj.check(F, np.ones((2, 2)), order=3), "order: got 3"),
     ],
 )
@@ -305,13 +306,13 @@ def test_gauss_newton(write, order):
     R = mj.compile(residuals, (3, 2), (4, 2), order=order)
     U, V = np.random.default_rng(0).standard_normal((2, 4, 2))
     J = R.jacobian(U[:3], V).toarray()
-    curvature = columns_of(mj.compile(write, (4,)).grad, np.ones(4), 1e-30j)
+    curvature = columns_of(plain_gradient(write, [(4,)], 1.0, order), np.ones(4), 1e-3)
     H = F.hessian(U[:3], V, part="gauss-newton")
-    assert_allclose(H.toarray(), J.T @ curvature @ J, atol=1e-13)
-    assert_allclose(H @ np.eye(14), J.T @ curvature @ J, atol=1e-13)
+    assert_allclose(H.toarray(), J.T @ curvature @ J, atol=1e-9)
+    assert_allclose(H @ np.eye(14), H.toarray(), atol=1e-13)
     assert_array_equal(H.toarray(), H.toarray().T)
     part = F.hessian(U[:3], V, part="gauss-newton", wrt="V").toarray()
-    assert_allclose(part, (J.T @ curvature @ J)[6:, 6:], atol=1e-13)
+    assert_allclose(part, H.toarray()[6:, 6:], atol=1e-13)
 
 
 @pytest.mark.parametrize("fun", [lambda x: np.sum(np.exp(x)), lambda x: np.sum(x**2) + x[0], lambda x: np.sum(x**3)])
@@ -359,7 +360,7 @@ CLOSED = {
         (P, Q),
     ),
     "inverse": (lambda order: mj.d2_inv_dA(M, N, order=order), lambda A: np.sum(N * np.linalg.inv(A)), (M,)),
-    "log det": (lambda order: mj.d2_logdet_dA(M, order=order), lambda A: np.linalg.slogdet(A)[1], (M,)),
+    "log det": (lambda order: mj.d2_logdet_dA(M, order=order), lambda A: np.log(np.linalg.det(A) ** 2) / 2, (M,)),
     "quadratic": (lambda order: mj.d2_quadratic_dx(M, order=order), lambda x: x @ M @ x, (np.ones(3),)),
 }
 
@@ -368,13 +369,13 @@ CLOSED = {
 @pytest.mark.parametrize("name", CLOSED)
 def test_closed_forms(name, order):
     make, fun, points = CLOSED[name]
-    F = mj.compile(fun, *(p.shape for p in points), order=order)
     H = make(order)
     assert isinstance(H, mj.Hessian)
-    wanted = columns_of(lambda v: F.grad(v), F.pack(*points), 1e-30j)
-    assert_allclose(H.toarray(), wanted, atol=1e-11)
+    x = np.concatenate([p.ravel(order) for p in points])
+    wanted = columns_of(plain_gradient(fun, [p.shape for p in points], 1.0, order), x, 1e-3)
+    assert_allclose(H.toarray(), wanted, atol=1e-8 * max(1.0, np.abs(wanted).max()))
     check_shape_of(H, H.tocsr())
-    assert_allclose(H @ np.eye(H.shape[0]), wanted, atol=1e-11)
+    assert_allclose(H @ np.eye(H.shape[0]), H.toarray(), atol=1e-11)
 
 
 def test_closed_forms_keep_patterns_of_sparse_weights():
@@ -474,51 +475,10 @@ def test_trust_constr_gets_hessians_of_constraints():
     assert fits["exact"].nit <= fits["none"].nit
 
 
-def orthogonality(n=12, k=3):
-    """The k orthonormal columns that keep most variance."""
-    own = np.random.default_rng(2)
-    X = own.standard_normal((40, n)) * np.linspace(1, 3, n)
-    C, half = X.T @ X / 40, np.triu_indices(k)
-    F = mj.compile(lambda R: -0.5 * np.sum((C @ R) * R), (n, k))
-    G = mj.compile(lambda R: (R.T @ R)[half], (n, k))
-    start = np.linalg.qr(own.standard_normal((n, k)))[0]
-    return F, start, {"constraints": [(G, np.eye(k)[half], np.eye(k)[half])]}
-
-
-def likelihood(n=8):
-    """The precision L Lᵀ of a sample where some pairs are independent given the others."""
-    X = np.random.default_rng(3).standard_normal((60, n)) @ np.random.default_rng(4).standard_normal((n, n))
-    C = np.corrcoef(X.T)
-    pairs = [0, 1, 2], [4, 5, 6]
-
-    def negative(L):
-        T = np.tril(L)
-        return 0.5 * np.sum((C @ T) * T) - np.linalg.slogdet(T)[1]
-
-    G = mj.compile(lambda L: (np.tril(L) @ np.tril(L).T)[pairs], (n, n))
-    free = np.tri(n) > 0
-    bounds = np.where(free, -np.inf, 0.0), np.where(free, np.inf, 0.0)
-    return mj.compile(negative, (n, n)), np.eye(n), {"constraints": [(G, 0.0, 0.0)], "bounds": bounds}
-
-
-def nonnegative(m=20, n=15, k=2):
-    """A masked factorisation with bounds."""
-    own = np.random.default_rng(1)
-    rows, cols = np.nonzero(own.random((m, n)) < 0.6)
-    ratings = (own.random((m, k)) @ own.random((k, n)))[rows, cols]
-
-    def cost(U, V):
-        return np.sum(((U @ V.T)[rows, cols] - ratings) ** 2) + 1e-3 * (np.sum(U * U) + np.sum(V * V))
-
-    F = mj.compile(cost, (m, k), (n, k))
-    return F, (own.random((m, k)), own.random((n, k))), {"bounds": (0.0, None)}
-
-
-@pytest.mark.parametrize("make", [orthogonality, likelihood, nonnegative])
+@pytest.mark.parametrize("make", [lambda: orthogonality(12, 3), lambda: likelihood(8), lambda: nonnegative(20, 15, 2)])
 def test_ipopt_takes_fewer_steps_with_exact_hessians(make):
     pytest.importorskip("ipyopt")
     F, start, more = make()
-    start = start if isinstance(start, tuple) else (start,)
     fits = {
         h: mj.solvers.ipopt(F, *start, hessian=h, backend="ipyopt", options={"max_iter": 400}, **more)
         for h in (None, "exact", "limited-memory")
@@ -540,9 +500,9 @@ def test_ipopt_with_the_gauss_newton_part():
 
 def test_the_hessian_of_a_lagrangian():
     """The lower triangle on one pattern for the objective and every constraint."""
-    F, start, more = likelihood(4 + 3)
-    problem = mj.solvers.IpoptProblem(F, more["constraints"], (start,))
-    x = start.ravel() + 0.1
+    F, start, more = likelihood(6)
+    problem = mj.solvers.IpoptProblem(F, more["constraints"], start)
+    x = F.pack(*start) + 0.1
     multipliers = np.array([0.5, -2.0, 3.0])
     rows, columns = problem.hessianstructure()
     assert (rows >= columns).all()
@@ -551,7 +511,7 @@ def test_the_hessian_of_a_lagrangian():
     found = np.zeros((x.size, x.size))
     found[rows, columns] = problem.hessian(x, multipliers, 0.7)
     assert_allclose(found, np.tril(whole), atol=1e-13)
-    limited = mj.solvers.IpoptProblem(F, more["constraints"], (start,), hessian="limited-memory")
+    limited = mj.solvers.IpoptProblem(F, more["constraints"], start, hessian="limited-memory")
     assert limited.hessianstructure()[0].size == 0
 
 
@@ -623,7 +583,7 @@ def test_gauss_newton_of_quadratic_forms():
     H = mj.compile(lambda x: np.linalg.norm(M @ x - 1) ** 2, (3,)).hessian(x, part="gauss-newton")
     assert_allclose(H.toarray(), 2 * M.T @ M)
     F = mj.compile(lambda x: np.sum(np.exp(x)), (3,))
-    with pytest.raises(ValueError, match=r'hessian: got "gauss-newton".*"exact"'):
+    with pytest.raises(ValueError, match="no sum of squares"):
         mj.solvers.minimize(F, x, method="trust-ncg", hessian="gauss-newton")
 
 

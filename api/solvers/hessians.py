@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from matjac.conventions import Array
+from matjac.conventions import Array, cached_property
 from matjac.flat import Flat
 from matjac.jacobian import Hessian
 from matjac.tracing.compiled import Compiled
@@ -19,10 +19,7 @@ def hessian_at(F: Flat, x: Array, w: Array | None = None, part: str = "exact") -
         return F.hess(x, w)
     if not isinstance(F, Compiled):
         raise ValueError('hessian: got "gauss-newton" for a Function, expected a compiled function')
-    try:
-        return F.hessian(*F.unpack(x), part=part)
-    except ValueError as error:
-        raise ValueError(str(error).replace("part: got", "hessian: got").replace('"whole"', '"exact"')) from None
+    return F.hessian(*F.unpack(x), part=part)
 
 
 class LagrangianHessian:
@@ -35,12 +32,28 @@ class LagrangianHessian:
         self.F, self.part = F, part
         self.constraints = [] if part == "gauss-newton" else list(constraints)
         self._ends = np.cumsum([0, *(G.fun(x0).size for G in self.constraints)])
-        halves = [H.coo_structure("lower") for H in self._hessians(x0, np.ones(self._ends[-1]))]
-        keys = [rows.astype(np.int64) * x0.size + columns for rows, columns in halves]
-        union = np.unique(np.concatenate(keys))
-        self.rows, self.columns = np.divmod(union, max(x0.size, 1))
-        #: where each part's entries go, and what they are filled into
-        self._parts = [(np.searchsorted(union, key), np.empty(key.size)) for key in keys]
+        self._first = self._hessians(x0, np.ones(self._ends[-1]))
+        #: entries of all parts, before any is made
+        self.count = sum(H.count("lower") for H in self._first)
+
+    @cached_property
+    def places(self) -> tuple[Array, Array]:
+        """Row and column of each entry."""
+        return np.divmod(self._union, max(self._first[0].shape[0], 1))
+
+    @cached_property
+    def _keys(self) -> list[Array]:
+        halves = [H.coo_structure("lower") for H in self._first]
+        return [rows.astype(np.int64) * self._first[0].shape[0] + columns for rows, columns in halves]
+
+    @cached_property
+    def _union(self) -> Array:
+        return np.unique(np.concatenate(self._keys))
+
+    @cached_property
+    def _parts(self) -> list[tuple[Array, Array]]:
+        """Where each part's entries go, and what they are filled into."""
+        return [(np.searchsorted(self._union, key), np.empty(key.size)) for key in self._keys]
 
     def _hessians(self, x: Array, multipliers: Array) -> list[Hessian]:
         weights = [multipliers[first:last] for first, last in zip(self._ends[:-1], self._ends[1:], strict=True)]
@@ -48,7 +61,7 @@ class LagrangianHessian:
         return [first, *(G.hess(x, w) for G, w in zip(self.constraints, weights, strict=True))]
 
     def fill(self, x: Array, factor: float, multipliers: Array, out: Array) -> None:
-        """The values of entries (`rows`, `columns`)."""
+        """The values at those places."""
         out[:] = 0
         scales = [factor, *(1.0 for _ in self.constraints)]
         for H, scale, (places, buffer) in zip(self._hessians(x, multipliers), scales, self._parts, strict=True):

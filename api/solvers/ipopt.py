@@ -114,18 +114,11 @@ class IpoptProblem:
     def _curvature(self, hessian: str | None) -> LagrangianHessian | None:
         """The Hessian of the Lagrangian; None is for Ipopt to approximate."""
         functions = [self.F, *(G for G, _ in self.parts)]
-        if hessian is None:
-            if not all(G.has_hessian for G in functions):
-                return None
-            # a size that no one asked for must fit
-            sizes = [self.x0.size, *(G.fun(self.x0).size for G in functions[1:])]
-            weights = [None, *(np.ones(n) for n in sizes[1:])]
-            found = [G.hess(self.x0, w).count("lower") for G, w in zip(functions, weights, strict=True)]
-            if sum(found) > MANY:
-                return None
-        elif hessian == "limited-memory":
+        if hessian == "limited-memory" or (hessian is None and not all(G.has_hessian for G in functions)):
             return None
-        return LagrangianHessian(self.F, functions[1:], self.x0, hessian or "exact")
+        made = LagrangianHessian(self.F, functions[1:], self.x0, hessian or "exact")
+        # a size that no one asked for must fit
+        return made if hessian is not None or made.count <= MANY else None
 
     # cyipopt ------------------------------------------------------------------------------------------
 
@@ -166,7 +159,7 @@ class IpoptProblem:
         """Row and column of each entry of the lower triangle of the Lagrangian's Hessian."""
         if self.curvature is None:
             return np.empty(0, np.int64), np.empty(0, np.int64)
-        return self.curvature.rows, self.curvature.columns
+        return self.curvature.places
 
     def hessian(self, x: Array, multipliers: Array, factor: float) -> Array:
         """Their values, in that order."""

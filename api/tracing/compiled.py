@@ -192,7 +192,9 @@ class Compiled(Flat):
         if part == "gauss-newton":
             record = self._record
             if weights is not None or size(self.out_shape) != 1:
-                raise ValueError('part: got "gauss-newton" with weights or a function of several values, expected one')
+                raise ValueError(
+                    "F: got weights or several values, expected one sum of squares for the Gauss-Newton part"
+                )
             key = "gauss-newton", self.order, chosen
             plan = record.derived(key, lambda: gauss_newton(record, self.order, chosen))
             values = record.start(arrays)

@@ -69,7 +69,7 @@ class Record:
         with self.program.lock:
             try:
                 return self._differential
-            except (TypeError, ValueError, NotImplementedError) as error:
+            except (TypeError, ValueError) as error:
                 # it is not recorded again
                 self._failure = error
                 raise

@@ -107,6 +107,6 @@ def _squared(program: Program, step: Step) -> int | None:
 
 def _refused(why: str) -> ValueError:
     return ValueError(
-        f'part: got "gauss-newton" for a function that is no sum of squares ({why}), expected one such as '
-        'np.sum(r**2), or "whole"'
+        f"F: got a function that is no sum of squares ({why}), expected one such as np.sum(r**2) for the "
+        "Gauss-Newton part of its Hessian"
     )
