@@ -80,7 +80,7 @@ def test_what_is_refused():
     A, _ = stack(3, 2, 0)
     with pytest.raises(ValueError, match="expected a stack of real square matrices"):
         BlockCholesky().factor(A[:, :1])
-    with pytest.raises(ValueError, match="blocks: got .*expected a stack"):
+    with pytest.raises(ValueError, match=r"blocks: got .*expected a stack"):
         BlockCholesky().factor(A[0])
     with pytest.raises(ValueError, match="expected a stack of real"):
         BlockCholesky().factor(A + 0j)

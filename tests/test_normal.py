@@ -122,3 +122,32 @@ def test_row_blocks_and_their_products(rows, count, size, weighted, seed):
     x, found = rng.standard_normal((count, size)), np.empty((count, size))
     kernels.block_products(out, x, found[1:], 1, count)
     assert_allclose(found[1:], np.einsum("bij,bj->bi", out, x)[1:], atol=1e-12)
+
+
+SINGLE_BLOCKS = {
+    "completion with biases and a ridge": lambda U, V: np.concatenate([
+        (U @ V.T)[[0, 2, 2, 1, 3, 0], [1, 0, 2, 2, 2, 1]] + U[[0, 1, 2, 3, 0, 1], 0],
+        1.5 * U.ravel(),
+        V[::-1].ravel(),
+    ]),
+    "masked Gram": lambda U, V: (U @ U.T)[[0, 1, 1, 3, 2], [0, 1, 3, 2, 2]],
+    "a Gram matrix beside a ridge": lambda U, V: np.concatenate([(np.arange(16.0).reshape(4, 4) * (U @ U.T)).ravel(),
+                                                                 np.exp(V).ravel()]),
+    "two terms of one block": lambda U, V: U[[0, 1, 3]] @ V[0] * U[[0, 1, 2], 1],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", SINGLE_BLOCKS)
+def test_blocks_of_rows_that_reach_one_block_need_no_entries(name, dtype, monkeypatch):
+    rng = np.random.default_rng(6)
+    F = mj.compile(SINGLE_BLOCKS[name], (4, 2), (3, 2))
+    J = F.jacobian(*(rng.standard_normal(shape).astype(dtype) for shape in ((4, 2), (3, 2))))
+    D, w = J.toarray().astype(float), rng.standard_normal(J.shape[0])
+    made = []
+    monkeypatch.setattr("matjac.maps.normal._add_rows", lambda *given: made.append(given))
+    for weights in (None, w):
+        wanted = dense_blocks(D.T @ (D if weights is None else w[:, None] * D), [(4, 2), (3, 2)], 1, "C")
+        for block, expected in zip(J.normal_blocks(1, weights), wanted, strict=True):
+            close(block, expected, 1e-14 if dtype is np.float64 else 1e-6)
+    assert made == []

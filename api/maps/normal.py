@@ -18,6 +18,7 @@ from matjac.linear.primitives import Transpose
 from matjac.linear.terms import Term
 from matjac.linear.transposes import pairs_of
 from matjac.maps.compose import Combination, Whole, applied
+from matjac.maps.gram import gram_blocks
 from matjac.maps.point import Point
 
 
@@ -274,7 +275,9 @@ def normal_blocks(point: Point, shapes: list[tuple[int, int]], weights: Array | 
                 if other == variable and s.offset == t.offset:
                     results[variable] += _block_of_factors(point, s, t, s_swap == t_swap)
         return results
-    _add_rows(point, weights, shapes, results)
+    left = list(range(len(shapes))) if _by_rows(point) else gram_blocks(point, shapes, weights, results)
+    if left:
+        _add_rows(point, weights, shapes, {k: results[k] for k in left})
     return results
 
 
@@ -288,16 +291,18 @@ def _block_of_factors(point: Point, s: Term, t: Term, alike: bool) -> Array:
     return (u2.T @ w.conj())[:, :, None] * (u.conj().T @ w2)[:, None, :]
 
 
-def _add_rows(point: Point, weights: Array | None, shapes: list[tuple[int, int]], results: list[Array]) -> None:
-    """Add the outer products of the rows of J, which are made a few at a time."""
+def _add_rows(point: Point, weights: Array | None, shapes: list[tuple[int, int]], results: dict[int, Array]) -> None:
+    """Add the outer products of the rows of J, which are made a few at a time, to the blocks of those variables."""
     ends = np.cumsum([0, *[p * q for p, q in shapes]])
     kept = NONE.astype(float) if weights is None else weights
     for start, stop, indices, data in _passes(point):
         indptr = point.entries("numerator").assembler.indptr(start, stop)
-        for left, right, (_, q), result in zip(ends[:-1], ends[1:], shapes, results, strict=True):
+        for variable, result in results.items():
+            left, right = ends[variable], ends[variable + 1]
             columns, values, pointers = indices, data, indptr
             if len(shapes) > 1:
                 mine = (indices >= left) & (indices < right)
                 columns, values = indices[mine] - left, data[mine]
                 pointers = np.concatenate([[0], np.cumsum(mine)])[indptr]
+            q = shapes[variable][1]
             kernels.add_row_blocks(values, values.conj(), columns, pointers, kept, q, result, start, stop)
