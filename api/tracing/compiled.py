@@ -122,12 +122,13 @@ class Compiled(Flat):
 
     def _gradient(self, arrays: list[Array], weights: Any, flat: bool) -> list[Array]:
         record, values, dtype = self._weighted(arrays, weights, flat)
-        taken = [values[k] for k in record.arguments]
-        for k, part in zip(record.results, map(np.asarray, record.run(values, keep=False)), strict=True):
-            # it may be an argument, a constant, a view of one, or the part before
-            own = part.base is None and k not in record.program.constants and not any(part is a for a in taken)
-            taken.append(part if own and part.dtype == dtype else np.array(part, dtype))
-        return taken[len(record.arguments) :]
+        return record.own(values, *(dtype for _ in arrays))
+
+    def _value_and_gradient(self, arrays: list[Array], weights: Any, flat: bool) -> tuple[Array, list[Array]]:
+        _, values, dtype = self._weighted(arrays, weights, flat)
+        both = self._record.value_and_gradient(weighted=weights is not None or self.out_shape != ())
+        value, *slope = both.own(values, None, *(dtype for _ in arrays))
+        return value, slope
 
     def hessian(self, *args: Any, weights: Any = None, wrt: Any = None, part: str = "whole") -> Hessian:
         """The Hessian of a scalar function, or of ``Σ weights ∘ F``, at a point.
@@ -239,6 +240,28 @@ class Compiled(Flat):
         name = "weights" if "weights" not in self.names else "weights_of_values"
         names = (*self.names, name) if weighted else self.names
         return Compiled(self._record.gradient(weighted).joined(self.order), names, self.order)
+
+    def half_squares(self) -> "Compiled":
+        """Half the sum of squares ``½ ‖F‖²`` as a compiled function of the same arguments, of real numbers.
+
+        It is recorded from what was recorded of F, and F is not run again; its gradient is ``Jᵀ F``.
+
+        Returns
+        -------
+        Compiled
+            With a value of shape (). Its Hessian has the part "gauss-newton", ``JᵀJ``.
+
+        Examples
+        --------
+        >>> import numpy as np, matjac as mj
+        >>> F = mj.compile(lambda x: x**2 - 1.0, (2,))
+        >>> F.half_squares().value_and_gradient([1.0, 2.0])
+        (array(4.5), array([ 0., 12.]))
+        >>> F.half_squares().hessian([1.0, 2.0], part="gauss-newton").toarray()
+        array([[ 4.,  0.],
+               [ 0., 16.]])
+        """
+        return Compiled(self._record.half_squares(), self.names, self.order)
 
     def explain(self) -> str:
         """What each step makes of the differential: structured terms, or a general sparse product.
