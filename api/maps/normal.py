@@ -13,7 +13,7 @@ from matjac.conventions import NONE, Array, Shape, as_matrix, size
 from matjac.entries.assembler import PLAIN, chunks
 from matjac.entries.plan import FEW, Plan
 from matjac.linear.expression import Expression
-from matjac.linear.factors import Eye, Sparse, plan
+from matjac.linear.factors import Sparse, plan
 from matjac.linear.primitives import Transpose
 from matjac.linear.terms import Term
 from matjac.linear.transposes import pairs_of
@@ -292,7 +292,7 @@ def _block_of_factors(point: Point, s: Term, t: Term, alike: bool) -> Array:
     # of two identities the products are the identity too
     p, q = s.u.shape[1], s.w.shape[1]
     left, right = (np.eye(p, q) if m is None else np.asarray(m) for m in (over_j, over_i))
-    return left[:, :, None] * right[:, None, :]  # type: ignore[no-any-return]
+    return left[:, :, None] * right[:, None, :]
 
 
 def _column_products(u: Any, u2: Any, count: int) -> Array:

@@ -1,4 +1,4 @@
-"""Least squares: SciPy's `least_squares` on functions of matrices."""
+"""Least squares: preconditioned L-BFGS, or SciPy's `least_squares`, on functions of matrices."""
 
 from typing import Any
 
@@ -7,26 +7,39 @@ from scipy import optimize
 
 from matjac import checks
 from matjac.conventions import Array
+from matjac.flat import Flat
 from matjac.solvers import arguments
-from matjac.solvers.watch import ENDS, Callback, Watch
+from matjac.solvers.lbfgs import Tolerances, lbfgs
+from matjac.solvers.losses import Loss
+from matjac.solvers.squares import SumOfSquares
+from matjac.solvers.watch import ENDS, Callback, Stopped, Watch
 
-FACES = ("operator", "csr")
+FACES = ("operator", "csr", "dense")
+SCIPY = ("trf", "dogbox", "lm")
+METHODS = ("lbfgs", *SCIPY)
+#: Unknowns and entries of a dense Jacobian up to which SciPy's methods with one are chosen.
+SMALL, ENTRIES = 150, 100_000
+#: What `lbfgs` takes of SciPy's options.
+OPTIONS = {"loss": "linear", "f_scale": 1.0, "ftol": 1e-8, "xtol": 1e-8, "gtol": 1e-8, "max_nfev": None}
 
 
 def least_squares(
     F: Any,
     *start: Any,
-    jac: str = "operator",
+    method: str | None = None,
+    jac: str | None = None,
     bounds: Any = None,
-    x_scale: Any = "jac",
+    x_scale: Any = None,
     progress: Callback | None = None,
     seconds: float | None = None,
     **options: Any,
 ) -> optimize.OptimizeResult:
-    """Minimise ½‖F‖² by ``scipy.optimize.least_squares``, for a function of one or several matrices.
+    """Minimise ½‖F‖² for a function of one or several matrices.
 
-    The driver is SciPy's; what it lacks for matrices is here: packing, scales that need no matrix, a report of each
-    step, and an end with the last good point where a value is not finite or the time is over.
+    "lbfgs" is limited-memory BFGS in the metric of the diagonal blocks of JᵀJ, which the terms of a Jacobian give
+    without it: one value and one gradient a step, and no matrix of J's size. The other methods are SciPy's; what they
+    lack for matrices is here: packing, scales that need no matrix, a report of each step. All end with the last good
+    point where a value is not finite or the time is over.
 
     Parameters
     ----------
@@ -34,27 +47,34 @@ def least_squares(
         The residuals, an array of any shape.
     *start : array_like
         One for each variable.
-    jac : {"operator", "csr"}, optional
-        The Jacobian's face: matrix-free products, or a sparse matrix, fresh values on one pattern.
+    method : {"lbfgs", "trf", "dogbox", "lm"}, optional
+        Unless given: SciPy's with a dense Jacobian where that is small ("lm", Levenberg–Marquardt, or "trf" with bounds
+        or a robust loss), "trf" where an argument of SciPy's alone is given (`jac`, `x_scale`, ``tr_options``, …),
+        else "lbfgs". The result's ``method`` says which it was.
+    jac : {"operator", "csr", "dense"}, optional
+        The Jacobian's face for SciPy's methods: matrix-free products, a sparse matrix, fresh values on one pattern, or
+        a dense one. A dense one for "lm", an operator for others, unless given.
     bounds : tuple, optional
         ``(lower, upper)``, each a number for all entries, or a tuple with a number or an array for each variable: for U
         and V, ``((lower of U, lower of V), (upper of U, upper of V))``. None is no bound.
     x_scale : "jac", float or tuple, optional
-        Scales of the variables: one over the norms of the Jacobian's columns at the start, or numbers, one for all
-        or one part for each variable.
+        Scales of the variables for SciPy's methods: one over the norms of the Jacobian's columns at the start ("jac",
+        unless given), or numbers, one for all or one part for each variable.
     progress : callable, optional
         Called with a `Progress` at each step; to return True stops the solver.
     seconds : float, optional
         Time after which it stops at the last good point.
     **options
-        Of SciPy's ``least_squares``: ``method``, ``loss``, ``f_scale``, ``ftol``, ``max_nfev``, ``tr_options``, …
+        Of SciPy's ``least_squares``. "lbfgs" takes ``loss``, ``f_scale``, ``max_nfev``, and ``ftol``, ``xtol`` and
+        ``gtol``: it stops where ten steps together reduce the cost by less than ftol of it, where a step is shorter
+        than xtol of x, or where the residuals are orthogonal, up to gtol, to what J reaches.
 
     Returns
     -------
     scipy.optimize.OptimizeResult
-        SciPy's, with ``variables``, the arrays, and ``seconds``. Where it was stopped ``success`` is False, ``status``
-        is -9, ``message`` says why and where, and of SciPy's fields there are ``x``, ``nfev``, ``njev``
-        and, of a linear loss, ``cost``.
+        SciPy's, with ``variables``, the arrays, ``method``, ``nit`` and ``seconds``; from "lbfgs" without ``jac``.
+        Where it was stopped ``success`` is False, ``status`` is -9, ``message`` says why and where, and of SciPy's
+        fields there are ``x``, ``nfev``, ``njev`` and, of a linear loss, ``cost``.
 
     Raises
     ------
@@ -73,13 +93,66 @@ def least_squares(
     """
     F = arguments.flat(F)
     arguments.refuse(options, "fun", "x0", "args", "kwargs", "callback")
-    checks.one_of("jac", jac, FACES)
+    if jac is not None:
+        checks.one_of("jac", jac, FACES)
     watch, x0 = Watch(F, progress, seconds), arguments.start(F, start)
-    # arrays, for SciPy spreads numbers slowly
-    options["bounds"] = arguments.bounds(F, bounds)
-    arguments.within(F, x0, *options["bounds"])
+    low, high = arguments.bounds(F, bounds)
+    arguments.within(F, x0, low, high)
+    if method is None:
+        scipys = jac is not None or x_scale is not None or not options.keys() <= OPTIONS.keys()
+        method, jac = ("trf", jac) if scipys else _chosen(F, x0, bounds is None, options)
+    if checks.one_of("method", method, METHODS) in SCIPY:
+        # arrays, for SciPy spreads numbers slowly
+        given = {"method": method, "bounds": (low, high), **options}
+        return _scipy(F, watch, x0, jac or "operator", "jac" if x_scale is None else x_scale, given)
+    for name, value in (("jac", jac), ("x_scale", x_scale)):
+        if value is not None:
+            raise ValueError(f"{name}: got {value!r} for lbfgs, which takes none")
+    unknown = sorted(options.keys() - OPTIONS.keys())
+    if unknown:
+        raise TypeError(f"{unknown[0]}: got an option that lbfgs does not take, expected one of {', '.join(OPTIONS)}")
+    return _lbfgs(F, watch, x0, (low, high), OPTIONS | options)
+
+
+def _chosen(F: Flat, x0: Array, free: bool, options: dict[str, Any]) -> tuple[str, str | None]:
+    """A method, and the Jacobian's face, by the sizes."""
+    rows = np.size(F.fun(x0)) if x0.size <= SMALL else 0
+    if x0.size > SMALL or rows * x0.size > ENTRIES:
+        return "lbfgs", None
+    plain = free and rows >= x0.size and options.get("loss", "linear") == "linear"
+    return ("lm" if plain else "trf"), "dense"
+
+
+def _lbfgs(F: Flat, watch: Watch, x0: Array, bounds: tuple[Array, Array], options: dict[str, Any]) -> Any:
+    """By L-BFGS."""
+    objective = SumOfSquares(F, watch, Loss(options["loss"], options["f_scale"]))
+    tolerances = Tolerances(*(float(options[name] or 0) for name in Tolerances._fields))
+    limit = np.inf if options["max_nfev"] is None else options["max_nfev"]
+    try:
+        end = lbfgs(objective, x0, *bounds, tolerances, limit)
+    except ENDS as why:
+        return watch.stopped(why, x0, cost=watch.value, method="lbfgs")
+    result = optimize.OptimizeResult(
+        x=end.x,
+        cost=end.value,
+        fun=F.fun(end.x),
+        grad=end.gradient,
+        optimality=float(np.abs(np.clip(end.x - end.gradient, *bounds) - end.x).max(initial=0.0)),
+        nfev=watch.evaluations,
+        njev=watch.derivatives,
+        nit=end.steps,
+        status=end.status,
+        message=end.message,
+        success=end.status > 0,
+        method="lbfgs",
+    )
+    return watch.finish(result)
+
+
+def _scipy(F: Flat, watch: Watch, x0: Array, jac: str, x_scale: Any, options: dict[str, Any]) -> Any:
+    """By a method of SciPy's."""
     # SciPy's inner solver for operators wants two unknowns
-    dense = options.get("method") == "lm" or x0.size == 1
+    dense = jac == "dense" or options["method"] == "lm" or x0.size == 1
     last: tuple[Array, Array] | None = None
 
     def residual(x: Array) -> Array:
@@ -91,13 +164,19 @@ def least_squares(
 
     def jacobian(x: Array) -> Any:
         y = last[1] if last is not None and np.array_equal(last[0], x) else F.fun(x)
-        J = F.jac(x) if jac == "operator" else F.jac_csr(x)
+        if not np.isfinite(y).all():
+            # MINPACK goes on from such points
+            raise Stopped(watch.trouble)
+        J = F.jac_csr(x) if jac == "csr" else F.jac(x)
         watch.derived("Jᵀ · residuals", x, J.T @ y)
         watch.went(x, 0.5 * float(y @ y))
         return J.toarray() if dense else J
 
     try:
-        if isinstance(x_scale, str):
+        if isinstance(x_scale, str) and dense:
+            # SciPy's own, which it renews at each step
+            options["x_scale"] = checks.one_of("x_scale", x_scale, ("jac",))
+        elif isinstance(x_scale, str):
             checks.one_of("x_scale", x_scale, ("jac",))
             J = F.jac(x0)
             watch.derived("Jᵀ · residuals", x0, J.T @ residual(x0))
@@ -107,5 +186,7 @@ def least_squares(
             options["x_scale"] = F.variables.spread("x_scale", x_scale)
         result = optimize.least_squares(residual, x0, jacobian, **options)
     except ENDS as why:
-        return watch.stopped(why, x0, **({"cost": watch.value} if options.get("loss", "linear") == "linear" else {}))
+        cost = {"cost": watch.value} if options.get("loss", "linear") == "linear" else {}
+        return watch.stopped(why, x0, method=options["method"], **cost)
+    result.method, result.nit = options["method"], watch.steps
     return watch.finish(result)

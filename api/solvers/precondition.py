@@ -7,11 +7,16 @@ from typing import Any
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, aslinearoperator, lsmr
 
-from matjac import checks, kernels
+from matjac import checks
 from matjac.conventions import Array, Order, Shape, as_matrix, parts, several, size
 from matjac.jacobian import Jacobian
+from matjac.linear.factors import Sparse
 from matjac.maps.normal import block_axis
-from matjac.threads import split
+from matjac.solvers.blockwise import BlockCholesky
+
+#: Part of a block's largest diagonal entry that `metric` adds to its diagonal, and the most entries of one variable's
+#: blocks for which it makes them.
+SHIFT, LARGEST = 1e-8, 20_000_000
 
 
 class BlockJacobi(LinearOperator):  # type: ignore[misc]
@@ -29,26 +34,22 @@ class BlockJacobi(LinearOperator):  # type: ignore[misc]
     True
     """
 
-    def __init__(self, factors: list[Array], views: Callable[[Array], Iterable[Array]]) -> None:
-        # inverses of triangles of a few rows: a product with them is faster than a substitution
-        self._inverses = [np.linalg.inv(factor) for factor in factors]
-        self._inverses_turned = [np.ascontiguousarray(inverse.mT) for inverse in self._inverses]
-        self._views = views
-        total = sum(factor.shape[0] * factor.shape[1] for factor in factors)
-        super().__init__(factors[0].dtype, (total, total))
+    def __init__(self, factors: list[BlockCholesky], views: Callable[[Array], Iterable[Array]], total: int) -> None:
+        self._factors, self._views = factors, views
+        super().__init__(np.dtype(float), (total, total))
 
     def _matvec(self, x: Array) -> Array:
-        return self.right(self.right_transposed(np.ravel(x)))
+        return self._each(BlockCholesky.solve, np.ravel(x))
 
     _rmatvec = _matvec
 
     def right(self, z: Array) -> Array:
         """``L⁻ᵀ z``."""
-        return self._each(self._inverses_turned, z)
+        return self._each(BlockCholesky.solve_upper, z)
 
     def right_transposed(self, x: Array) -> Array:
         """``L⁻¹ x``."""
-        return self._each(self._inverses, x)
+        return self._each(BlockCholesky.solve_lower, x)
 
     def columns(self, J: Any) -> LinearOperator:
         """``J L⁻ᵀ``, whose columns are nearly orthonormal within each block."""
@@ -60,12 +61,12 @@ class BlockJacobi(LinearOperator):  # type: ignore[misc]
             rmatvec=lambda y: self.right_transposed(np.ravel(operator.rmatvec(y))),
         )
 
-    def _each(self, blocks: list[Array], x: Array) -> Array:
-        """The blocks' products with the parts of a flat vector."""
+    def _each(self, solve: Callable[[BlockCholesky, Array], Array], x: Array) -> Array:
+        """The solutions for the parts of a flat vector."""
         x = checks.shaped("x", x, (self.shape[0],))
-        out = np.empty(x.size, np.result_type(self.dtype, x))
-        for block, mine, its in zip(blocks, self._views(x), self._views(out), strict=True):
-            its[...] = _products(block, mine)
+        out = np.empty(x.size)
+        for factors, mine, its in zip(self._factors, self._views(x), self._views(out), strict=True):
+            its[...] = solve(factors, mine)
         return out
 
 
@@ -108,13 +109,47 @@ def block_jacobi(J: Jacobian, damping: Any = 0.0, weights: Any = None, axis: int
     if J.dtype.kind == "c":
         raise TypeError(f"J: got dtype {J.dtype}, expected a real Jacobian")
     squares = np.broadcast_to(_damping(damping, J.shape[1]), (J.shape[1],)) ** 2
-    blocks = J.normal_blocks(axis, weights)
-    blocks = blocks if several(J.in_shape) else (blocks,)
     views = partial(_views, parts(J.in_shape), axis, J.order)
-    for block, mine in zip(blocks, views(squares), strict=True):
+    return _factored(J.normal_blocks(axis, weights), squares, views, _lift)
+
+
+def metric(J: Jacobian, weights: Array | None = None, free: Array | None = None) -> BlockJacobi | None:
+    """Block Jacobi for L-BFGS: always positive definite; of the free unknowns where not all are.
+
+    None where blocks would cost more than many gradients: they are large, or J's entries would have to be made.
+    """
+    if not _direct(J):
+        return None
+    views = partial(_views, parts(J.in_shape), None, J.order)
+    blocks = J.normal_blocks(None, weights)
+    if free is not None:
+        for block, mine in zip(blocks if several(J.in_shape) else (blocks,), views(free), strict=True):
+            block[~(mine[:, :, None] & mine[:, None, :])] = 0.0
+    # a held unknown's diagonal is zero, and any positive number will do
+    return _factored(blocks, np.zeros(J.shape[1]), views, lambda largest: np.where(largest > 0, SHIFT * largest, 1.0))
+
+
+def _direct(J: Jacobian) -> bool:
+    """Whether the blocks are small and are made from the factors, or from few entries of J."""
+    shapes = [block_axis(shape, None)[1] if len(shape) < 3 else None for shape in parts(J.in_shape)]
+    if any(shape is None or shape[0] * shape[1] ** 2 > LARGEST for shape in shapes):
+        return False
+    factors = (factor for terms in J.plan.terms.values() for term in terms for factor in (term.u, term.w))
+    structured = J.plan.operator is None and not any(isinstance(factor, Sparse) for factor in factors)
+    return structured and J.nnz <= LARGEST
+
+
+def _factored(
+    blocks: Any, squares: Array, views: Callable[[Array], Iterable[Array]], lift: Callable[[Array], Array]
+) -> BlockJacobi:
+    """The factors of the blocks with those squares added, and more where a block is not positive definite."""
+    factors = []
+    for block, mine in zip(blocks if isinstance(blocks, tuple) else (blocks,), views(squares), strict=True):
         diagonal = np.einsum("bii->bi", block)
         diagonal += mine
-    return BlockJacobi([_cholesky(block) for block in blocks], views)
+        largest = diagonal.max(axis=1, initial=0.0, keepdims=True)
+        factors.append(_cholesky(block, lift(largest)))
+    return BlockJacobi(factors, views, squares.size)
 
 
 def augmented(J: Any, damping: Any) -> LinearOperator:
@@ -203,23 +238,16 @@ def _views(shapes: Sequence[Shape], axis: int | None, order: Order, x: Array) ->
         at += size(shape)
 
 
-def _cholesky(blocks: Array) -> Array:
-    try:
-        return np.linalg.cholesky(blocks.astype(float))
-    except np.linalg.LinAlgError:
-        small = np.sqrt(np.finfo(blocks.dtype).eps) * np.einsum("bii->bi", blocks).max(axis=1, initial=0.0)
-        weak = np.linalg.eigvalsh(blocks.astype(float))[:, 0] <= small
-        lift = np.where(weak, np.where(small > 0, small, 1.0), 0.0)
-        return np.linalg.cholesky(blocks + lift[:, None, None] * np.eye(blocks.shape[1]))
+def _lift(largest: Array) -> Array:
+    """Nothing, unless it fails."""
+    return np.zeros_like(largest)
 
 
-def _products(blocks: Array, x: Array) -> Array:
-    dtype = np.result_type(blocks, x)
-    out = np.empty(x.shape, dtype)
-    blocks, x = np.ascontiguousarray(blocks, dtype), np.ascontiguousarray(x, dtype)
-
-    def task(start: int, stop: int) -> None:
-        kernels.block_products(blocks, x, out[start:stop], start, stop)
-
-    split(task, 0, x.shape[0], blocks.size)
-    return out
+def _cholesky(blocks: Array, shift: Array) -> BlockCholesky:
+    """The factors; a block that has none is given √ε of its largest diagonal entry (a zero block, the identity)."""
+    blocks = blocks.astype(float)
+    factors = BlockCholesky().factor(blocks, shift)
+    if factors.failed.any():
+        small = np.sqrt(np.finfo(float).eps) * np.einsum("bii->bi", blocks).max(axis=1, initial=0.0, keepdims=True)
+        factors.factor(blocks, np.where(factors.failed[:, None] > 0, np.where(small > 0, small, 1.0), shift))
+    return factors
