@@ -13,7 +13,7 @@ from matjac.conventions import NONE, Array, Shape, as_matrix, size
 from matjac.entries.assembler import PLAIN, chunks
 from matjac.entries.plan import FEW, Plan
 from matjac.linear.expression import Expression
-from matjac.linear.factors import Eye, Sparse, plan
+from matjac.linear.factors import Sparse, plan
 from matjac.linear.primitives import Transpose
 from matjac.linear.terms import Term
 from matjac.linear.transposes import pairs_of
