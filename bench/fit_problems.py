@@ -1,9 +1,8 @@
-"""Fits that specialists write by hand: residuals for matjac, and the gradient of ½‖residuals‖² as one writes it in NumPy.
+"""Fits that specialists write by hand: residuals for matjac, and the gradient of ½‖residuals‖² by hand in NumPy.
 
 Each function of `FITS` returns a `Fit`. ``python bench/fits.py`` times them beside their peers.
 """
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -123,6 +122,11 @@ def gram_rbf():
     return gram_fit(rbf_kernel(), 30)
 
 
+def gram_rbf_wide():
+    """wider RBF kernel, 600 × 600, rank 30"""
+    return gram_fit(rbf_kernel(width=2.0), 30)
+
+
 def gram_digits():
     """digits kernel, 360 × 360, rank 20"""
     return gram_fit(digits_kernel(), 20)
@@ -211,14 +215,12 @@ class Scene(NamedTuple):
 
 
 def scene(cameras, points, views, noise=1e-3, seed=0):
-    """Cameras around a cloud of points; each point is seen by some that are side by side. The truth, and what is seen."""
+    """Cameras around a cloud of points, each of them seen by some cameras side by side: the truth, and what is seen."""
     rng = np.random.default_rng(seed)
     angles = 2 * np.pi * np.arange(cameras) / cameras
-    zero = np.zeros(cameras)
-    turns = np.stack(
-        [np.cos(angles), zero, np.sin(angles), zero, zero + 1, zero, -np.sin(angles), zero, np.cos(angles)]
-    )
-    T = np.concatenate([turns.T.reshape(cameras, 3, 3), np.zeros((cameras, 3, 1))], axis=2)
+    T = np.zeros((cameras, 3, 4))
+    T[:, 0, 0], T[:, 0, 2], T[:, 1, 1] = np.cos(angles), np.sin(angles), 1
+    T[:, 2, 0], T[:, 2, 2] = -np.sin(angles), np.cos(angles)
     T[:, :, 3] = [0.0, 0.0, 5.0] + 0.2 * rng.standard_normal((cameras, 3))
     P = rng.uniform(-1.5, 1.5, (points, 3))
     pts = np.repeat(np.arange(points), views)
@@ -312,8 +314,10 @@ def exponentials():
 
 FITS = {
     fit.__name__: fit
-    for fit in (gram, gram_masked, gram_noise, gram_noise_masked, gram_rbf, gram_digits)
-    + (movielens_10, movielens_50)
-    + (bundle_2k, bundle_10k, bundle_50k)
-    + (nmf_digits, exponentials)
+    for fit in (
+        *(gram, gram_masked, gram_noise, gram_noise_masked, gram_rbf, gram_rbf_wide, gram_digits),
+        *(movielens_10, movielens_50),
+        *(bundle_2k, bundle_10k, bundle_50k),
+        *(nmf_digits, exponentials),
+    )
 }
