@@ -43,7 +43,8 @@ from matjac.identities.regression import d_halfsq_dw, d_residual_dw, d_residual_
 from matjac.identities.spectral import d_det_dA, d_inv_dA, d_logdet_dA, d_trace_dX
 from matjac.jacobian import Hessian, Jacobian
 from matjac.stacking import hstack, scale_rows, vstack
-from matjac.tracing.compiled import Compiled, compile, jacobian
+from matjac.tracing.compile import compile, jacobian
+from matjac.tracing.compiled import Compiled
 from matjac.tracing.custom import rule
 from matjac.tracing.recorded import TracingError
 

@@ -136,9 +136,12 @@ class Flat(ABC):
         """The order of flat vectors, and so of the Jacobian's rows and columns."""
         return self.variables.order
 
-    def fun(self, x: Array) -> Array:
+    def fun(self, x: Array) -> Any:
         """The function of one flat vector, as one: what SciPy's solvers call."""
-        return self(*self.unpack(x)).reshape(-1, order=self.order)
+        return self._flat_value(self(*self.unpack(x)))
+
+    def _flat_value(self, value: Array) -> Any:
+        return value.reshape(-1, order=self.order)
 
     def jac(self, x: Array) -> Jacobian:
         """The Jacobian at a flat vector."""
@@ -194,9 +197,49 @@ class Flat(ABC):
 
     def grad(self, x: Array, w: Any = None) -> Array:
         """`gradient` at a flat vector, as one; w is flat too, in `order`."""
-        arrays = self._gradient(list(self.variables.unpack(x)), w, flat=True)
+        return self._joined(self._gradient(list(self.variables.unpack(x)), w, flat=True))
+
+    def _joined(self, arrays: list[Array]) -> Array:
         flat = [part.reshape(-1, order=self.order) for part in arrays]
         return flat[0] if len(flat) == 1 else np.concatenate(flat)
+
+    def value_and_gradient(self, *args: Any, weights: Any = None) -> tuple[Array, Any]:
+        """The function's value and its `gradient`; of a compiled function both from one run.
+
+        Parameters
+        ----------
+        *args : array_like
+            The variables.
+        weights : array_like, optional
+            Of the gradient of ``Σ weights ∘ F``, in F's shape; not needed where that is ().
+
+        Returns
+        -------
+        value : numpy.ndarray
+            F's own, without the weights.
+        gradient : numpy.ndarray
+            Of the variable's shape; a tuple of them where there are several variables.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where an argument or `weights` has another shape or is not numeric.
+
+        Examples
+        --------
+        >>> import numpy as np, matjac as mj
+        >>> F = mj.compile(lambda X: np.sum(X * X), (2, 2))
+        >>> F.value_and_gradient([[1.0, 2.0], [3.0, 4.0]])
+        (array(30.), array([[2., 4.],
+               [6., 8.]]))
+        """
+        value, arrays = self._value_and_gradient(self.variables.arrays(args, copy=False), weights, flat=False)
+        return value, arrays[0] if len(arrays) == 1 else tuple(arrays)
+
+    def value_and_grad(self, x: Array, w: Any = None) -> tuple[Any, Array]:
+        """`fun` and `grad` at a flat vector, from one run: what solvers of first order ask for at each point."""
+        value, arrays = self._value_and_gradient(list(self.variables.unpack(x)), w, flat=True)
+        return self._flat_value(value), self._joined(arrays)
 
     def hess(self, x: Array, w: Any = None) -> Hessian:
         """The Hessian of a scalar function, or of ``Σ w ∘ F``, at a flat vector; w is flat too, in `order`."""
@@ -219,6 +262,9 @@ class Flat(ABC):
         J = self._at(arrays)
         W = J.vjp(weighted(weights, J.out_shape, self.order, flat, J.dtype))
         return list(W) if several(J.in_shape) else [W]
+
+    def _value_and_gradient(self, arrays: list[Array], weights: Any, flat: bool) -> tuple[Array, list[Array]]:
+        return self(*arrays), self._gradient(arrays, weights, flat)
 
     @property
     @abstractmethod

@@ -20,6 +20,8 @@ column indices. An empty ``ptr`` and a ``gap`` and ``base`` of 0 are for a varia
 
 from matjac.kernels.blocks import add_row_blocks, block_products
 from matjac.kernels.casesplit import casesplit_columns, casesplit_values
+from matjac.kernels.cholesky import cholesky_factor, cholesky_solve, cholesky_solve_columns
+from matjac.kernels.gram import gram_blocks
 from matjac.kernels.kron import kron_columns, kron_values
 from matjac.kernels.merge import merge_rows
 from matjac.kernels.sddmm import sddmm, spmm
@@ -31,7 +33,11 @@ __all__ = [
     "block_products",
     "casesplit_columns",
     "casesplit_values",
+    "cholesky_factor",
+    "cholesky_solve",
+    "cholesky_solve_columns",
     "copy_prefixes",
+    "gram_blocks",
     "kron_columns",
     "kron_values",
     "merge_rows",

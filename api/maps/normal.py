@@ -280,12 +280,24 @@ def normal_blocks(point: Point, shapes: list[tuple[int, int]], weights: Array | 
 
 def _block_of_factors(point: Point, s: Term, t: Term, alike: bool) -> Array:
     matrix = point.matrix
-    u, w, u2, w2 = (np.eye(m.shape[0]) if isinstance(m, Eye) else matrix(m) for m in (s.u, s.w, t.u, t.w))
+    u, w, u2, w2 = (matrix(m) for m in (s.u, s.w, t.u, t.w))
     if alike:
         # Σ_ij conj(u_s[i,k] w_s[j,a]) u_t[i,k] w_t[j,b] splits into a sum over i and one over j
-        return np.einsum("ik,ik->k", u.conj(), u2)[:, None, None] * (w.conj().T @ w2)  # type: ignore[no-any-return]
+        return _column_products(u, u2, s.u.shape[1])[:, None, None] * _dense(_product(w, w2), s.w.shape[1])
     # t reads (j, i) where s reads (i, j)
-    return (u2.T @ w.conj())[:, :, None] * (u.conj().T @ w2)[:, None, :]
+    over_j, over_i = _product(u2, w, conj=False), _product(u, w2)
+    # of two identities the products are the identity too
+    p, q = s.u.shape[1], s.w.shape[1]
+    left, right = (np.eye(p, q) if m is None else np.asarray(m) for m in (over_j, over_i))
+    return left[:, :, None] * right[:, None, :]  # type: ignore[no-any-return]
+
+
+def _column_products(u: Any, u2: Any, count: int) -> Array:
+    """``Σ_i conj(u[i,k]) u2[i,k]`` for each k; None is the identity."""
+    if u is None or u2 is None:
+        other = u2 if u is None else u.conj()
+        return np.ones(count) if other is None else np.diagonal(other)
+    return np.einsum("ik,ik->k", u.conj(), u2)  # type: ignore[no-any-return]
 
 
 def _add_rows(point: Point, weights: Array | None, shapes: list[tuple[int, int]], results: list[Array]) -> None:

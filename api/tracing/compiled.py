@@ -1,22 +1,19 @@
-"""`compile`: a function written in NumPy, its value and its Jacobian."""
+"""Compiled functions: a recorded function's value, and its derivatives."""
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from matjac import checks
-from matjac.conventions import ORDERS, Array, Order, Shape, Shapes, cached_property, size
+from matjac.conventions import Array, Order, Shape, Shapes, cached_property, size
 from matjac.flat import Flat, Variables, weighted
 from matjac.jacobian import Hessian, Jacobian
 from matjac.linear.factors import KhatriRao, Sparse, SpGemm
 from matjac.linear.reduce import ByVariable, terms_of
 from matjac.maps.point import Point
-from matjac.tracing import einsum, functions, linalg  # noqa: F401  (they register what they handle)
-from matjac.tracing.differentiate import sample_products
 from matjac.tracing.record import Record
-from matjac.tracing.recorded import Recorder, Traced, TracingError
+from matjac.tracing.recorded import TracingError
 from matjac.tracing.squares import gauss_newton
 
 
@@ -125,12 +122,13 @@ class Compiled(Flat):
 
     def _gradient(self, arrays: list[Array], weights: Any, flat: bool) -> list[Array]:
         record, values, dtype = self._weighted(arrays, weights, flat)
-        taken = [values[k] for k in record.arguments]
-        for k, part in zip(record.results, map(np.asarray, record.run(values, keep=False)), strict=True):
-            # it may be an argument, a constant, a view of one, or the part before
-            own = part.base is None and k not in record.program.constants and not any(part is a for a in taken)
-            taken.append(part if own and part.dtype == dtype else np.array(part, dtype))
-        return taken[len(record.arguments) :]
+        return record.own(values, *(dtype for _ in arrays))
+
+    def _value_and_gradient(self, arrays: list[Array], weights: Any, flat: bool) -> tuple[Array, list[Array]]:
+        _, values, dtype = self._weighted(arrays, weights, flat)
+        both = self._record.value_and_gradient(weighted=weights is not None or self.out_shape != ())
+        value, *slope = both.own(values, None, *(dtype for _ in arrays))
+        return value, slope
 
     def hessian(self, *args: Any, weights: Any = None, wrt: Any = None, part: str = "whole") -> Hessian:
         """The Hessian of a scalar function, or of ``Σ weights ∘ F``, at a point.
@@ -243,6 +241,28 @@ class Compiled(Flat):
         names = (*self.names, name) if weighted else self.names
         return Compiled(self._record.gradient(weighted).joined(self.order), names, self.order)
 
+    def half_squares(self) -> "Compiled":
+        """Half the sum of squares ``½ ‖F‖²`` as a compiled function of the same arguments, of real numbers.
+
+        It is recorded from what was recorded of F, and F is not run again; its gradient is ``Jᵀ F``.
+
+        Returns
+        -------
+        Compiled
+            With a value of shape (). Its Hessian has the part "gauss-newton", ``JᵀJ``.
+
+        Examples
+        --------
+        >>> import numpy as np, matjac as mj
+        >>> F = mj.compile(lambda x: x**2 - 1.0, (2,))
+        >>> F.half_squares().value_and_gradient([1.0, 2.0])
+        (array(4.5), array([ 0., 12.]))
+        >>> F.half_squares().hessian([1.0, 2.0], part="gauss-newton").toarray()
+        array([[ 4.,  0.],
+               [ 0., 16.]])
+        """
+        return Compiled(self._record.half_squares(), self.names, self.order)
+
     def explain(self) -> str:
         """What each step makes of the differential: structured terms, or a general sparse product.
 
@@ -294,121 +314,3 @@ class Compiled(Flat):
         if not chosen or len(set(chosen)) < len(chosen):
             raise ValueError(f"wrt: got {wrt!r}, expected one or more different names of {', '.join(self.names)}")
         return chosen
-
-
-def compile(fun: Callable[..., Any], *examples: Any, order: Order = "C") -> Compiled:
-    """Compile a function written in NumPy: record what it does, once, and differentiate the record.
-
-    By the product rule the differential of most matrix functions is a sum of terms ``scale ∘ (L · dX · R)``;
-    an evaluation is NumPy for the values and compiled fills for the entries. What falls outside that family
-    goes through a general sparse product on its exact pattern: `Compiled.explain` says what did.
-
-    Parameters
-    ----------
-    fun : callable
-        Of one or more arrays, written with NumPy's functions; constants in it (dense or ``scipy.sparse``) are
-        copied when it is compiled; later changes of them have no effect. It may not branch on its arguments' values.
-    *examples : array_like or tuple of int
-        One for each argument: an array, or a shape. Shapes are fixed from then on, dtypes are not.
-    order : {"C", "F"}, optional
-        The order of flat vectors, of the Jacobian's rows and columns.
-
-    Returns
-    -------
-    Compiled
-        Callable like `fun`, with ``jacobian``, and ``fun``, ``jac``, ``jac_csr`` of one flat vector.
-
-    Raises
-    ------
-    TracingError
-        Where `fun` does what can't be recorded; the message says what to write instead.
-    TypeError, ValueError
-        Where an example is neither an array nor a shape.
-
-    Notes
-    -----
-    Source: Magnus & Neudecker, *Matrix Differential Calculus*, chapter 5 (product and chain rule of differentials);
-    *Mathematics for Machine Learning*, §5.2.2.
-
-    Examples
-    --------
-    >>> import numpy as np, matjac as mj
-    >>> rows, cols, ratings = [0, 1], [2, 0], [3.0, 4.0]
-    >>> F = mj.compile(lambda U, V: (U @ V.T)[rows, cols] - ratings, (2, 1), (3, 1))
-    >>> F.jacobian(np.ones((2, 1)), np.ones((3, 1))).toarray()
-    array([[1., 0., 0., 0., 1.],
-           [0., 1., 1., 0., 0.]])
-    """
-    checks.one_of("order", order, ORDERS)
-    if not callable(fun) or not examples:
-        came = f"{checks.describe(fun)} and {len(examples)} examples"
-        raise TypeError(f"compile: got {came}, expected a function and an example for each argument")
-    rng = np.random.default_rng(0)
-    points = [_example(f"examples[{at}]", example, rng) for at, example in enumerate(examples)]
-    recorder = Recorder()
-    arguments = [recorder.argument(point) for point in points]
-    try:
-        # values at the examples are of no use but for their shapes
-        with np.errstate(all="ignore"):
-            result = fun(*arguments)
-    except TracingError:
-        raise
-    except (TypeError, ValueError) as error:
-        assigned = "setting an array element" in str(error)
-        instead = ". Entries can't be assigned: use np.where, np.concatenate or np.stack" if assigned else ""
-        raise TracingError(f"fun can't be recorded, it raised {type(error).__name__}: {error}{instead}") from error
-    if not isinstance(result, Traced):
-        came = checks.describe(result)
-        raise TracingError(f"fun: got {came} as its value, expected one array that depends on its arguments")
-    sample_products(recorder.program, result.number)
-    record = Record(recorder.program, range(len(points)), [result.number], points)
-    compiled = Compiled(record, _names(fun, len(points)), order)
-    compiled.original = fun
-    return compiled
-
-
-def jacobian(fun: Callable[..., Any]) -> Callable[..., Jacobian]:
-    """The Jacobian of a function written in NumPy, as a function of the same arguments.
-
-    It compiles `fun` at each call: `compile` it once where it is to be called often.
-
-    Parameters
-    ----------
-    fun : callable
-        See `compile`.
-
-    Returns
-    -------
-    callable
-        Takes the arguments, returns the `Jacobian` with respect to all of them.
-
-    Examples
-    --------
-    >>> import numpy as np, matjac as mj
-    >>> mj.jacobian(lambda x: x**2)(np.array([1.0, 2.0])).toarray()
-    array([[2., 0.],
-           [0., 4.]])
-    """
-
-    def of(*args: Any) -> Jacobian:
-        return compile(fun, *(np.asarray(arg) for arg in args)).jacobian(*args)
-
-    return of
-
-
-def _example(name: str, example: Any, rng: np.random.Generator) -> Array:
-    if isinstance(example, tuple):
-        # where only a shape is given, a point inside the domain of log, sqrt and inv
-        shape = checks.shape(name, example)
-        point = rng.uniform(0.5, 1.5, shape)
-        return point + 2 * np.eye(shape[0]) if len(shape) == 2 and shape[0] == shape[1] else point
-    return checks.numeric(name, example)
-
-
-def _names(fun: Callable[..., Any], count: int) -> list[str]:
-    try:
-        parameters = inspect.signature(fun).parameters.values()
-        names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    except ValueError:
-        names = []
-    return names[:count] if len(names) >= count else [f"x{number}" for number in range(count)]

@@ -50,6 +50,16 @@ class Record:
         ready(self.program, self.steps, values, () if keep else self._spent)
         return [values[k] for k in self.results]
 
+    def own(self, values: list[Any], *dtypes: Any) -> list[Array]:
+        """The results as arrays of their own, each of that dtype; None is as it comes."""
+        # one may be an argument, a constant, a view of one, or the one before
+        taken, made = [values[k] for k in self.arguments], []
+        for k, part, dtype in zip(self.results, map(np.asarray, self.run(values, keep=False)), dtypes, strict=True):
+            own = part.base is None and k not in self.program.constants and not any(part is a for a in taken)
+            made.append(part if own and dtype in (None, part.dtype) else np.array(part, dtype))
+            taken.append(part)
+        return made
+
     def dtype(self, values: list[Any]) -> np.dtype[Any]:
         """The dtype of derivatives, which the arguments' decide: the results', complex where an argument is."""
         key = tuple(values[k].dtype.char for k in self.arguments)
@@ -143,23 +153,55 @@ class Record:
     def _gradient(self, weighted: bool) -> "Record":
         program, (out,) = self.program, self.results
         shape = program.shapes[out]
-        back, parts = swept(self._expression("C", range(len(self.arguments)), [out]))
-        one = self.one()
-        weights = program.given(shape) if weighted else program.add(Reshape((), shape), (one,), shape)
-        numbers = recorded(back, weights, set() if weighted else {weights})
+        if weighted:
+            weights = program.given(shape)
+            return self._swept(weights, set(), weights)
+        weights = program.add(Reshape((), shape), (self.one(),), shape)
+        return self._swept(weights, {weights})
+
+    def _swept(self, weights: int, ones: set[int], *more: int) -> "Record":
+        """``Jᵀ weights``, a result for each argument; the weights are a value, or `more` arguments."""
+        program = self.program
+        back, parts = swept(self._expression("C", range(len(self.arguments)), self.results))
+        numbers = recorded(back, weights, ones)
         results = [
-            self._zeros(one, program.shapes[k]) if part is None else numbers[part]
+            self._zeros(program.shapes[k]) if part is None else numbers[part]
             for k, part in zip(self.arguments, parts, strict=True)
         ]
-        more = [weights] if weighted else []
-        return Record(program, [*self.arguments, *more], results, [*self.points, *(np.ones(shape) for _ in more)])
+        points = [*self.points, *(np.ones(program.shapes[k]) for k in more)]
+        return Record(program, [*self.arguments, *more], results, points)
+
+    def value_and_gradient(self, weighted: bool) -> "Record":
+        """The result, and the gradient after it: what both need is computed once."""
+
+        def make() -> Record:
+            slope = self.gradient(weighted)
+            return Record(self.program, slope.arguments, [*self.results, *slope.results], slope.points)
+
+        return self.derived(("value and gradient", weighted), make)  # type: ignore[no-any-return]
+
+    def half_squares(self) -> "Record":
+        """Half the sum of the result's squares, whose gradient is Jᵀ times the result."""
+
+        def make() -> Record:
+            recorder, (out,) = self.recorder(), self.results
+            if recorder.examples[out].dtype.kind == "c":
+                raise TypeError("half_squares: got a function with complex values, expected real ones")
+            y = recorder.traced(out, recorder.examples[out])
+            flat = y.reshape(-1)
+            made = Record(self.program, self.arguments, [(0.5 * (flat @ flat)).number], self.points)
+            # the product rule's way there would add y to itself and halve it
+            made.derived(("gradient", False), lambda: self._swept(out, set()))
+            return made
+
+        return self.derived("half squares", make)  # type: ignore[no-any-return]
 
     def one(self) -> int:
         """The number 1 in the dtype of the arguments: where sweeps of scalars begin."""
         return self.program.add(One(), self.arguments, ())
 
-    def _zeros(self, one: int, shape: Shape) -> int:
-        zero = self.program.add(Multiply(), (one, self.program.constant(0)), ())
+    def _zeros(self, shape: Shape) -> int:
+        zero = self.program.add(Multiply(), (self.one(), self.program.constant(0)), ())
         return self.program.add(Broadcast((), shape), (zero,), shape)
 
     def joined(self, order: Order) -> "Record":

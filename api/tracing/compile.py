@@ -1,0 +1,134 @@
+"""`compile`: a function written in NumPy, recorded once."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from matjac import checks
+from matjac.conventions import ORDERS, Array, Order
+from matjac.jacobian import Jacobian
+from matjac.tracing import einsum, functions, linalg  # noqa: F401  (they register what they handle)
+from matjac.tracing.compiled import Compiled
+from matjac.tracing.differentiate import sample_products
+from matjac.tracing.record import Record
+from matjac.tracing.recorded import Recorder, Traced, TracingError
+
+
+def compile(fun: Callable[..., Any], *examples: Any, order: Order = "C") -> Compiled:
+    """Compile a function written in NumPy: record what it does, once, and differentiate the record.
+
+    By the product rule the differential of most matrix functions is a sum of terms ``scale ∘ (L · dX · R)``;
+    an evaluation is NumPy for the values and compiled fills for the entries. What falls outside that family
+    goes through a general sparse product on its exact pattern: `Compiled.explain` says what did.
+
+    Parameters
+    ----------
+    fun : callable
+        Of one or more arrays, written with NumPy's functions; constants in it (dense or ``scipy.sparse``) are
+        copied when it is compiled; later changes of them have no effect. It may not branch on its arguments' values.
+    *examples : array_like or tuple of int
+        One for each argument: an array, or a shape. Shapes are fixed from then on, dtypes are not.
+    order : {"C", "F"}, optional
+        The order of flat vectors, of the Jacobian's rows and columns.
+
+    Returns
+    -------
+    Compiled
+        Callable like `fun`, with ``jacobian``, and ``fun``, ``jac``, ``jac_csr`` of one flat vector.
+
+    Raises
+    ------
+    TracingError
+        Where `fun` does what can't be recorded; the message says what to write instead.
+    TypeError, ValueError
+        Where an example is neither an array nor a shape.
+
+    Notes
+    -----
+    Source: Magnus & Neudecker, *Matrix Differential Calculus*, chapter 5 (product and chain rule of differentials);
+    *Mathematics for Machine Learning*, §5.2.2.
+
+    Examples
+    --------
+    >>> import numpy as np, matjac as mj
+    >>> rows, cols, ratings = [0, 1], [2, 0], [3.0, 4.0]
+    >>> F = mj.compile(lambda U, V: (U @ V.T)[rows, cols] - ratings, (2, 1), (3, 1))
+    >>> F.jacobian(np.ones((2, 1)), np.ones((3, 1))).toarray()
+    array([[1., 0., 0., 0., 1.],
+           [0., 1., 1., 0., 0.]])
+    """
+    checks.one_of("order", order, ORDERS)
+    if not callable(fun) or not examples:
+        came = f"{checks.describe(fun)} and {len(examples)} examples"
+        raise TypeError(f"compile: got {came}, expected a function and an example for each argument")
+    rng = np.random.default_rng(0)
+    points = [_example(f"examples[{at}]", example, rng) for at, example in enumerate(examples)]
+    recorder = Recorder()
+    arguments = [recorder.argument(point) for point in points]
+    try:
+        # values at the examples are of no use but for their shapes
+        with np.errstate(all="ignore"):
+            result = fun(*arguments)
+    except TracingError:
+        raise
+    except (TypeError, ValueError) as error:
+        assigned = "setting an array element" in str(error)
+        instead = ". Entries can't be assigned: use np.where, np.concatenate or np.stack" if assigned else ""
+        raise TracingError(f"fun can't be recorded, it raised {type(error).__name__}: {error}{instead}") from error
+    if not isinstance(result, Traced):
+        came = checks.describe(result)
+        raise TracingError(f"fun: got {came} as its value, expected one array that depends on its arguments")
+    sample_products(recorder.program, result.number)
+    record = Record(recorder.program, range(len(points)), [result.number], points)
+    compiled = Compiled(record, _names(fun, len(points)), order)
+    compiled.original = fun
+    return compiled
+
+
+def jacobian(fun: Callable[..., Any]) -> Callable[..., Jacobian]:
+    """The Jacobian of a function written in NumPy, as a function of the same arguments.
+
+    It compiles `fun` at each call: `compile` it once where it is to be called often.
+
+    Parameters
+    ----------
+    fun : callable
+        See `compile`.
+
+    Returns
+    -------
+    callable
+        Takes the arguments, returns the `Jacobian` with respect to all of them.
+
+    Examples
+    --------
+    >>> import numpy as np, matjac as mj
+    >>> mj.jacobian(lambda x: x**2)(np.array([1.0, 2.0])).toarray()
+    array([[2., 0.],
+           [0., 4.]])
+    """
+
+    def of(*args: Any) -> Jacobian:
+        return compile(fun, *(np.asarray(arg) for arg in args)).jacobian(*args)
+
+    return of
+
+
+def _example(name: str, example: Any, rng: np.random.Generator) -> Array:
+    if isinstance(example, tuple):
+        # where only a shape is given, a point inside the domain of log, sqrt and inv
+        shape = checks.shape(name, example)
+        point = rng.uniform(0.5, 1.5, shape)
+        return point + 2 * np.eye(shape[0]) if len(shape) == 2 and shape[0] == shape[1] else point
+    return checks.numeric(name, example)
+
+
+def _names(fun: Callable[..., Any], count: int) -> list[str]:
+    try:
+        parameters = inspect.signature(fun).parameters.values()
+        names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    except ValueError:
+        names = []
+    return names[:count] if len(names) >= count else [f"x{number}" for number in range(count)]
