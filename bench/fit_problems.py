@@ -3,6 +3,7 @@
 Each function of `FITS` returns a `Fit`. ``python bench/fits.py`` times them beside their peers.
 """
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +16,10 @@ from sklearn.datasets import load_digits
 
 import matjac as mj
 
-NIST = Path(__file__).parent.parent / "tests" / "certified" / "nist"
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+
+from certified import nist
+from certified.bundle import scene
 
 
 class Fit(NamedTuple):
@@ -206,57 +210,19 @@ def movielens_50():
 # Bundle adjustment -------------------------------------------------------------------------------------
 
 
-class Scene(NamedTuple):
-    """Which camera sees which point, and where."""
-
-    cams: np.ndarray
-    pts: np.ndarray
-    seen: np.ndarray
-
-
-def scene(cameras, points, views, noise=1e-3, seed=0):
-    """Cameras around a cloud of points, each of them seen by some cameras side by side: the truth, and what is seen."""
-    rng = np.random.default_rng(seed)
-    angles = 2 * np.pi * np.arange(cameras) / cameras
-    T = np.zeros((cameras, 3, 4))
-    T[:, 0, 0], T[:, 0, 2], T[:, 1, 1] = np.cos(angles), np.sin(angles), 1
-    T[:, 2, 0], T[:, 2, 2] = -np.sin(angles), np.cos(angles)
-    T[:, :, 3] = [0.0, 0.0, 5.0] + 0.2 * rng.standard_normal((cameras, 3))
-    P = rng.uniform(-1.5, 1.5, (points, 3))
-    pts = np.repeat(np.arange(points), views)
-    cams = (rng.integers(cameras, size=(points, 1)) + np.arange(views)).ravel() % cameras
-    h = np.einsum("oij,oj->oi", T[cams][:, :, :3], P[pts]) + T[cams][:, :, 3]
-    return T, P, Scene(cams, pts, h[:, :2] / h[:, 2:] + noise * rng.standard_normal((pts.size, 2)))
-
-
-def bundle(observations, noise=1e-3, views=5):
+def bundle(observations, noise=1e-3):
     """Pixels of points in cameras of 3 × 4 matrices, by division; no gauge is fixed."""
-    points = observations // views
-    T, P, data = scene(max(10, points // 200), points, views, noise)
-    cams, pts, seen = data
-    rng = np.random.default_rng(1)
-    start = T + 0.02 * rng.standard_normal(T.shape), P + 0.05 * rng.standard_normal(P.shape)
-
-    def residuals(T, P):
-        h = np.einsum("oij,oj->oi", T[cams][:, :, :3], P[pts]) + T[cams][:, :, 3]
-        return h[:, :2] / h[:, 2:] - seen
+    data = scene(observations, noise)
+    T, P = data.start()
 
     def by_hand(x):
-        T, P = x[: start[0].size].reshape(start[0].shape), x[start[0].size :].reshape(start[1].shape)
-        C, p = T[cams], P[pts]
-        h = np.einsum("oij,oj->oi", C[:, :, :3], p) + C[:, :, 3]
-        q = h[:, :2] / h[:, 2:]
-        e = q - seen
-        dh = np.empty_like(h)
-        dh[:, :2] = e / h[:, 2:]
-        dh[:, 2] = -np.sum(dh[:, :2] * q, axis=1)
-        dC = dh[:, :, None] * np.column_stack([p, np.ones(len(p))])[:, None]
-        dp = np.einsum("oi,oij->oj", dh, C[:, :, :3])
-        dT = np.stack([np.bincount(cams, column, len(T)) for column in dC.reshape(-1, 12).T], axis=1)
-        dP = np.stack([np.bincount(pts, column, len(P)) for column in dp.T], axis=1)
+        e, by_T, by_P = data.slopes(*data.unpack(x))
+        dC, dp = np.einsum("oi,oik->ok", e, by_T), np.einsum("oi,oik->ok", e, by_P)
+        dT = np.stack([np.bincount(data.cams, column, len(T)) for column in dC.T], axis=1)
+        dP = np.stack([np.bincount(data.pts, column, len(P)) for column in dp.T], axis=1)
         return 0.5 * np.vdot(e, e), np.concatenate([dT.ravel(), dP.ravel()])
 
-    return Fit(mj.compile(residuals, T.shape, P.shape), start, by_hand, data=data)
+    return Fit(mj.compile(data.residuals, T.shape, P.shape), (T, P), by_hand, data=data)
 
 
 def bundle_2k():
@@ -295,11 +261,8 @@ def nmf_digits(rank=10):
 
 def exponentials():
     """two exponentials, 5 unknowns (NIST MGH17, second start)"""
-    y, t = np.loadtxt(NIST / "MGH17.dat", skiprows=60, unpack=True)
-    start = np.array([0.5, 1.5, -1.0, 0.01, 0.02])
-
-    def residuals(b):
-        return b[0] + b[1] * np.exp(-t * b[3]) + b[2] * np.exp(-t * b[4]) - y
+    data = nist.load("MGH17")
+    t, residuals = data.x, nist.residuals("MGH17")
 
     def jacobian(b):
         first, second = np.exp(-t * b[3]), np.exp(-t * b[4])
@@ -309,7 +272,7 @@ def exponentials():
         e = residuals(b)
         return 0.5 * (e @ e), jacobian(b).T @ e
 
-    return Fit(mj.compile(residuals, (5,)), (start,), by_hand, data=(residuals, jacobian))
+    return Fit(mj.compile(residuals, (5,)), (data.starts[1],), by_hand, data=(residuals, jacobian))
 
 
 FITS = {

@@ -1,8 +1,8 @@
 """The problems of Moré, Garbow, Hillstrom: *Testing Unconstrained Optimization Software*, ACM TOMS 7 (1981) 17–41.
 
-Each of the 35 is a sum of squares; `PROBLEMS` has them under the paper's numbers, with the sizes, standard starts and minima that
-it gives: the first is the least, what follows are others, some of them at infinity. `ASTRAY` are those of which the
-paper does not speak, where MINPACK ends from 10 times the standard start.
+Each of the 35 is a sum of squares. `PROBLEMS` has them under the paper's numbers, with the sizes, standard starts and
+minima that it gives: the first is the least, what follows are others, some of them at infinity. `ASTRAY` are those of
+which the paper does not speak, where MINPACK ends from 10 times the standard start.
 """
 
 from collections.abc import Callable
