@@ -181,3 +181,9 @@ def test_dense_terms_among_blocks(beside, order):
     for J in (F.jacobian(X, Y), F.jacobian(X, Y).T):
         assert_allclose(J.toarray(), J @ np.eye(J.shape[1]), atol=1e-13)
         assert_allclose(J.rows(2, 5).toarray(), J.toarray()[2:5])
+
+
+def test_column_norms_before_anything_else_was_asked_for():
+    F = mj.compile(lambda x: (3 - 2 * x) * x, (3,))
+    x = np.array([0.0, 1.0, 2.0])
+    np.testing.assert_allclose(F.jac(x).column_norms(), np.abs(3 - 4 * x))

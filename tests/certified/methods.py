@@ -1,0 +1,17 @@
+"""How the certified problems are solved: the plain call, and each method by name."""
+
+import numpy as np
+import pytest
+
+from matjac.solvers import least_squares
+
+PLAIN = "default"
+#: what is tried
+METHODS = [PLAIN, *(pytest.param(method, marks=pytest.mark.slow) for method in ("trf",))]
+
+
+def solve(F, *start, method=PLAIN, **options):
+    """A fit whose trial points may overflow, which is no error of the solver's."""
+    named = {} if method == PLAIN else {"method": method}
+    with np.errstate(all="ignore"):
+        return least_squares(F, *start, **named, **options)
