@@ -292,7 +292,7 @@ def _block_of_factors(point: Point, s: Term, t: Term, alike: bool) -> Array:
     # of two identities the products are the identity too
     p, q = s.u.shape[1], s.w.shape[1]
     left, right = (np.eye(p, q) if m is None else np.asarray(m) for m in (over_j, over_i))
-    return left[:, :, None] * right[:, None, :]  # type: ignore[no-any-return]
+    return left[:, :, None] * right[:, None, :]
 
 
 def _column_products(u: Any, u2: Any, count: int) -> Array:
