@@ -133,7 +133,7 @@ SINGLE_BLOCKS = {
     "masked Gram": lambda U, V: (U @ U.T)[[0, 1, 1, 3, 2], [0, 1, 3, 2, 2]],
     "a Gram matrix beside a ridge": lambda U, V: np.concatenate([(np.arange(16.0).reshape(4, 4) * (U @ U.T)).ravel(),
                                                                  np.exp(V).ravel()]),
-    "two terms of one block": lambda U, V: (U @ V.T)[[0, 1, 3], [1, 1, 2]] * U[[0, 1, 2], 1],
+    "two terms of one block": lambda U, V: (U @ V.T)[[0, 1, 3, 2, 2], [1, 1, 2, 0, 1]] * U[[0, 1, 2, 3, 2], 1],
 }  # fmt: skip
 
 

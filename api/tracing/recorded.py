@@ -119,6 +119,10 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
     def T(self) -> Any:
         return transposed(self, tuple(range(self.ndim))[::-1])
 
+    @property
+    def mT(self) -> Any:
+        return np.swapaxes(self, -1, -2)
+
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("len() of unsized object")
