@@ -1,7 +1,8 @@
 """The solvers people use, for functions of matrices: SciPy's, Ipopt, and sparse Cholesky.
 
-No solver is ours. What theirs lack for matrices is here: packing, scales and preconditioners that need no matrix, a
-report of each step, and an end with the last good point and a message that says where.
+Ours is one: L-BFGS in the metric of normal blocks (`lbfgs`), for SciPy's takes no preconditioner. What the others lack
+for matrices is here: packing, scales and preconditioners that need no matrix, a report of each step, and an end with
+the last good point and a message that says where.
 
 Examples
 --------

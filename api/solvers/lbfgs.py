@@ -26,11 +26,8 @@ class Objective(Protocol):
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
         """Both at a point."""
 
-    def preconditioner(self, x: Array, free: Array | None) -> Metric:
-        """Products with an approximate inverse of the Hessian at the point that was last accepted.
-
-        Where there are bounds `free` says which unknowns are not held by one: the inverse is of their part.
-        """
+    def preconditioner(self, x: Array) -> Metric:
+        """Products with an approximate inverse of the Hessian at the point that was last accepted."""
 
     def accepted(self, x: Array, value: float) -> None:
         """Told of each point that the minimisation goes to."""
@@ -63,7 +60,10 @@ class Ended(NamedTuple):
 def lbfgs(
     objective: Objective, x: Array, low: Array, high: Array, tolerances: Tolerances, max_steps: float = np.inf
 ) -> Ended:
-    """Minimise between bounds from x by L-BFGS, whose first matrix is the preconditioner.
+    """Minimise between bounds from x by L-BFGS, whose first matrix is the preconditioner; without bounds, that is.
+
+    Between bounds it is a multiple of the identity: of a block's inverse the free unknowns' part need not be a good
+    metric for them (non-negative factors of the digits: 117 steps, and 4,813 with blocks).
 
     Each step searches along the projection of the half-line ``x + α p`` on the bounds, where p is zero for
     unknowns that a bound holds (Bertsekas, *Projected Newton Methods*, 1982), until the decrease and the slope satisfy
@@ -79,7 +79,7 @@ def lbfgs(
         if bounded:
             free = ~(((x <= low) & (gradient > 0)) | ((x >= high) & (gradient < 0)))
         if age >= REFRESH:
-            metric, age = objective.preconditioner(x, free), 0
+            metric, age = (np.array if bounded else objective.preconditioner(x)), 0
         slope = gradient if free is None else np.where(free, gradient, 0.0)
         direction = _direction(slope, pairs, metric, free)
         descent = float(slope @ direction)
@@ -93,7 +93,9 @@ def lbfgs(
             return Ended(1, "`gtol`: the gradient is small beside the residuals.", x, value, gradient, steps)
         if steps >= max_steps:
             return Ended(0, "The number of steps is at its limit.", x, value, gradient, steps)
-        found = _search(objective, x, value, slope, direction, low, high, bounded)
+        # the identity says nothing of lengths
+        length = 1.0 if pairs or not bounded else min(1.0, 1 / float(np.linalg.norm(slope)))
+        found = _search(objective, x, value, slope, direction, low, high, bounded, length)
         if found is None:
             # no decrease: a fresh metric and no memory are the last thing to try
             if pairs or age:
@@ -154,12 +156,13 @@ def _search(
     low: Array,
     high: Array,
     bounded: bool,
+    length: float,
 ) -> tuple[Array, float, Array] | None:
     """A point along the projected half-line with enough decrease and enough change of slope, its value and gradient.
 
     Bracketing and halving, with interpolation (Lewis & Overton, 2013, algorithm 2.6). None where there is no decrease.
     """
-    short, long, length = 0.0, np.inf, 1.0
+    short, long = 0.0, np.inf
     best: tuple[Array, float, Array] | None = None
     for _ in range(TRIALS):
         new = x + length * direction

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator, aslinearoperator, lsmr
 
 from matjac import checks
-from matjac.conventions import Array, Order, Shape, as_matrix, parts, several, size
+from matjac.conventions import Array, Order, Shape, as_matrix, parts, size
 from matjac.jacobian import Jacobian
 from matjac.linear.factors import Sparse
 from matjac.maps.normal import block_axis
@@ -113,8 +113,8 @@ def block_jacobi(J: Jacobian, damping: Any = 0.0, weights: Any = None, axis: int
     return _factored(J.normal_blocks(axis, weights), squares, views, _lift)
 
 
-def metric(J: Jacobian, weights: Array | None = None, free: Array | None = None) -> BlockJacobi | None:
-    """Block Jacobi for L-BFGS: always positive definite; of the free unknowns where not all are.
+def metric(J: Jacobian, weights: Array | None = None) -> BlockJacobi | None:
+    """Block Jacobi for L-BFGS: always positive definite.
 
     None where blocks would cost more than many gradients: they are large, or J's entries would have to be made.
     """
@@ -122,10 +122,7 @@ def metric(J: Jacobian, weights: Array | None = None, free: Array | None = None)
         return None
     views = partial(_views, parts(J.in_shape), None, J.order)
     blocks = J.normal_blocks(None, weights)
-    if free is not None:
-        for block, mine in zip(blocks if several(J.in_shape) else (blocks,), views(free), strict=True):
-            block[~(mine[:, :, None] & mine[:, None, :])] = 0.0
-    # a held unknown's diagonal is zero, and any positive number will do
+    # of an unknown that J does not reach any positive number will do
     return _factored(blocks, np.zeros(J.shape[1]), views, lambda largest: np.where(largest > 0, SHIFT * largest, 1.0))
 
 
@@ -136,7 +133,7 @@ def _direct(J: Jacobian) -> bool:
         return False
     factors = (factor for terms in J.plan.terms.values() for term in terms for factor in (term.u, term.w))
     structured = J.plan.operator is None and not any(isinstance(factor, Sparse) for factor in factors)
-    return structured and J.nnz <= LARGEST
+    return structured and J.nnz <= 10 * LARGEST
 
 
 def _factored(

@@ -38,16 +38,12 @@ class SumOfSquares:
             self.watch.derived("Jᵀ · residuals", x, gradient)
         return value, gradient
 
-    def preconditioner(self, x: Array, free: Array | None) -> Metric:
+    def preconditioner(self, x: Array) -> Metric:
         """The inverse of the diagonal blocks of JᵀWJ, W the loss's weights."""
         weights = None if self.loss.linear else self.loss(self.F.fun(x))[1]
-        found = metric(self.F.jac(x), weights, free)
-        return _same if found is None else found.matvec
+        found = metric(self.F.jac(x), weights)
+        return np.array if found is None else found.matvec
 
     def accepted(self, x: Array, value: float) -> None:
         """Report a step."""
         self.watch.went(x, value)
-
-
-def _same(x: Array) -> Array:
-    return np.array(x)
