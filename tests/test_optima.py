@@ -36,7 +36,7 @@ def test_chains_of_more_garbow_hillstrom(number, n, method):
     assert 2 * fit.cost <= 1e-12 * n
 
 
-@pytest.mark.parametrize("n", [60, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [60])
 def test_points_from_their_distances(n, method):
     rng = np.random.default_rng(0)
     points = rng.standard_normal((n, 2))
@@ -53,7 +53,7 @@ def kkt(fit, gradient):
     return np.abs(np.where(fit.x > 0, gradient, np.minimum(gradient, 0)) * np.minimum(fit.x, 1)).max()
 
 
-@pytest.mark.parametrize("images", [100, pytest.param(1_797, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("images", [100])
 def test_non_negative_factors(images, method):
     """The digits: what is left of the gradient is small, at a minimum about as low as scikit-learn's long run finds."""
     X, rank = load_digits().data[:images] / 16, 5
@@ -116,7 +116,7 @@ def test_factor_analysis_with_variances_at_zero(method):
     assert fit.cost <= (1 + 1e-5) * known.fun
 
 
-@pytest.mark.parametrize("observations", [500, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("observations", [500])
 def test_bundle_adjustment_without_noise(observations, method):
     data = scene(observations)
     F = mj.compile(data.residuals, data.T.shape, data.P.shape)
@@ -124,7 +124,7 @@ def test_bundle_adjustment_without_noise(observations, method):
     assert_allclose(F.fun(fit.x), 0, atol=1e-6)
 
 
-@pytest.mark.parametrize("observations", [500, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("observations", [500])
 def test_bundle_adjustment(observations, method):
     data = scene(observations, noise=1e-3)
     F = mj.compile(data.residuals, data.T.shape, data.P.shape)

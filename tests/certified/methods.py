@@ -1,13 +1,12 @@
-"""How the certified problems are solved: the plain call, and each method by name."""
+"""How the certified problems are solved: by the plain call."""
 
 import numpy as np
-import pytest
 
 from matjac.solvers import least_squares
 
 PLAIN = "default"
 #: what is tried
-METHODS = [PLAIN, *(pytest.param(method, marks=pytest.mark.slow) for method in ("trf",))]
+METHODS = [PLAIN]
 
 
 def solve(F, *start, method=PLAIN, **options):
