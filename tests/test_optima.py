@@ -14,7 +14,7 @@ from sklearn.decomposition import non_negative_factorization
 import matjac as mj
 
 pytestmark = pytest.mark.parametrize("method", METHODS)
-LARGE = pytest.param(10_000, marks=pytest.mark.slow)
+LARGE = 2_000
 
 
 def rosenbrock_chain(x):
