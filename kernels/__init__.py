@@ -18,7 +18,7 @@ the number of entries between two rows, or ``ptr[r - start]`` says where row ``r
 column indices. An empty ``ptr`` and a ``gap`` and ``base`` of 0 are for a variable alone.
 """
 
-from matjac.kernels.blocks import add_row_blocks, block_products
+from matjac.kernels.blocks import add_row_blocks
 from matjac.kernels.casesplit import casesplit_columns, casesplit_values
 from matjac.kernels.cholesky import cholesky_factor, cholesky_solve, cholesky_solve_columns
 from matjac.kernels.gram import gram_blocks
@@ -30,7 +30,6 @@ from matjac.kernels.triangle import copy_prefixes, mirror
 
 __all__ = [
     "add_row_blocks",
-    "block_products",
     "casesplit_columns",
     "casesplit_values",
     "cholesky_factor",

@@ -1,4 +1,4 @@
-"""Diagonal blocks of JᵀWJ, and products with such blocks: what a block-Jacobi preconditioner is made of."""
+"""Diagonal blocks of JᵀWJ from the rows of J: what a block-Jacobi preconditioner is made of."""
 
 from typing import Any
 
@@ -38,15 +38,3 @@ def add_row_blocks(
                 for k in range(first, last):
                     out[u(block), u(row), u(indices[u(k)] - base)] += c * data[u(k)]
             first = last
-
-
-@kernel
-def block_products(blocks: A, x: A, out: A, start: int, stop: int) -> None:
-    """Fill ``out[b] = blocks[b] @ x[b]`` for blocks ``start:stop``, from out's beginning."""
-    zero = out.dtype.type(0)
-    for b in range(start, stop):
-        for i in range(blocks.shape[1]):
-            total = zero
-            for j in range(blocks.shape[2]):
-                total += blocks[u(b), u(i), u(j)] * x[u(b), u(j)]
-            out[b - start, i] = total

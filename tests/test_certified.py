@@ -67,7 +67,7 @@ def test_more_garbow_hillstrom(number, method):
 @pytest.mark.parametrize("number", mgh.PROBLEMS)
 def test_more_garbow_hillstrom_from_afar(number, method, request):
     if number in LOST:
-        request.applymarker(pytest.mark.xfail(reason="SciPy's trf with the columns' scales gets lost"))
+        request.applymarker(pytest.mark.xfail(strict=True, reason="SciPy's trf with the columns' scales gets lost"))
     problem = mgh.PROBLEMS[number]
     start = 10 * problem.start
     squares = 2 * solve(mj.compile(problem.fun, start.shape), start, method=method).cost

@@ -57,6 +57,24 @@ def test_bounds_hold_at_every_step():
     assert fit.optimality < 1e-2
 
 
+def test_the_limit_of_evaluations():
+    fit = least_squares(mj.compile(FITS["gram"], (4, 12)), A + 0.2, method="lbfgs", max_nfev=4)
+    assert not fit.success
+    assert fit.status == 0
+    # a search that was begun is ended
+    assert 4 <= fit.nfev < 12
+
+
+def test_without_blocks_the_first_step_is_no_longer_than_one():
+    # a matrix product after a function entry by entry: the blocks would need J's entries
+    seen, steep = [], 1e6
+    F = mj.compile(lambda X: steep * (np.tanh(X) @ np.tanh(X).T @ np.tanh(X) - 0.1), (20, 20))
+    start = np.full((20, 20), 0.3)
+    fit = least_squares(F, start, method="lbfgs", progress=lambda at: seen.append(at.x), max_nfev=2)
+    assert fit.nfev == 2
+    assert np.linalg.norm(seen[1] - seen[0]) <= 1
+
+
 def test_preconditioning_pays_where_the_problem_is_ill_conditioned():
     points = np.random.default_rng(0).standard_normal((120, 2))
     kernel = np.exp(-((points[:, None] - points[None]) ** 2).sum(-1) / 2)
@@ -74,6 +92,8 @@ def test_the_choice():
     assert least_squares(small, np.ones(3)).method == "trf"
     assert least_squares(large, np.eye(20), max_nfev=3).method == "lbfgs"
     assert least_squares(large, np.eye(20), max_nfev=3, jac="csr").method == "trf"
+    chain = mj.compile(lambda x: np.concatenate([x[1:] - x[:-1] ** 2, 1 - x]), (500,))
+    assert least_squares(chain, np.zeros(500), max_nfev=3).method == "trf"
     assert least_squares(small, np.ones(3), method="lm").method == "lm"
 
 
@@ -85,6 +105,8 @@ def test_the_choice():
         ({"method": "lbfgs", "tr_options": {}}, TypeError, "tr_options: got an option that lbfgs does not take"),
         ({"method": "lbfgs", "loss": "square"}, ValueError, "loss: got 'square'"),
         ({"method": "lbfgs", "f_scale": 0}, ValueError, "f_scale: got 0"),
+        ({"method": "lbfgs", "xtol": -1}, ValueError, "xtol: got -1"),
+        ({"method": "lbfgs", "max_nfev": "3"}, TypeError, "max_nfev: got"),
     ],
 )
 def test_refused(options, error, text):

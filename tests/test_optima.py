@@ -14,7 +14,7 @@ from sklearn.decomposition import non_negative_factorization
 import matjac as mj
 
 pytestmark = pytest.mark.parametrize("method", METHODS)
-LARGE = 2_000
+LARGE = pytest.param(10_000, marks=pytest.mark.slow)
 
 
 def rosenbrock_chain(x):
@@ -65,7 +65,7 @@ def test_non_negative_factors(images, method):
     W, H, _ = non_negative_factorization(
         X, U.copy(), np.ascontiguousarray(V.T), n_components=rank, init="custom", tol=1e-8, max_iter=20_000
     )
-    assert fit.cost <= 1.03 * 0.5 * np.sum((W @ H - X) ** 2)
+    assert fit.cost <= 1.02 * 0.5 * np.sum((W @ H - X) ** 2)
     assert kkt(fit, F.jac(fit.x).T @ F.fun(fit.x)) <= 1e-3 * images**0.5
 
 

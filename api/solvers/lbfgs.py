@@ -10,9 +10,9 @@ from matjac.conventions import Array
 
 #: Pairs of steps and gradients that are kept.
 MEMORY = 10
-#: Steps after which the preconditioner is made anew. On Gram fits, full, masked and ill-conditioned, each step anew
-#: takes a tenth fewer steps than each tenth, and never anew up to six times as many.
-REFRESH = 10
+#: Steps after which the preconditioner is made, and made anew. Beside L-BFGS-B with a gradient by hand, Gram fits that
+#: are well conditioned take as long with 20 and up to twice as long with 5, ill-conditioned ones a third to a fifth.
+REFRESH = 20
 #: Of the line search: the share of the predicted decrease that is enough, the share of the slope that may be left,
 #: and the number of points it may ask for.
 DECREASE, SLOPE, TRIALS = 1e-4, 0.9, 30
@@ -23,11 +23,17 @@ Metric: TypeAlias = Callable[[Array], Array]
 class Objective(Protocol):
     """What is minimised."""
 
+    @property
+    def evaluations(self) -> int:
+        """Values that were asked for."""
+
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
         """Both at a point."""
 
-    def preconditioner(self, x: Array) -> Metric:
-        """Products with an approximate inverse of the Hessian at the point that was last accepted."""
+    def preconditioner(self, x: Array) -> Metric | None:
+        """Products with an approximate inverse of the Hessian at the point that was last accepted; None is a multiple
+        of the identity, of which nothing is known.
+        """
 
     def accepted(self, x: Array, value: float) -> None:
         """Told of each point that the minimisation goes to."""
@@ -37,13 +43,15 @@ class Tolerances(NamedTuple):
     """When to stop.
 
     ftol: where `MEMORY` steps together reduce the value by less than this part of it. xtol: where a step is shorter
-    than this part of x. gtol: where the gradient's norm in the preconditioner's metric is less than this part of
-    √(2 · value), which for least squares is the cosine of the angle between the residuals and what J reaches.
+    than this part of x. gtol: where the gradient's norm in the method's metric is less than this part of √(2 · value),
+    for least squares an estimate of the cosine of the angle between the residuals and what J reaches. evaluations:
+    after a step with which there were as many.
     """
 
     ftol: float
     xtol: float
     gtol: float
+    evaluations: float = np.inf
 
 
 class Ended(NamedTuple):
@@ -57,13 +65,12 @@ class Ended(NamedTuple):
     steps: int
 
 
-def lbfgs(
-    objective: Objective, x: Array, low: Array, high: Array, tolerances: Tolerances, max_steps: float = np.inf
-) -> Ended:
+def lbfgs(objective: Objective, x: Array, low: Array, high: Array, tolerances: Tolerances) -> Ended:
     """Minimise between bounds from x by L-BFGS, whose first matrix is the preconditioner; without bounds, that is.
 
-    Between bounds it is a multiple of the identity: of a block's inverse the free unknowns' part need not be a good
-    metric for them (non-negative factors of the digits: 117 steps, and 4,813 with blocks).
+    In the first steps, which may be all, and between bounds that matrix is a multiple of the identity: of a block's
+    inverse the free unknowns' part need not be a good metric for them (non-negative factors of the digits: 117 steps,
+    and 4,813 with blocks).
 
     Each step searches along the projection of the half-line ``x + α p`` on the bounds, where p is zero for
     unknowns that a bound holds (Bertsekas, *Projected Newton Methods*, 1982), until the decrease and the slope satisfy
@@ -74,12 +81,17 @@ def lbfgs(
     objective.accepted(x, value)
     pairs: deque[tuple[Array, Array, float]] = deque(maxlen=MEMORY)
     values = deque([value], maxlen=MEMORY + 1)
-    steps, age, free = 0, REFRESH, None
+    metric: Metric | None = None
+    steps, age, free = 0, 0, None
+
+    def ended(status: int, message: str) -> Ended:
+        return Ended(status, message, x, value, gradient, steps)
+
     while True:
         if bounded:
             free = ~(((x <= low) & (gradient > 0)) | ((x >= high) & (gradient < 0)))
         if age >= REFRESH:
-            metric, age = (np.array if bounded else objective.preconditioner(x)), 0
+            metric, age = (None if bounded else objective.preconditioner(x)), 0
         slope = gradient if free is None else np.where(free, gradient, 0.0)
         direction = _direction(slope, pairs, metric, free)
         descent = float(slope @ direction)
@@ -88,28 +100,22 @@ def lbfgs(
             if pairs:
                 pairs.clear()
                 continue
-            return Ended(1, "The gradient is zero.", x, value, gradient, steps)
-        if not pairs and np.sqrt(-descent) <= tolerances.gtol * np.sqrt(2 * abs(value)):
-            return Ended(1, "`gtol`: the gradient is small beside the residuals.", x, value, gradient, steps)
-        if steps >= max_steps:
-            return Ended(0, "The number of steps is at its limit.", x, value, gradient, steps)
+            return ended(1, "The gradient is zero.")
         # the identity says nothing of lengths
-        length = 1.0 if pairs or not bounded else min(1.0, 1 / float(np.linalg.norm(slope)))
-        found = _search(objective, x, value, slope, direction, low, high, bounded, length)
+        scaled = bool(pairs) or metric is not None
+        if scaled and np.sqrt(-descent) <= tolerances.gtol * np.sqrt(2 * abs(value)):
+            return ended(1, "`gtol`: the gradient is small beside the residuals.")
+        if objective.evaluations >= tolerances.evaluations:
+            return ended(0, "The number of evaluations is at its limit.")
+        length = 1.0 if scaled else min(1.0, 1 / float(np.linalg.norm(slope)))
+        found = _search(objective, x, value, slope, direction, length, (low, high) if bounded else None)
         if found is None:
             # no decrease: a fresh metric and no memory are the last thing to try
             if pairs or age:
                 pairs.clear()
                 age = REFRESH
                 continue
-            return Ended(
-                2,
-                "No step along the preconditioned gradient reduces the value: rounding is reached.",
-                x,
-                value,
-                gradient,
-                steps,
-            )
+            return ended(2, "No step against the gradient reduces the value: rounding is reached.")
         new, value, following = found
         step, change = new - x, following - gradient
         x, gradient = new, following
@@ -120,28 +126,24 @@ def lbfgs(
         if curvature > np.finfo(float).eps * float(change @ change):
             pairs.append((step, change, 1 / curvature))
         if values[0] - value <= tolerances.ftol * value and len(values) > MEMORY:
-            return Ended(
-                2,
-                f"`ftol`: {MEMORY} steps together reduced the cost by less than this part of it.",
-                x,
-                value,
-                gradient,
-                steps,
-            )
+            return ended(2, f"`ftol`: {MEMORY} steps together reduced the cost by less than this part of it.")
         if float(np.linalg.norm(step)) <= tolerances.xtol * float(np.linalg.norm(x)):
-            return Ended(3, "`xtol`: the step is small beside the unknowns.", x, value, gradient, steps)
+            return ended(3, "`xtol`: the step is small beside the unknowns.")
 
 
-def _direction(slope: Array, pairs: Any, metric: Metric, free: Array | None) -> Array:
+def _direction(slope: Array, pairs: Any, metric: Metric | None, free: Array | None) -> Array:
     """``−H g``: L-BFGS's two loops over the pairs (Nocedal & Wright, algorithm 7.4), of the free unknowns."""
     q, shares = -slope, []
     for step, change, inverse in reversed(pairs):
         shares.append(inverse * float(step @ q))
         q -= shares[-1] * change
-    q = metric(q if free is None else np.where(free, q, 0.0))
-    if pairs:
-        step, change, inverse = pairs[-1]
-        q *= 1 / (inverse * float(change @ metric(change)))
+    if free is not None:
+        q = np.where(free, q, 0.0)
+    if metric is not None:
+        q = metric(q)
+    elif pairs:
+        _, change, inverse = pairs[-1]
+        q *= 1 / (inverse * float(change @ change))
     for (step, change, inverse), share in zip(pairs, reversed(shares), strict=True):
         q += (share - inverse * float(change @ q)) * step
     return q if free is None else np.where(free, q, 0.0)
@@ -153,10 +155,8 @@ def _search(
     value: float,
     slope: Array,
     direction: Array,
-    low: Array,
-    high: Array,
-    bounded: bool,
     length: float,
+    bounds: tuple[Array, Array] | None,
 ) -> tuple[Array, float, Array] | None:
     """A point along the projected half-line with enough decrease and enough change of slope, its value and gradient.
 
@@ -166,8 +166,8 @@ def _search(
     best: tuple[Array, float, Array] | None = None
     for _ in range(TRIALS):
         new = x + length * direction
-        if bounded:
-            new = np.clip(new, low, high)
+        if bounds is not None:
+            new = np.clip(new, *bounds)
         predicted = float(slope @ (new - x))
         there, gradient = objective.value_and_gradient(new)
         if not there <= value + DECREASE * predicted:

@@ -19,6 +19,9 @@ SCIPY = ("trf", "dogbox", "lm")
 METHODS = ("lbfgs", *SCIPY)
 #: Unknowns and entries of a dense Jacobian up to which SciPy's methods with one are chosen.
 SMALL, ENTRIES = 150, 100_000
+#: Entries a column up to which SciPy's "trf" is chosen: along a chain of equations Gauss–Newton steps go all at once,
+#: and L-BFGS may end in a valley (Broyden's tridiagonal function of 1,000 unknowns).
+FEW = 10
 #: How those stop unless told otherwise: they are cheap, and SciPy's own limits leave 20 of NIST's 54 fits with less
 #: than 6 digits. These, with "trf", leave none.
 DENSE = {"ftol": None, "xtol": 1e-10, "gtol": 1e-15, "max_nfev": 5000}
@@ -52,8 +55,8 @@ def least_squares(
         One for each variable.
     method : {"lbfgs", "trf", "dogbox", "lm"}, optional
         Unless given: "trf" where an argument of SciPy's alone is given (`jac`, `x_scale`, ``tr_options``, …); "trf"
-        with a dense Jacobian where that is small, run until the unknowns have ten digits; else "lbfgs". The result's
-        ``method`` says which it was.
+        with a dense Jacobian where that is small, run until the unknowns have ten digits, and "trf" where J has no
+        more than ten entries a column; else "lbfgs". The result's ``method`` says which it was.
     jac : {"operator", "csr", "dense"}, optional
         The Jacobian's face for SciPy's methods: matrix-free products, a sparse matrix, fresh values on one pattern, or
         a dense one. A dense one for "lm", an operator for others, unless given.
@@ -103,8 +106,9 @@ def least_squares(
     arguments.within(F, x0, low, high)
     if method is None:
         scipys = jac is not None or x_scale is not None or not options.keys() <= OPTIONS.keys()
-        method = "trf" if scipys or _small(F, x0) else "lbfgs"
-        if not scipys and method == "trf":
+        small = not scipys and _small(F, x0)
+        method = "trf" if scipys or small or _few(F, x0) else "lbfgs"
+        if small:
             jac, options = "dense", DENSE | options
     if checks.one_of("method", method, METHODS) in SCIPY:
         # arrays, for SciPy spreads numbers slowly
@@ -124,13 +128,18 @@ def _small(F: Flat, x0: Array) -> bool:
     return x0.size <= SMALL and np.size(F.fun(x0)) * x0.size <= ENTRIES
 
 
+def _few(F: Flat, x0: Array) -> bool:
+    """Whether the Jacobian has few entries a column."""
+    return F.jac(x0).nnz <= FEW * x0.size
+
+
 def _lbfgs(F: Flat, watch: Watch, x0: Array, bounds: tuple[Array, Array], options: dict[str, Any]) -> Any:
     """By L-BFGS."""
     objective = SumOfSquares(F, watch, Loss(options["loss"], options["f_scale"]))
-    tolerances = Tolerances(*(float(options[name] or 0) for name in Tolerances._fields))
-    limit = np.inf if options["max_nfev"] is None else options["max_nfev"]
+    ftol, xtol, gtol = (_tolerance(name, options[name], 0.0) for name in ("ftol", "xtol", "gtol"))
+    tolerances = Tolerances(ftol, xtol, gtol, _tolerance("max_nfev", options["max_nfev"], np.inf))
     try:
-        end = lbfgs(objective, x0, *bounds, tolerances, limit)
+        end = lbfgs(objective, x0, *bounds, tolerances)
     except ENDS as why:
         return watch.stopped(why, x0, cost=watch.value, method="lbfgs")
     result = optimize.OptimizeResult(
@@ -148,6 +157,14 @@ def _lbfgs(F: Flat, watch: Watch, x0: Array, bounds: tuple[Array, Array], option
         method="lbfgs",
     )
     return watch.finish(result)
+
+
+def _tolerance(name: str, given: Any, none: float) -> float:
+    """A number that is not negative; None is no such test."""
+    value = none if given is None else float(checks.array(name, given, 0))
+    if not value >= 0:
+        raise ValueError(f"{name}: got {given}, expected a number that is not negative")
+    return value
 
 
 def _scipy(F: Flat, watch: Watch, x0: Array, jac: str, x_scale: Any, options: dict[str, Any]) -> Any:

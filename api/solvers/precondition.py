@@ -15,7 +15,7 @@ from matjac.maps.normal import block_axis
 from matjac.solvers.blockwise import BlockCholesky
 
 #: Part of a block's largest diagonal entry that `metric` adds to its diagonal, and the most entries of one variable's
-#: blocks for which it makes them.
+#: blocks, and tenths of those of J, for which it makes them.
 SHIFT, LARGEST = 1e-8, 20_000_000
 
 
@@ -110,7 +110,7 @@ def block_jacobi(J: Jacobian, damping: Any = 0.0, weights: Any = None, axis: int
         raise TypeError(f"J: got dtype {J.dtype}, expected a real Jacobian")
     squares = np.broadcast_to(_damping(damping, J.shape[1]), (J.shape[1],)) ** 2
     views = partial(_views, parts(J.in_shape), axis, J.order)
-    return _factored(J.normal_blocks(axis, weights), squares, views, _lift)
+    return _factored(J.normal_blocks(axis, weights), squares, views)
 
 
 def metric(J: Jacobian, weights: Array | None = None) -> BlockJacobi | None:
@@ -121,9 +121,7 @@ def metric(J: Jacobian, weights: Array | None = None) -> BlockJacobi | None:
     if not _direct(J):
         return None
     views = partial(_views, parts(J.in_shape), None, J.order)
-    blocks = J.normal_blocks(None, weights)
-    # of an unknown that J does not reach any positive number will do
-    return _factored(blocks, np.zeros(J.shape[1]), views, lambda largest: np.where(largest > 0, SHIFT * largest, 1.0))
+    return _factored(J.normal_blocks(None, weights), np.zeros(J.shape[1]), views, SHIFT)
 
 
 def _direct(J: Jacobian) -> bool:
@@ -137,15 +135,23 @@ def _direct(J: Jacobian) -> bool:
 
 
 def _factored(
-    blocks: Any, squares: Array, views: Callable[[Array], Iterable[Array]], lift: Callable[[Array], Array]
+    blocks: Any, squares: Array, views: Callable[[Array], Iterable[Array]], shift: float = 0.0
 ) -> BlockJacobi:
-    """The factors of the blocks with those squares added, and more where a block is not positive definite."""
+    """The factors of the blocks with those squares on their diagonals, and `shift` times a block's largest entry there.
+
+    A block that is not positive definite is given √ε of its largest entry (a zero block, the identity).
+    """
     factors = []
-    for block, mine in zip(blocks if isinstance(blocks, tuple) else (blocks,), views(squares), strict=True):
+    for given, mine in zip(blocks if isinstance(blocks, tuple) else (blocks,), views(squares), strict=True):
+        block = given.astype(float)
         diagonal = np.einsum("bii->bi", block)
         diagonal += mine
         largest = diagonal.max(axis=1, initial=0.0, keepdims=True)
-        factors.append(_cholesky(block, lift(largest)))
+        made = BlockCholesky().factor(block, shift * largest)
+        if made.failed.any():
+            small = np.where(largest > 0, np.sqrt(np.finfo(float).eps) * largest, 1.0)
+            made.factor(block, np.where(made.failed[:, None] > 0, small, shift * largest))
+        factors.append(made)
     return BlockJacobi(factors, views, squares.size)
 
 
@@ -233,18 +239,3 @@ def _views(shapes: Sequence[Shape], axis: int | None, order: Order, x: Array) ->
         matrix = x[at : at + size(shape)].reshape(as_matrix(shape), order=order)
         yield matrix if block_axis(shape, axis)[0] == 1 else matrix.T
         at += size(shape)
-
-
-def _lift(largest: Array) -> Array:
-    """Nothing, unless it fails."""
-    return np.zeros_like(largest)
-
-
-def _cholesky(blocks: Array, shift: Array) -> BlockCholesky:
-    """The factors; a block that has none is given √ε of its largest diagonal entry (a zero block, the identity)."""
-    blocks = blocks.astype(float)
-    factors = BlockCholesky().factor(blocks, shift)
-    if factors.failed.any():
-        small = np.sqrt(np.finfo(float).eps) * np.einsum("bii->bi", blocks).max(axis=1, initial=0.0, keepdims=True)
-        factors.factor(blocks, np.where(factors.failed[:, None] > 0, np.where(small > 0, small, 1.0), shift))
-    return factors

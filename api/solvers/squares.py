@@ -38,11 +38,16 @@ class SumOfSquares:
             self.watch.derived("Jᵀ · residuals", x, gradient)
         return value, gradient
 
-    def preconditioner(self, x: Array) -> Metric:
-        """The inverse of the diagonal blocks of JᵀWJ, W the loss's weights."""
+    @property
+    def evaluations(self) -> int:
+        """Values that were asked for."""
+        return self.watch.evaluations
+
+    def preconditioner(self, x: Array) -> Metric | None:
+        """The inverse of the diagonal blocks of JᵀWJ, W the loss's weights, where they cost little."""
         weights = None if self.loss.linear else self.loss(self.F.fun(x))[1]
         found = metric(self.F.jac(x), weights)
-        return np.array if found is None else found.matvec
+        return None if found is None else found.matvec
 
     def accepted(self, x: Array, value: float) -> None:
         """Report a step."""
