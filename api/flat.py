@@ -136,11 +136,12 @@ class Flat(ABC):
         """The order of flat vectors, and so of the Jacobian's rows and columns."""
         return self.variables.order
 
-    def fun(self, x: Array) -> Any:
+    def fun(self, x: Array) -> Array:
         """The function of one flat vector, as one: what SciPy's solvers call."""
         return self._flat_value(self(*self.unpack(x)))
 
-    def _flat_value(self, value: Array) -> Any:
+    def _flat_value(self, value: Array) -> Array:
+        """A value as one flat vector."""
         return value.reshape(-1, order=self.order)
 
     def jac(self, x: Array) -> Jacobian:
@@ -200,6 +201,7 @@ class Flat(ABC):
         return self._joined(self._gradient(list(self.variables.unpack(x)), w, flat=True))
 
     def _joined(self, arrays: list[Array]) -> Array:
+        """The variables' parts as one flat vector."""
         flat = [part.reshape(-1, order=self.order) for part in arrays]
         return flat[0] if len(flat) == 1 else np.concatenate(flat)
 
@@ -236,7 +238,7 @@ class Flat(ABC):
         value, arrays = self._value_and_gradient(self.variables.arrays(args, copy=False), weights, flat=False)
         return value, arrays[0] if len(arrays) == 1 else tuple(arrays)
 
-    def value_and_grad(self, x: Array, w: Any = None) -> tuple[Any, Array]:
+    def value_and_grad(self, x: Array, w: Any = None) -> tuple[Array, Array]:
         """`fun` and `grad` at a flat vector, from one run: what solvers of first order ask for at each point."""
         value, arrays = self._value_and_gradient(list(self.variables.unpack(x)), w, flat=True)
         return self._flat_value(value), self._joined(arrays)
@@ -264,6 +266,7 @@ class Flat(ABC):
         return list(W) if several(J.in_shape) else [W]
 
     def _value_and_gradient(self, arrays: list[Array], weights: Any, flat: bool) -> tuple[Array, list[Array]]:
+        """The value, and Jᵀ w in the variables' shapes."""
         return self(*arrays), self._gradient(arrays, weights, flat)
 
     @property
