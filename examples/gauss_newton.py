@@ -46,11 +46,11 @@ def main(argv=None):
         fit = mj.solvers.least_squares(F, *start(F), progress=theirs, max_nfev=3 * given.steps)
     cost = 0.5 * float(np.sum(F.fun(x) ** 2))
     console.print(f"Gauss–Newton, {equations.backend}: {why}, cost {cost:,.3f}, {ours.seconds[-1]:.2f} s")
-    console.print(f"least_squares, operator: {fit.njev} steps, cost {fit.cost:,.3f}, {fit.seconds:.2f} s")
+    console.print(f"least_squares, {fit.method}: {fit.nit} steps, cost {fit.cost:,.3f}, {fit.seconds:.2f} s")
 
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     for axes, along in zip(figure.subplots(1, 2, sharey=True), ("step", "seconds"), strict=True):
-        for shown, label in ((ours, f"Gauss–Newton, {equations.backend}"), (theirs, "least_squares, operator")):
+        for shown, label in ((ours, f"Gauss–Newton, {equations.backend}"), (theirs, f"least_squares, {fit.method}")):
             axes.semilogy(
                 shown.seconds if along == "seconds" else range(len(shown.values)), shown.values, ".-", label=label
             )
