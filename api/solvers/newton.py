@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from scipy.optimize import OptimizeResult
@@ -19,8 +19,15 @@ SUFFICIENT = 1e-4
 SHORTEST = 1e-2
 #: The damping of the first damped step, that from which Newton's direction is tried again, and the greatest.
 FIRST, LIGHT, HEAVY = 1e-3, 1e-7, 1e8
-#: So many steps that together bring less than a hundredth are a stall.
-STALL = 40
+#: So many steps that together bring less than a tenth are a stall.
+STALL = 20
+
+
+#: How a run ended: as it should, with too many steps, at a local minimum of the norm, or crawling.
+SOLVED, LONG, STATIONED, SLOW = 1, 0, 2, 3
+#: The largest forcing term; and the largest cosine between residuals and columns of J at a local minimum.
+LOOSE, STATIONARY = 0.1, 1e-9
+Residual: TypeAlias = Callable[[Array], Array]
 
 
 @dataclass
@@ -36,59 +43,67 @@ class State:
 
 
 def solve(
-    residual: Callable[[Array], Array], x0: Array, steps: Steps, watch: Watch, tol: float | None, maxiter: int
+    at: State,
+    residual: Residual,
+    went: Callable[[State], None],
+    steps: Steps,
+    watch: Watch,
+    tol: float | None,
+    first: float,
+    maxiter: int,
+    most: int,
+    damping: float = 0.0,
 ) -> OptimizeResult:
-    """Solve F(x) = 0 from x0; the values and steps are the caller's."""
-    at = State(x0, residual(x0))
-    if not np.isfinite(at.norm):
-        raise Stopped(watch.trouble)
-    first, before, damping, damped, nit = at.largest, np.inf, 0.0, 0, 0
-    history = [at.norm]
+    """Solve F(x) = 0 from a point, with at most `maxiter` steps, `most` of them damped; `first` is as in `zero`."""
+    before, damped, norms = np.inf, 0, [at.norm]
 
-    def result(status: int, message: str) -> OptimizeResult:
-        said = f"{message}: the largest residual is {at.largest:.3g}, after {nit} steps"
-        found = {"success": status == 1, "status": status, "message": said + f", {damped} of them damped." * (damped > 0)}
-        counts = {"nit": nit, "nfev": watch.evaluations, "njev": watch.derivatives, "damped": damped}
-        return OptimizeResult(x=at.x, fun=at.y, method=steps.name, **found, **counts)
+    def ended(status: int, message: str) -> OptimizeResult:
+        return OptimizeResult(x=at.x, state=at, status=status, message=message, nit=len(norms) - 1, damped=damped)
 
     while True:
         if at.norm == 0:
-            return result(1, "solved")
+            return ended(SOLVED, "solved")
         steps.at(at.x)
         gradient = steps.J.T @ at.y
         watch.derived("Jacobian", at.x, gradient)
-        # at a solution J x is what the other terms are, with the other sign
-        scale = max(RELATIVE * float(np.abs(steps.J @ at.x).max()), REDUCED * first)
-        target = scale if tol is None else tol
+        target = zero(steps.J, at.x, tol, first)
         if at.largest <= target:
-            return result(1, "solved")
-        if nit == maxiter:
-            return result(0, "too many steps")
-        if len(history) > STALL and at.norm > 0.99 * history[-STALL]:
-            return result(3, "stalled")
+            return ended(SOLVED, "solved")
+        if len(norms) > maxiter:
+            return ended(LONG, f"not solved in {maxiter} steps")
+        if damped == most or (len(norms) > STALL and at.norm > 0.9 * norms[-STALL]):
+            return ended(SLOW, "not solved, the residuals fall slowly")
         new = None
         if damping == 0:
             # Eisenstat and Walker's second choice, no smaller than is of use
-            forcing = np.clip(0.9 * (at.norm / before) ** 2, 0.1 * target / at.largest, 0.1)
-            new = line_search(residual, at, steps, min(max(forcing, 1e-12), 0.1))
+            forcing = min(max(0.9 * (at.norm / before) ** 2, 0.1 * target / at.largest, 1e-12), LOOSE)
+            new = line_search(residual, at, steps, forcing)
             damping = FIRST if new is None else 0.0
         if new is None:
-            cosine = np.abs(gradient / steps.norms()).max() / at.norm
-            if cosine <= 1e-9:
-                return result(2, "no solution near, the residuals' norm is least here")
-            new, damping = damped_step(residual, at, steps, gradient, damping)
+            if np.abs(gradient / steps.norms()).max() <= STATIONARY * at.norm:
+                return ended(STATIONED, "not solved, the residuals' norm has a local minimum here")
+            new, damping = damped_step(residual, at, steps, damping)
             damped += new is not None
         if new is None:
             if watch.failures:
                 raise Stopped(watch.trouble)
-            return result(3, "no step makes the residuals smaller")
+            return ended(SLOW, "not solved, no step makes the residuals smaller")
         before, at = at.norm, new
-        history.append(at.norm)
-        nit += 1
-        watch.went(at.x, at.largest)
+        norms.append(at.norm)
+        went(at)
 
 
-def line_search(residual: Callable[[Array], Array], at: State, steps: Steps, forcing: float) -> State | None:
+def zero(J: Any, x: Array, tol: float | None, first: float) -> float:
+    """How large residuals may be at a solution: `tol`, or 10⁻¹⁰ of the terms that cancel, or 10⁻¹⁴.
+
+    10⁻¹⁴ of the `first` residuals if these are less than 1.
+    At a solution J x is the sum of the terms that grow with x, and so of the others with the other sign.
+    """
+    terms = float(np.abs(J @ x).max(initial=0.0))
+    return max(RELATIVE * terms, REDUCED * min(first, 1.0)) if tol is None else tol
+
+
+def line_search(residual: Residual, at: State, steps: Steps, forcing: float) -> State | None:
     """A point along Newton's direction where the norm is less, by halves and by a parabola; None where there is none."""
     p = steps.newton(at.y, forcing)
     if p is None or not np.isfinite(p).all():
@@ -108,7 +123,7 @@ def line_search(residual: Callable[[Array], Array], at: State, steps: Steps, for
 
 
 def damped_step(
-    residual: Callable[[Array], Array], at: State, steps: Steps, gradient: Array, damping: float
+    residual: Residual, at: State, steps: Steps, damping: float
 ) -> tuple[State | None, float]:
     """A step of Levenberg and Marquardt that makes the norm less, and the damping of the next; 0 where none is needed."""
     while damping <= HEAVY:

@@ -1,19 +1,21 @@
 """Newton's and damped steps for systems of equations: by a dense or sparse factorisation, or by products alone."""
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.linalg import LinAlgWarning, cho_factor, cho_solve, lapack
+from scipy.linalg import blas, cho_factor, cho_solve, lapack
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 from scipy.sparse.linalg import LinearOperator, gmres, lsmr, splu
 
 from matjac.conventions import Array
 from matjac.flat import Flat
+from matjac.jacobian import Jacobian
 
+#: Unknowns up to which sparse factors are not worth a look.
+TINY = 50
 #: Unknowns up to which a dense factorisation costs no more than what it would take to look for better.
 SMALL = 300
 #: Unknowns up to which one costs less than many products, and up to which it is affordable at all.
@@ -77,7 +79,8 @@ class Dense(Steps):
     def damped(self, y: Array, damping: float) -> Array:
         D = self.norms()
         scaled = self.J / D
-        normal = scaled.T @ scaled
+        # the upper triangle alone; the transpose is laid out as BLAS wants it
+        normal = blas.dsyrk(1.0, scaled.T)
         normal[np.diag_indices_from(normal)] += damping
         return -cho_solve(cho_factor(normal, overwrite_a=True), scaled.T @ y) / D  # type: ignore[no-any-return]
 
@@ -181,29 +184,36 @@ def choose(F: Flat, x: Array, jac: str | None, in_time: Callable[[], None]) -> S
     """The steps by the Jacobian's face, or by its size and fill."""
     if jac == "dense" or (jac is None and x.size <= SMALL):
         return Dense(F, in_time)
-    if jac == "csr" or (jac is None and is_sparse(F, x)):
+    if jac == "csr" or (jac is None and is_sparse(F.jac(x))):
         return Sparse(F, in_time)
     if jac is None and x.size <= DENSE:
         return Dense(F, in_time)
     return Krylov(F, in_time, Dense(F, in_time) if jac is None and x.size <= AFFORDABLE else None)
 
 
-def is_sparse(F: Flat, x: Array) -> bool:
-    """Whether sparse factors of the Jacobian cost less than dense ones, and are affordable.
-
-    The bound of their fill is the profile of JᵀJ in the order of Cuthill and McKee, which holds for any pivots; a few
-    long rows, which fill a part of JᵀJ but little of the factors, are counted apart.
-    """
-    n = x.size
-    J = F.jac(x)
-    if J.nnz > min(FILL, 0.1 * n * n):
+def is_sparse(J: Jacobian) -> bool:
+    """Whether sparse factors of a Jacobian cost less than dense ones, and are affordable."""
+    if J.nnz > min(FILL, J.shape[1] * J.shape[0] / 10):
         return False
     indptr, indices = J.structure()
-    lengths = np.diff(indptr)
+    return factors_stay_sparse(sp.csr_array((np.ones(indices.size, np.float32), indices, indptr), shape=J.shape))
+
+
+def factors_stay_sparse(matrix: Any) -> bool:
+    """Whether sparse factors of a square csr_array cost less than dense ones, and are affordable.
+
+    The bound of their fill is the profile of AᵀA in the order of Cuthill and McKee, which holds for any pivots; a few
+    long rows, which fill a part of AᵀA but little of the factors, are counted apart.
+    """
+    n = matrix.shape[1]
+    if n <= TINY:
+        return False
+    lengths = np.diff(matrix.indptr)
     long = lengths > 16 + 10 * np.sqrt(n)
     if np.sum(lengths[~long].astype(float) ** 2) > FILL:
         return False
-    pattern = sp.csr_array((np.ones(indices.size, np.float32), indices, indptr), shape=(n, n))[~long]
+    ones = np.ones(matrix.indices.size, np.float32)
+    pattern = sp.csr_array((ones, matrix.indices, matrix.indptr), shape=matrix.shape)[~long]
     graph = (pattern.T @ pattern).tocsr()
     place = np.empty(n, np.int64)
     place[reverse_cuthill_mckee(graph, symmetric_mode=True)] = np.arange(n)
