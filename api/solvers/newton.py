@@ -11,8 +11,9 @@ from matjac.conventions import Array
 from matjac.solvers.steps import Steps
 from matjac.solvers.watch import Stopped, Watch
 
-#: Residuals that small beside the terms that cancel in them, or beside those of the start, are zero.
-RELATIVE, REDUCED = 1e-10, 1e-14
+#: Residuals that small beside the terms that cancel in them, or beside those of the start, or what rounding makes of
+#: the terms of J x, are zero.
+RELATIVE, REDUCED, ROUNDING = 1e-10, 1e-14, 4 * float(np.finfo(float).eps)
 #: The share of the decrease that a model promises with which a step is taken.
 SUFFICIENT = 1e-4
 #: The shortest part of Newton's direction that is tried.
@@ -66,7 +67,7 @@ def solve(
         steps.at(at.x)
         gradient = steps.J.T @ at.y
         watch.derived("Jacobian", at.x, gradient)
-        target = zero(steps.J, at.x, tol, first)
+        target = zero(steps, at.x, tol, first)
         if at.largest <= target:
             return ended(SOLVED, "solved")
         if len(norms) > maxiter:
@@ -93,14 +94,18 @@ def solve(
         went(at)
 
 
-def zero(J: Any, x: Array, tol: float | None, first: float) -> float:
-    """How large residuals may be at a solution: `tol`, or 10⁻¹⁰ of the terms that cancel, or 10⁻¹⁴.
+def zero(steps: Steps, x: Array, tol: float | None, first: float) -> float:
+    """How large residuals may be at a solution: `tol`, or the largest of three.
 
-    10⁻¹⁴ of the `first` residuals if these are less than 1.
-    At a solution J x is the sum of the terms that grow with x, and so of the others with the other sign.
+    10⁻¹⁰ of the terms that cancel: at a solution J x is the sum of those that grow with x, and so of the others with
+    the other sign. 10⁻¹⁴, or that of the `first` residuals if these are less than 1: at 0 no term is left. And what
+    rounding makes of J x, whose own terms may cancel too.
     """
-    terms = float(np.abs(J @ x).max(initial=0.0))
-    return max(RELATIVE * terms, REDUCED * min(first, 1.0)) if tol is None else tol
+    if tol is not None:
+        return tol
+    terms = float(np.abs(steps.J @ x).max(initial=0.0))
+    rounding = ROUNDING * float(steps.norms().max(initial=0.0) * np.abs(x).max(initial=0.0))
+    return max(RELATIVE * terms, REDUCED * min(first, 1.0), rounding)
 
 
 def line_search(residual: Residual, at: State, steps: Steps, forcing: float) -> State | None:

@@ -92,8 +92,8 @@ def root(
         dense factors of a point before, up to 6,000 unknowns.
     tol : float, optional
         The largest residual at a solution, in absolute value. Unless given it is 10⁻¹⁰ times the largest entry of J x,
-        which is what the terms of F are that cancel at a solution, or 10⁻¹⁴ times the largest residual at the start if
-        that is more. SciPy's methods have their own ways to end; what they end at is a solution where the largest
+        which is what the terms of F are that cancel at a solution, or 10⁻¹⁴ (times the largest residual at the start if
+        that is below 1), or what rounding makes of J x, whichever is most. SciPy's methods have their own ways to end; what they end at is a solution where the largest
         residual is at most ``tol`` (6·10⁻⁶ unless given), times the largest entry of J x where that is above 1.
     progress, seconds
         As in `least_squares`; inner iterations end with the time too, a factorisation that has begun does not.
@@ -228,7 +228,8 @@ class _Run:
         """Where SciPy's Newton–Krylov comes from the start: its short inexact steps are taken uphill too."""
         try:
             settings = {"fatol": LARGEST, "maxiter": OTHER}
-            found = optimize.root(self.value, self.x0, method="krylov", options=settings)
+            with np.errstate(all="ignore"):
+                found = optimize.root(self.value, self.x0, method="krylov", options=settings)
         except ENDS as why:
             self.in_time()
             if why is self.watch.mistake:

@@ -210,7 +210,8 @@ def factors_stay_sparse(matrix: Any) -> bool:
         return False
     lengths = np.diff(matrix.indptr)
     long = lengths > 16 + 10 * np.sqrt(n)
-    if np.sum(lengths[~long].astype(float) ** 2) > FILL:
+    # what it costs to make AᵀA, and more than it can have where rows overlap as little as they can
+    if np.sum(lengths[~long].astype(float) ** 2) > min(FILL / 2, 2.0 * n * n):
         return False
     ones = np.ones(matrix.indices.size, np.float32)
     pattern = sp.csr_array((ones, matrix.indices, matrix.indptr), shape=matrix.shape)[~long]
