@@ -26,8 +26,8 @@ STALL = 20
 
 #: How a run ended: as it should, with too many steps, at a local minimum of the norm, or crawling.
 SOLVED, LONG, STATIONED, SLOW = 1, 0, 2, 3
-#: The largest forcing term; and the largest cosine between residuals and columns of J at a local minimum.
-LOOSE, STATIONARY = 0.1, 1e-9
+#: The largest forcing term; and the largest entry of JᵀF at a local minimum, beside ‖F‖ and J's columns.
+LOOSE, STATIONARY = 0.1, 1e-7
 Residual: TypeAlias = Callable[[Array], Array]
 
 
@@ -81,7 +81,7 @@ def solve(
             new = line_search(residual, at, steps, forcing)
             damping = FIRST if new is None else 0.0
         if new is None:
-            if np.abs(gradient / steps.norms()).max() <= STATIONARY * at.norm:
+            if np.abs(gradient).max() <= STATIONARY * at.norm * steps.norms().max():
                 return ended(STATIONED, "not solved, the residuals' norm has a local minimum here")
             new, damping = damped_step(residual, at, steps, damping)
             damped += new is not None

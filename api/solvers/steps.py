@@ -18,8 +18,8 @@ from matjac.jacobian import Jacobian
 TINY = 50
 #: Unknowns up to which a dense factorisation costs no more than what it would take to look for better.
 SMALL = 300
-#: Unknowns up to which one costs less than many products, and up to which it is affordable at all.
-DENSE, AFFORDABLE = 1000, 6000
+#: Unknowns up to which one is affordable.
+AFFORDABLE = 6000
 #: Entries of sparse factors that are affordable.
 FILL = 10**8
 #: Products between restarts, and those of one step: alone, where a factorisation is at hand, and preconditioned by one.
@@ -186,8 +186,6 @@ def choose(F: Flat, x: Array, jac: str | None, in_time: Callable[[], None]) -> S
         return Dense(F, in_time)
     if jac == "csr" or (jac is None and is_sparse(F.jac(x))):
         return Sparse(F, in_time)
-    if jac is None and x.size <= DENSE:
-        return Dense(F, in_time)
     return Krylov(F, in_time, Dense(F, in_time) if jac is None and x.size <= AFFORDABLE else None)
 
 
