@@ -118,10 +118,14 @@ SYSTEMS = {
 }
 
 
-#: From ten and a hundred times the start these end at a local minimum or crawl; MINPACK's methods fail on most of them.
-FAR = {("trigonometric", 10), ("trigonometric", 100), ("Wood", 100), ("Powell badly scaled", 100), ("Chebyquad 5", 100)} | {
-    (f"Chebyquad {n}", factor) for n in (7, 9) for factor in (10, 100)
-}
+#: From ten and a hundred times the start these end at a local minimum or crawl; most of MINPACK's fail too.
+FAR = {
+    ("trigonometric", 10),
+    ("trigonometric", 100),
+    ("Wood", 100),
+    ("Powell badly scaled", 100),
+    ("Chebyquad 5", 100),
+} | {(f"Chebyquad {n}", factor) for n in (7, 9) for factor in (10, 100)}
 rng = np.random.default_rng(5)
 
 
@@ -159,9 +163,10 @@ def test_textbook_systems_from_afar(name, factor):
 
 
 def test_known_solutions():
-    solve = lambda name: solvers.root(
-        mj.compile(SYSTEMS[name][0], np.asarray(SYSTEMS[name][1], float)), SYSTEMS[name][1]
-    )  # noqa: E731
+    def solve(name):
+        function, start = SYSTEMS[name]
+        return solvers.root(mj.compile(function, np.asarray(start, float)), start)
+
     assert_allclose(solve("Rosenbrock").x, [1, 1])
     assert_allclose(solve("helical valley").x, [1, 0, 0], atol=1e-9)
     assert_allclose(solve("Powell singular").x, 0, atol=1e-6)

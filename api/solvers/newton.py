@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from scipy.optimize import OptimizeResult
@@ -26,8 +26,9 @@ STALL = 20
 
 #: How a run ended: as it should, with too many steps, at a local minimum of the norm, or crawling.
 SOLVED, LONG, STATIONED, SLOW = 1, 0, 2, 3
+HERE = "not solved, the residuals' norm has a local minimum here"
 #: The largest forcing term; and the largest entry of JᵀF at a local minimum, beside ‖F‖ and J's columns.
-LOOSE, STATIONARY = 0.1, 1e-7
+LOOSE, STATIONARY = 0.1, 1e-6
 Residual: TypeAlias = Callable[[Array], Array]
 
 
@@ -72,8 +73,9 @@ def solve(
             return ended(SOLVED, "solved")
         if len(norms) > maxiter:
             return ended(LONG, f"not solved in {maxiter} steps")
+        stationary = np.abs(gradient).max() <= STATIONARY * at.norm * steps.lengths.max()
         if damped == most or (len(norms) > STALL and at.norm > 0.9 * norms[-STALL]):
-            return ended(SLOW, "not solved, the residuals fall slowly")
+            return ended(STATIONED, HERE) if stationary else ended(SLOW, "not solved, the residuals fall slowly")
         new = None
         if damping == 0:
             # Eisenstat and Walker's second choice, no smaller than is of use
@@ -81,8 +83,8 @@ def solve(
             new = line_search(residual, at, steps, forcing)
             damping = FIRST if new is None else 0.0
         if new is None:
-            if np.abs(gradient).max() <= STATIONARY * at.norm * steps.norms().max():
-                return ended(STATIONED, "not solved, the residuals' norm has a local minimum here")
+            if stationary:
+                return ended(STATIONED, HERE)
             new, damping = damped_step(residual, at, steps, damping)
             damped += new is not None
         if new is None:
@@ -104,12 +106,12 @@ def zero(steps: Steps, x: Array, tol: float | None, first: float) -> float:
     if tol is not None:
         return tol
     terms = float(np.abs(steps.J @ x).max(initial=0.0))
-    rounding = ROUNDING * float(steps.norms().max(initial=0.0) * np.abs(x).max(initial=0.0))
+    rounding = ROUNDING * float(steps.lengths.max(initial=0.0) * np.abs(x).max(initial=0.0))
     return max(RELATIVE * terms, REDUCED * min(first, 1.0), rounding)
 
 
 def line_search(residual: Residual, at: State, steps: Steps, forcing: float) -> State | None:
-    """A point along Newton's direction where the norm is less, by halves and by a parabola; None where there is none."""
+    """A point along Newton's direction where the norm is less, by parabolas; None where there is none."""
     p = steps.newton(at.y, forcing)
     if p is None or not np.isfinite(p).all():
         return None
@@ -127,10 +129,8 @@ def line_search(residual: Residual, at: State, steps: Steps, forcing: float) -> 
     return None
 
 
-def damped_step(
-    residual: Residual, at: State, steps: Steps, damping: float
-) -> tuple[State | None, float]:
-    """A step of Levenberg and Marquardt that makes the norm less, and the damping of the next; 0 where none is needed."""
+def damped_step(residual: Residual, at: State, steps: Steps, damping: float) -> tuple[State | None, float]:
+    """A step of Levenberg and Marquardt to a smaller norm, and the damping of the next; 0 where none is needed."""
     while damping <= HEAVY:
         try:
             p = steps.damped(at.y, damping)

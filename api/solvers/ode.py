@@ -19,7 +19,7 @@ FACES = ("dense", "csr")
 
 
 class _Flow:
-    """A right-hand side as a function of the time and the flat unknowns, whether F has the time as a variable or not."""
+    """A right-hand side as a function of the time and the flat unknowns, whether F is of the time or not."""
 
     def __init__(self, F: Flat) -> None:
         shapes, names = F.variables.shapes, F.variables.names

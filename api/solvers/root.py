@@ -1,4 +1,4 @@
-"""Systems of equations: Newton's method with the Jacobian as it is cheapest, or SciPy's `root`, on functions of matrices."""
+"""Systems of equations of matrices: Newton's method with the Jacobian as it is cheapest, or SciPy's `root`."""
 
 from typing import Any
 
@@ -14,12 +14,12 @@ from matjac.solvers.steps import choose, sparse_lu
 from matjac.solvers.watch import ENDS, Callback, Stopped, Watch
 
 FACES = ("dense", "csr", "operator")
-#: SciPy's methods; the last take a dense Jacobian.
+#: SciPy's methods, the first of which approximate the Jacobian.
 QUASI = ("krylov", "broyden1", "broyden2", "anderson", "linearmixing", "diagbroyden", "excitingmixing")
 METHODS = (*QUASI, "df-sane", "hybr", "lm")
 #: The largest residual that SciPy calls zero where no `tol` is given.
 LARGEST = float(np.finfo(float).eps ** (1 / 3))
-#: Evaluations without a residual smaller by a hundredth after which SciPy's Newton–Krylov stalls: it would go on for long.
+#: Evaluations without a residual smaller by a hundredth after which SciPy's Newton–Krylov stalls.
 STALL = 200
 #: Steps of Newton's method unless given, damped ones before another way is tried, and the steps of that.
 STEPS, DAMPED, OTHER = 200, 30, 200
@@ -91,10 +91,11 @@ def root(
         factors' fill says that this pays, else by products; where these converge slowly they are preconditioned by
         dense factors of a point before, up to 6,000 unknowns.
     tol : float, optional
-        The largest residual at a solution, in absolute value. Unless given it is 10⁻¹⁰ times the largest entry of J x,
-        which is what the terms of F are that cancel at a solution, or 10⁻¹⁴ (times the largest residual at the start if
-        that is below 1), or what rounding makes of J x, whichever is most. SciPy's methods have their own ways to end; what they end at is a solution where the largest
-        residual is at most ``tol`` (6·10⁻⁶ unless given), times the largest entry of J x where that is above 1.
+        The largest residual at a solution, in absolute value. Unless given it is the largest of three: 10⁻¹⁰ times the
+        largest entry of J x, which is what the terms of F are that cancel at a solution; 10⁻¹⁴, or that times the
+        largest residual at the start where this is below 1; and what rounding makes of the terms of J x. SciPy's
+        methods have their own ways to end; what they end at is a solution where the largest residual is at most `tol`
+        (6·10⁻⁶ unless given), times the largest entry of J x where that is above 1.
     progress, seconds
         As in `least_squares`; inner iterations end with the time too, a factorisation that has begun does not.
     options : dict, optional
@@ -194,7 +195,7 @@ class _Run:
         self.watch.went(at.x, at.largest)
 
     def by_newton(self, jac: str | None, options: dict[str, Any]) -> optimize.OptimizeResult:
-        """Newton's method, SciPy's Newton–Krylov where it crawls, and Newton's from where that came, if it is better."""
+        """Newton's method; where it crawls SciPy's Newton–Krylov, and Newton's from where that came, if it is better."""
         maxiter = int(checks.array("maxiter", options.get("maxiter", STEPS), 0))
         at = newton.State(self.x0, self.value(self.x0))
         arguments.square(self.F, at.y)

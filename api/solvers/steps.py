@@ -34,12 +34,27 @@ class Steps(ABC):
 
     def __init__(self, F: Flat, in_time: Callable[[], None]) -> None:
         self.F, self.in_time = F, in_time
-        #: what multiplies
+        #: what multiplies, and the norms of its columns
         self.J: Any = None
+        self.lengths = np.zeros(F.variables.size)
+        #: the largest norms of the columns at any point, or 1: one that shrinks must not lengthen damped steps
+        self.D = np.ones(F.variables.size)
 
-    @abstractmethod
     def at(self, x: Array) -> None:
         """Go to x."""
+        self.in_time()
+        self.x, self.J = x, self.matrix(x)
+        lengths = self.norms()
+        self.D = np.maximum(self.D, lengths) if self.lengths.any() else np.where(lengths > 0, lengths, 1.0)
+        self.lengths = lengths
+
+    @abstractmethod
+    def matrix(self, x: Array) -> Any:
+        """The Jacobian at x."""
+
+    @abstractmethod
+    def norms(self) -> Array:
+        """The norms of J's columns."""
 
     @abstractmethod
     def newton(self, y: Array, rtol: float) -> Array | None:
@@ -47,11 +62,7 @@ class Steps(ABC):
 
     @abstractmethod
     def damped(self, y: Array, damping: float) -> Array:
-        """The p that minimises ‖J p + y‖² + damping ‖D p‖², with the norms of J's columns for D."""
-
-    @abstractmethod
-    def norms(self) -> Array:
-        """D: the norms of J's columns, 1 for those that are zero."""
+        """The p that minimises ‖J p + y‖² + damping ‖D p‖²."""
 
 
 class Dense(Steps):
@@ -59,9 +70,8 @@ class Dense(Steps):
 
     name = "newton-dense"
 
-    def at(self, x: Array) -> None:
-        self.in_time()
-        self.J = self.F.jac(x).toarray().astype(float, copy=False)
+    def matrix(self, x: Array) -> Any:
+        return self.F.jac(x).toarray().astype(float, copy=False)
 
     def newton(self, y: Array, rtol: float) -> Array | None:
         return self.solve(-y) if self.factorize() else None
@@ -77,7 +87,7 @@ class Dense(Steps):
         return lapack.dgetrs(self._factors, self._pivots, b, trans=1)[0]  # type: ignore[no-any-return]
 
     def damped(self, y: Array, damping: float) -> Array:
-        D = self.norms()
+        D = self.D
         scaled = self.J / D
         # the upper triangle alone; the transpose is laid out as BLAS wants it
         normal = blas.dsyrk(1.0, scaled.T)
@@ -85,7 +95,7 @@ class Dense(Steps):
         return -cho_solve(cho_factor(normal, overwrite_a=True), scaled.T @ y) / D  # type: ignore[no-any-return]
 
     def norms(self) -> Array:
-        return _positive(np.linalg.norm(self.J, axis=0))
+        return np.linalg.norm(self.J, axis=0)  # type: ignore[no-any-return]
 
 
 class Sparse(Steps):
@@ -93,9 +103,8 @@ class Sparse(Steps):
 
     name = "newton-sparse"
 
-    def at(self, x: Array) -> None:
-        self.in_time()
-        self.J = self.F.jac_csr(x)
+    def matrix(self, x: Array) -> Any:
+        return self.F.jac_csr(x)
 
     def newton(self, y: Array, rtol: float) -> Array | None:
         try:
@@ -104,18 +113,18 @@ class Sparse(Steps):
             return None
 
     def damped(self, y: Array, damping: float) -> Array:
-        D = self.norms()
+        D = self.D
         scaled = self.J @ sp.diags_array(1 / D)
         normal = (scaled.T @ scaled + damping * sp.eye_array(D.size)).tocsc()
         options = {"SymmetricMode": True}
         return -splu(normal, "MMD_AT_PLUS_A", 0.0, options=options).solve(scaled.T @ y) / D  # type: ignore[no-any-return]
 
     def norms(self) -> Array:
-        return _positive(np.sqrt((self.J * self.J).sum(axis=0)))
+        return np.sqrt((self.J * self.J).sum(axis=0))  # type: ignore[no-any-return]
 
 
 class Krylov(Steps):
-    """GMRES with products alone; where it is slow, preconditioned by the dense factors of a point before, if affordable."""
+    """GMRES with products alone; where it is slow, preconditioned by dense factors of a point before."""
 
     name = "newton-krylov"
 
@@ -123,11 +132,11 @@ class Krylov(Steps):
         super().__init__(F, in_time)
         self.dense, self.factorised = dense, False
 
-    def at(self, x: Array) -> None:
-        self.x, self.J = x, self.F.jac(x)
+    def matrix(self, x: Array) -> Any:
+        return self.F.jac(x)
 
     def newton(self, y: Array, rtol: float) -> Array | None:
-        M = LinearOperator(self.J.shape, self.dense.solve, dtype=float) if self.factorised else None  # type: ignore[union-attr]
+        M = LinearOperator(self.J.shape, self.dense.solve, dtype=float) if self.factorised else None
         budget = PRECONDITIONED if M is not None else PATIENT if self.dense is None else BRIEF
         restart = min(RESTART if self.dense is None else budget, y.size)
         p, missed = gmres(self._timed(), -y, rtol=rtol, restart=restart, maxiter=-(-budget // restart), M=M)
@@ -144,14 +153,13 @@ class Krylov(Steps):
         if self.dense is not None:
             self.dense.at(self.x)
             return self.dense.damped(y, damping)
-        D = self.norms()
-        found = lsmr(self._timed(), -y, damp=np.sqrt(damping) * D[0], atol=1e-3, btol=1e-3, maxiter=PATIENT)
+        found = lsmr(self._timed(), -y, damp=np.sqrt(damping) * self.D[0], atol=1e-3, btol=1e-3, maxiter=PATIENT)
         return found[0]  # type: ignore[no-any-return]
 
     def norms(self) -> Array:
         # one number for all, of the size of J: its columns' norms may need its entries
         v = np.cos(np.arange(self.J.shape[1]))
-        return np.full(v.size, _positive(np.linalg.norm(self.J @ v) / np.linalg.norm(v)))
+        return np.full(v.size, np.linalg.norm(self.J @ v) / np.linalg.norm(v))
 
     def _timed(self) -> LinearOperator:
         """J, as long as there is time."""
@@ -222,7 +230,3 @@ def factors_stay_sparse(matrix: Any) -> bool:
     widths += np.count_nonzero(long)
     # SuperLU does some 15 times fewer operations a second than LAPACK
     return bool(2 * widths.sum() <= FILL and 15 * np.sum(widths**2) <= float(n) ** 3 / 3)
-
-
-def _positive(norms: Any) -> Any:
-    return np.where(norms > 0, norms, 1.0)
