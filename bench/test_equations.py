@@ -195,8 +195,10 @@ def test_matrix_differential_equations(method, flow):
         return solve_ivp(slope, (0, 10), start.ravel(), method, jac=lambda t, x: dense(x), **options)
 
     seconds, found = in_turns(
-        {"matjac": lambda: mj.solvers.solve_ivp(F, (0, 10), start, method, **options), "dense by hand": by_hand}
+        {"matjac": lambda: mj.solvers.solve_ivp(F, (0, 10), start, method, **options), "dense by hand": by_hand},
+        rounds=5,
     )
     print(f"{found['matjac'].jac}, {found['matjac'].nit} steps")
     np.testing.assert_allclose(found["matjac"].x, found["dense by hand"].y[:, -1], atol=1e-6)
-    assert seconds["matjac"] < 1.1 * seconds["dense by hand"]
+    # factorisations take most of the time of both; a busy machine adds some noise
+    assert seconds["matjac"] < 1.15 * seconds["dense by hand"]

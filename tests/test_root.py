@@ -341,6 +341,26 @@ def test_singular_jacobians(jac):
     assert (nothing.success, nothing.status) == (False, 2)
 
 
+def test_a_start_at_a_singular_solution():
+    assert solvers.root(mj.compile(lambda X: X @ X, (2, 2)), np.zeros((2, 2))).success
+
+
+def test_krylov_by_name_ends_with_a_message():
+    # no direction helps
+    fit = solvers.root(mj.compile(lambda x: np.exp(x) - np.exp(2 * x) - 3.0, (1,)), [-20.0], method="krylov")
+    assert fit.status == solvers.STOPPED
+    F = mj.compile(lambda X: X**2 + 1.0, (2, 2))
+    fit = solvers.root(F, np.full((2, 2), 0.5), method="krylov", options={"maxiter": 10**6})
+    assert not fit.success
+    assert "after 200 more evaluations" in fit.message
+    assert_allclose(fit.fun, F(fit.variables[0]).ravel())
+    assert np.abs(fit.fun).max() == pytest.approx(1.0, abs=1e-2)
+    constant = mj.compile(lambda X: X * 0.0 + 1.0, (2, 2))
+    fit = solvers.root(constant, np.ones((2, 2)), method="krylov")
+    assert not fit.success
+    assert "Jacobian: Factor is exactly singular" in fit.message
+
+
 def test_the_time_ends_inner_iterations():
     n = 30_000
     # a skew Jacobian of many scales: GMRES takes all it may

@@ -195,7 +195,7 @@ class _Run:
         self.watch.went(at.x, at.largest)
 
     def by_newton(self, jac: str | None, options: dict[str, Any]) -> optimize.OptimizeResult:
-        """Newton's method; where it crawls SciPy's Newton–Krylov, and Newton's from where that came, if it is better."""
+        """Newton's method; where it crawls SciPy's Newton–Krylov, and Newton's from there, if it is better."""
         maxiter = int(checks.array("maxiter", options.get("maxiter", STEPS), 0))
         at = newton.State(self.x0, self.value(self.x0))
         arguments.square(self.F, at.y)

@@ -136,12 +136,14 @@ class Krylov(Steps):
         return self.F.jac(x)
 
     def newton(self, y: Array, rtol: float) -> Array | None:
-        M = LinearOperator(self.J.shape, self.dense.solve, dtype=float) if self.factorised else None
+        M = None
+        if self.dense is not None and self.factorised:
+            M = LinearOperator(self.J.shape, self.dense.solve, dtype=float)
         budget = PRECONDITIONED if M is not None else PATIENT if self.dense is None else BRIEF
         restart = min(RESTART if self.dense is None else budget, y.size)
         p, missed = gmres(self._timed(), -y, rtol=rtol, restart=restart, maxiter=-(-budget // restart), M=M)
         if not missed or self.dense is None:
-            return p if np.isfinite(p).all() else None  # type: ignore[no-any-return]
+            return p if np.isfinite(p).all() else None
         self.dense.at(self.x)
         self.factorised = self.dense.factorize()
         if not self.factorised:
@@ -185,7 +187,7 @@ def sparse_lu(matrix: Any) -> Callable[[Array], Array]:
         factors = splu(transposed)
     except RuntimeError as error:
         raise np.linalg.LinAlgError(f"Jacobian: {error}") from None
-    return lambda b: factors.solve(b, "T")  # type: ignore[no-any-return]
+    return lambda b: factors.solve(b, "T")
 
 
 def choose(F: Flat, x: Array, jac: str | None, in_time: Callable[[], None]) -> Steps:
