@@ -67,7 +67,7 @@ def main(argv=None):
     for method, fit in fits.items():
         (X,) = fit.variables
         apart[method] = float(np.abs(X - best).max())
-        counts = str(len(fit.t) - 1), str(fit.nfev), str(fit.njev)
+        counts = str(fit.nit), str(fit.nfev), str(fit.njev)
         table.add_row(method, *counts, f"{f(X) - f(best):.1e}", f"{apart[method]:.1e}", f"{fit.seconds:.2f}")
     J = F.jacobian(best)
     console.print(table)
@@ -87,7 +87,7 @@ def main(argv=None):
     for method, fit in fits.items():
         excess = [f(X) - lowest + 1e-12 for X in fit.states]
         curve.loglog(np.maximum(fit.t, 1e-3), excess, label=method)
-        steps.loglog(fit.t[1:], np.diff(fit.t), ".", ms=3, label=f"{method}: {len(fit.t) - 1} steps")
+        steps.loglog(fit.t[1:], np.diff(fit.t), ".", ms=3, label=f"{method}: {fit.nit} steps")
     curve.set(title="f(X(t)) above the lowest f", xlabel="t", ylabel="difference + 1e-12")
     steps.set(title="step sizes", xlabel="t", ylabel="step")
     curve.legend()

@@ -218,19 +218,6 @@ def test_minimize_within_bounds():
     assert seen[-1].value == pytest.approx(fit.fun)
 
 
-@pytest.mark.parametrize("method", ["krylov", "hybr", "lm", "df-sane"])
-def test_root_of_a_matrix(method):
-    A = np.diag([4.0, 9.0, 16.0]) + 0.3 * rng.standard_normal((3, 3))
-    F = mj.compile(lambda X: X @ X - A, (3, 3))
-    start = np.diag([2.0, 3.0, 4.0])
-    fit = solvers.root(F, start, method=method, tol=1e-9)
-    assert fit.success
-    assert_allclose(fit.variables[0] @ fit.variables[0], A, atol=1e-6)
-    if method == "krylov":
-        plain = so.root(F.fun, start.ravel(), method="krylov", tol=1e-9)
-        assert fit.nfev < plain.nfev
-
-
 @pytest.mark.parametrize("method", ["RK45", "BDF", "Radau", "LSODA"])
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_matrix_differential_equation(method, order):
@@ -392,19 +379,6 @@ def test_root_does_not_end_at_a_value_that_is_not_finite(method):
     assert_allclose(fit.x, [5, 7])
 
 
-def test_roots_where_the_jacobian_is_singular():
-    assert solvers.root(mj.compile(lambda X: X @ X, (2, 2)), np.zeros((2, 2))).success
-    F = mj.compile(lambda v: np.stack([v[0] * v[1], v[0]]), (2,))
-    fit = solvers.root(F, np.ones(2))
-    assert fit.success
-    assert_allclose(F(fit.x), 0)
-
-
-def test_krylov_without_a_direction_is_a_message():
-    fit = solvers.root(mj.compile(lambda x: np.exp(x) - np.exp(2 * x) - 3.0, (1,)), [-20.0])
-    assert fit.status == solvers.STOPPED
-
-
 def test_a_singular_matrix_on_the_way_stops(backend):
     F = mj.compile(lambda X: np.sum(np.linalg.inv(X)), (2, 2))
     for solve in (solvers.minimize, lambda *args: solvers.ipopt(*args, backend=backend)):
@@ -500,21 +474,6 @@ def test_what_progress_gets_is_ones_own():
 
     fit = solvers.least_squares(completion(), *START, progress=spoil)
     assert np.abs(fit.x).max() < 77
-
-
-def test_root_stalls_with_a_message():
-    F = mj.compile(lambda X: X**2 + 1.0, (2, 2))
-    fit = solvers.root(F, np.full((2, 2), 0.5), options={"maxiter": 10**6})
-    assert not fit.success
-    assert "after 200 more evaluations" in fit.message
-    assert fit.fun == pytest.approx(1.0, abs=1e-2)
-
-
-def test_a_singular_jacobian_is_a_message():
-    F = mj.compile(lambda X: X * 0.0 + 1.0, (2, 2))
-    fit = solvers.root(F, np.ones((2, 2)))
-    assert not fit.success
-    assert "Jacobian: Factor is exactly singular" in fit.message
 
 
 # Ipopt ------------------------------------------------------------------------------------------------
@@ -814,7 +773,6 @@ def test_blocks_that_a_jacobian_does_not_reach():
             r"method \(with constraints\): got 'l-bfgs-b'",
         ),
         (lambda: solvers.minimize(TRACE, R0, jac=True), TypeError, "jac: got an argument that matjac gives"),
-        (lambda: solvers.root(completion(), *START, callback=print), TypeError, "callback: got an argument"),
         (lambda: solvers.least_squares(completion(), *START, bounds=0), TypeError, r"expected \(lower, upper\)"),
         (
             lambda: solvers.least_squares(completion(), *START, bounds=(0, (1, -1))),

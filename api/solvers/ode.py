@@ -1,4 +1,4 @@
-"""Matrix differential equations: SciPy's `solve_ivp`, implicit methods with the sparse Jacobian."""
+"""Matrix differential equations: SciPy's `solve_ivp`, implicit methods with the exact Jacobian, dense or sparse."""
 
 from typing import Any
 
@@ -7,11 +7,46 @@ from scipy import integrate, optimize
 
 from matjac import checks
 from matjac.conventions import Array
+from matjac.flat import Flat, Variables
 from matjac.solvers import arguments
+from matjac.solvers.steps import factors_stay_sparse
 from matjac.solvers.watch import ENDS, Callback, Stopped, Watch
+from matjac.tracing.compiled import Compiled
 
-#: Methods that take a Jacobian, as a sparse matrix.
+#: Methods that take a Jacobian.
 IMPLICIT = ("Radau", "BDF")
+FACES = ("dense", "csr")
+
+
+class _Flow:
+    """A right-hand side as a function of the time and the flat unknowns, whether F is of the time or not."""
+
+    def __init__(self, F: Flat) -> None:
+        shapes, names = F.variables.shapes, F.variables.names
+        self.F, self.timed = F, len(shapes) > 1 and shapes[0] == ()
+        self.variables = Variables(*shapes[1:], order=F.order, names=names[1:]) if self.timed else F.variables
+        self.pack, self.unpack = self.variables.pack, self.variables.unpack
+        #: the last matrix, whose index arrays the next one shares
+        self._kept: Any = None
+
+    def point(self, t: float, x: Array) -> Array:
+        """The flat vector of F's variables."""
+        return np.concatenate([[t], x]) if self.timed else x
+
+    def fun(self, t: float, x: Array) -> Array:
+        """The slope."""
+        return self.F.fun(self.point(t, x))
+
+    def jac(self, t: float, x: Array, face: str) -> Any:
+        """Its Jacobian by the unknowns, an array or a csr_array."""
+        if self.timed and isinstance(self.F, Compiled):
+            J, cut = self.F.jacobian(t, *self.unpack(x), wrt=self.variables.names), 0
+        else:
+            J, cut = self.F.jac(self.point(t, x)), int(self.timed)
+        if face == "dense":
+            return J.toarray()[:, cut:]
+        self._kept = J.tocsr()
+        return self._kept[:, cut:] if cut else self._kept
 
 
 def solve_ivp(
@@ -19,33 +54,40 @@ def solve_ivp(
     t_span: Any,
     start: Any,
     method: str = "BDF",
+    jac: str | None = None,
     progress: Callback | None = None,
     seconds: float | None = None,
     **options: Any,
 ) -> optimize.OptimizeResult:
-    r"""Integrate Ẋ = F(X) for one matrix X, F not of the time, by ``scipy.integrate.solve_ivp``.
+    r"""Integrate Ẋ = F(X) or Ẋ = F(t, X), for one matrix X or several, by ``scipy.integrate.solve_ivp``.
 
     Parameters
     ----------
     F : Compiled or Function
-        The right-hand side: of one variable, with as many values.
+        The right-hand side, with as many values as X has entries. A first variable of shape (), where there are
+        others, is the time.
     t_span : tuple of float
         From when, until when.
-    start : array_like
-        X at the beginning.
+    start : array_like or tuple of array_like
+        X at the beginning; where there are several unknowns, a tuple with one for each.
     method : str, optional
-        SciPy's. "BDF" and "Radau" get the sparse Jacobian of F; explicit methods need none.
+        SciPy's. "BDF" and "Radau" get the exact Jacobian of F by X; the others need none.
+    jac : {"dense", "csr"}, optional
+        How "BDF" and "Radau" get it: dense, whose factors are LAPACK's, or sparse, whose factors are SuperLU's. Unless
+        given it is sparse where a bound of the factors' fill says that this pays.
     progress, seconds
         As in `least_squares`; the value of a `Progress` is the time.
     **options
         Of ``scipy.integrate.solve_ivp``: ``rtol``, ``atol``, ``events``, ``t_eval``, … Events get, and ``sol`` of
-        ``dense_output`` gives, flat vectors: `F.unpack` makes matrices of them.
+        ``dense_output`` gives, flat vectors: `F.unpack` makes matrices of them where F is not of the time.
 
     Returns
     -------
     scipy.optimize.OptimizeResult
-        SciPy's, with ``states``, an array (times, \*shape), ``variables``, the last of them, and ``seconds``. Where it
-        was stopped ``t`` and ``states`` are the steps until then, ``status`` is -9 and ``message`` says why.
+        SciPy's, with ``states``, an array (times, \*shape), or a tuple of one for each of several unknowns;
+        ``variables``, the last of them; ``nit``, the steps taken; ``jac``, how the Jacobian was given, or None; and
+        ``seconds``. Where it was stopped ``t`` and ``states`` are the steps until then, ``status`` is -9 and
+        ``message`` says why.
 
     Raises
     ------
@@ -60,25 +102,37 @@ def solve_ivp(
     >>> (R,) = mj.solvers.solve_ivp(flow, (0, 50), np.eye(2)).variables
     >>> np.allclose(R.T @ R, K, atol=1e-3)
     True
+
+    Where F is of the time it is the first variable, a number:
+
+    >>> forced = mj.compile(lambda t, X: np.cos(t) * X, (), (2, 2))
+    >>> (X,) = mj.solvers.solve_ivp(forced, (0, 2), np.eye(2), rtol=1e-8, atol=1e-8).variables
+    >>> np.allclose(X, np.exp(np.sin(2)) * np.eye(2), atol=1e-5)
+    True
     """
-    F = arguments.flat(F)
-    arguments.refuse(options, "fun", "y0", "args", "jac", "vectorized")
-    x0 = arguments.start(F, (start,), allow_complex=True)
+    flow = _Flow(arguments.flat(F))
+    arguments.refuse(options, "fun", "y0", "args", "vectorized")
+    if jac is not None:
+        checks.one_of("jac", jac, FACES)
+        if method not in IMPLICIT:
+            raise ValueError(f"jac: got {jac!r} for {method}, which takes no Jacobian: expected it for Radau or BDF")
+    x0 = _start(flow, start)
     t0 = checks.shaped("t_span", t_span, (2,))[0]
-    watch = Watch(F, progress, seconds)
+    watched: Any = flow
+    watch = Watch(watched, progress, seconds)
     times: list[float] = []
     points: list[Array] = []
 
     def slope(t: float, x: Array) -> Array:
-        y = watch.call(F.fun, x)
+        y = watch.call(lambda x: flow.fun(t, x), x)
         if x0.dtype.kind != "c":
             arguments.real(y)
         watch.evaluated("right-hand side", x, y, f" at t = {t:.6g}")
         return y
 
     def jacobian(t: float, x: Array) -> Any:
-        J = F.jac_csr(x)
-        watch.derived(f"Jacobian at t = {t:.6g}", x, J.data)
+        J = flow.jac(t, x, face)
+        watch.derived(f"Jacobian at t = {t:.6g}", x, J if face == "dense" else J.data)
         return J
 
     def stepped(t: float, x: Array) -> float:
@@ -90,10 +144,14 @@ def solve_ivp(
         watch.went(x, t)
         return 1.0
 
-    events = options.pop("events", None) or []
+    events, face = options.pop("events", None) or [], jac or "dense"
     try:
-        arguments.square(F, slope(float(t0), x0))
+        y0 = slope(float(t0), x0)
+        if y0.size != x0.size:
+            raise ValueError(f"F: got {y0.size} values of {x0.size} unknowns, expected as many")
         if method in IMPLICIT:
+            if jac is None and factors_stay_sparse(flow.jac(float(t0), x0, "csr")):
+                face = "csr"
             options["jac"] = jacobian
         given = [events] if callable(events) else list(events)
         result = integrate.solve_ivp(slope, t_span, x0, method=method, events=[*given, stepped], **options)
@@ -103,11 +161,23 @@ def solve_ivp(
     if result.status == -1:
         result.message = f"at t = {(times or [t0])[-1]:.6g}: {result.message}"
     # no states where it ended before the first of t_eval; then the last is that of the event, or of the last step
-    states = list(np.transpose(result.y)) if len(result.t) else []
-    result.states = np.array([F.unpack(x)[0] for x in states]).reshape(len(states), *F.variables.shapes[0])
+    states = np.transpose(result.y) if len(result.t) else np.empty((0, x0.size))
+    parts = [flow.unpack(x) for x in states]
+    shapes = flow.variables.shapes
+    arrays = [np.array([p[k] for p in parts]).reshape(len(parts), *shape) for k, shape in enumerate(shapes)]
+    result.states = arrays[0] if len(arrays) == 1 else tuple(arrays)
     last = (points or [x0])[-1]
     if result.status == 1:
         at = [(abs(t[-1] - t0), x[-1]) for t, x in zip(result.t_events, result.y_events, strict=True) if len(t)]
         last = max(at, key=lambda event: event[0])[1]
-    result.x = states[-1] if states else last
+    result.x = states[-1] if len(states) else last
+    result.nit, result.jac = max(len(times) - 1, 0), face if method in IMPLICIT else None
     return watch.finish(result)
+
+
+def _start(flow: Any, start: Any) -> Array:
+    """The flat vector of the unknowns at the beginning."""
+    several = len(flow.variables.shapes) > 1
+    if several and not isinstance(start, tuple | list):
+        raise TypeError(f"start: got {checks.describe(start)}, expected a tuple with {', '.join(flow.variables.names)}")
+    return arguments.start(flow, start if several else (start,), allow_complex=True)
