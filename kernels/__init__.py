@@ -25,10 +25,12 @@ from matjac.kernels.gram import gram_blocks
 from matjac.kernels.kron import kron_columns, kron_values
 from matjac.kernels.merge import merge_rows
 from matjac.kernels.sddmm import sddmm, spmm
+from matjac.kernels.separable import add_entries, normal_equations
 from matjac.kernels.spgemm import scatter_entries, spgemm
 from matjac.kernels.triangle import copy_prefixes, mirror
 
 __all__ = [
+    "add_entries",
     "add_row_blocks",
     "block_products",
     "casesplit_columns",
@@ -42,6 +44,7 @@ __all__ = [
     "kron_values",
     "merge_rows",
     "mirror",
+    "normal_equations",
     "scatter_entries",
     "sddmm",
     "spgemm",
