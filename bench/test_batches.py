@@ -228,7 +228,7 @@ def test_ten_thousand_fits(benchmark, made):
     benchmark.extra_info.update(
         scipy=scipy_seconds / seconds, numba=seconds / by_hand, nit=fit.nit, threads=threads, done=fit.converged.mean()
     )
-    print(f"\n{made.__doc__} {seconds:.3f} s, {threads} threads, {fit.nit} steps; a loop of SciPy's {scipy_seconds:.1f} s "
+    print(f"\n{made.__doc__} {seconds:.3f} s, {threads} threads; a loop of SciPy's {scipy_seconds:.1f} s "
           f"({scipy_seconds / seconds:.0f} times); Numba by hand {by_hand:.3f} s, mean {steps.mean():.1f} steps "
           f"(ours {seconds / by_hand:.2f} times that); first call {ours[0].seconds:.2f} s")  # fmt: skip
     # no worse than SciPy's, but for valleys that differ

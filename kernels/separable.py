@@ -20,6 +20,16 @@ def add_entries(places: A, source: A, out: A, start: int, stop: int) -> None:
         out[u(places[k])] += source[k]
 
 
+@kernel
+def add_products(places: A, source: A, positions: A, scale: A, of: A, out: A, start: int, stop: int) -> None:
+    """Add ``source[positions[k]] * scale[of[k]]`` to ``out[places[k]]`` for k in ``start:stop``; no scale is one."""
+    for k in range(start, stop):
+        x = source[u(positions[k])]
+        if of.size > 0:
+            x = x * scale[u(of[k])]
+        out[u(places[k])] += x
+
+
 @partial(kernel, reassociate=True)
 def normal_equations(J: A, y: A, which: A, out: A, gradient: A, start: int, stop: int) -> None:
     """Fill the lower triangle of ``out[b]`` with ``J[b] J[b]ᵀ``, and ``gradient[b]`` with ``J[b] y[b]``.

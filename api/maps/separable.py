@@ -66,11 +66,6 @@ class Separable:
         self._steps = program.steps(wanted, plan.known | plan.expression.coefficients)
         owners, places = (_owned(numbers, numbers.size) for numbers in (layout.rows, layout.columns))
         self._places = [self._placed(a, first, owners, places) for a, first in self._assemblers]
-        taken = np.zeros(size(self.shape), bool)
-        for place in self._places:
-            taken[place] = True
-        #: whether no two entries meet in one place
-        self._apart = np.count_nonzero(taken) == sum(place.size for place in self._places)
         self._buffers = [np.empty(0)] * len(self._places)
 
     def _placed(
@@ -97,17 +92,13 @@ class Separable:
         with point.plan.lock:
             ready(point.plan.expression.program, self._steps, values)
         flat = out.reshape(-1)
-        if not self._apart:
-            flat[:] = 0
+        flat[:] = 0
         for at, ((assembler, _), places) in enumerate(zip(self._assemblers, self._places, strict=True)):
             if self._buffers[at].dtype != point.dtype or self._buffers[at].size != places.size:
                 self._buffers[at] = np.empty(places.size, point.dtype)
             data = self._buffers[at]
             run(assembler.bind(values, point.dtype), assembler, data)
-            if self._apart:
-                flat[places] = data
-            else:
-                _added(places, data, flat)
+            _added(places, data, flat)
 
 
 def _owned(numbers: Array, total: int) -> tuple[Array, Array]:

@@ -206,7 +206,7 @@ class _Run:
             message=told if why is None else f"{why}. {told}",
             nit=most[0],
             nfev=most[0] + 1,
-            njev=most[1] + 1,
+            njev=most[1],
         )
         arrays = {"cost": self.cost, "optimality": self.optimality, "statuses": self.status, "converged": converged}
         result.update({name: array.reshape(problems.batch) for name, array in arrays.items()})
