@@ -1,7 +1,7 @@
 """Many small fits: 10,000 problems in one call, beside a loop of SciPy's fits and beside what a specialist writes.
 
 ``python -m pytest bench/test_batches.py``. The problems, starts and tolerances (1e-8) are the same for all. SciPy's
-``least_squares(method="lm")`` has the dense Jacobian by hand, compiled; its time is that of 100 problems, scaled. The
+``least_squares(method="lm")`` has the dense Jacobian by hand in NumPy; its time is that of 100 problems, scaled. The
 specialist is a Levenberg–Marquardt loop over the problems in Numba, residuals and Jacobian by hand, in as many threads
 as `MATJAC_NUM_THREADS` says. A run must reach SciPy's costs on the sample.
 """
@@ -15,7 +15,7 @@ from scipy.optimize import least_squares
 
 import matjac as mj
 from matjac.solvers.batch import batch_least_squares
-from matjac.threads import thread_count
+from matjac.threads import split, thread_count
 
 COUNT, SAMPLE = 10_000, 100
 T = np.linspace(0, 1, 20)
@@ -33,6 +33,18 @@ class Gram:
         K = self.data.reshape(COUNT, 4, 4)
         self.F = mj.compile(lambda R: R.mT @ R - K, (COUNT, 3, 4))
         self.given = self.start.reshape(COUNT, 3, 4)
+
+    @staticmethod
+    def fun(x, data):
+        R = x.reshape(3, 4)
+        return (R.T @ R).ravel() - data
+
+    @staticmethod
+    def jac(x, data):
+        R, eye = x.reshape(3, 4), np.eye(4)
+        # dRᵀR + RᵀdR: entry (i, j) by R[k, l]
+        J = eye[:, None, None, :] * R.T[None, :, :, None] + eye[None, :, None, :] * R.T[:, None, :, None]
+        return J.reshape(16, 12)
 
     @staticmethod
     @numba.njit(error_model="numpy")
@@ -61,6 +73,15 @@ class Decay:
         self.data = data = clean + 0.02 * rng.standard_normal(clean.shape)
         self.start = self.given = np.tile([1.0, 1.0, 0.0], (COUNT, 1))
         self.F = mj.compile(lambda p: p[:, :1] * np.exp(-p[:, 1:2] * T) + p[:, 2:] - data, (COUNT, 3))
+
+    @staticmethod
+    def fun(x, data):
+        return x[0] * np.exp(-x[1] * T) + x[2] - data
+
+    @staticmethod
+    def jac(x, data):
+        e = np.exp(-x[1] * T)
+        return np.stack([e, -x[0] * T * e, np.ones_like(T)], axis=1)
 
     @staticmethod
     @numba.njit(error_model="numpy")
@@ -177,28 +198,15 @@ def many(problem, fits, threads):
     if threads == 1:
         fits(problem.data, problem.start, out, costs, steps, 0, COUNT)
     else:
-        from matjac.threads import split
-
         split(lambda a, b: fits(problem.data, problem.start, out, costs, steps, a, b), 0, COUNT, 1 << 30)
     return costs, steps
 
 
 def scipy_loop(problem):
     """SciPy's fits of the sample: their costs, and the seconds that all problems would take."""
-    n, m = problem.start.shape[1], problem.data.shape[1]
-    y, J = np.empty(m), np.empty((m, n))
     costs, began = [], time.perf_counter()
-
-    def fun(x, data):
-        problem.model(x, data, y, J)
-        return y.copy()
-
-    def jac(x, data):
-        problem.model(x, data, y, J)
-        return J.copy()
-
     for data, x0 in zip(problem.data[:SAMPLE], problem.start[:SAMPLE], strict=True):
-        costs.append(least_squares(fun, x0, jac, method="lm", args=(data,), **TOLERANCES).cost)
+        costs.append(least_squares(problem.fun, x0, problem.jac, method="lm", args=(data,), **TOLERANCES).cost)
     return np.array(costs), (time.perf_counter() - began) * COUNT / SAMPLE
 
 

@@ -16,6 +16,8 @@ from matjac.solvers.watch import STOPPED, Callback, Stopped, Watch
 ROOM = 1 << 16
 #: Problems below which a step's time is that of its calls.
 LEAST = 32
+#: Where one in so many places is used, that many times fewer are gone on with.
+SHRINK = 8
 MESSAGES = {
     FAILED: "values or derivatives are not finite",
     0: "the maximum number of steps was made",
@@ -149,7 +151,7 @@ class _Run:
             if left and 4 * idle.size >= fits.count:
                 self._store()
                 self._fill(idle)
-            elif not left and 0 < 8 * (fits.count - idle.size) <= fits.count:
+            elif not left and 0 < SHRINK * (fits.count - idle.size) <= fits.count:
                 self._shrink()
 
     def _fill(self, slots: Array) -> None:
@@ -165,7 +167,7 @@ class _Run:
     def _shrink(self) -> None:
         """Go on with the few problems that are left, without the places of others."""
         going = np.flatnonzero(self.fits.going)
-        model = self.problems.few(max(LEAST, self.fits.count // 8)) if self.fits.count > LEAST else None
+        model = self.problems.few(max(LEAST, self.fits.count // SHRINK)) if self.fits.count >= 2 * LEAST else None
         if model is None:
             return
         self._store()
