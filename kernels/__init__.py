@@ -23,12 +23,16 @@ from matjac.kernels.casesplit import casesplit_columns, casesplit_values
 from matjac.kernels.cholesky import cholesky_factor, cholesky_solve, cholesky_solve_columns
 from matjac.kernels.gram import gram_blocks
 from matjac.kernels.kron import kron_columns, kron_values
+from matjac.kernels.marquardt import marquardt_judge, marquardt_scale, marquardt_trial
 from matjac.kernels.merge import merge_rows
 from matjac.kernels.sddmm import sddmm, spmm
+from matjac.kernels.separable import add_entries, add_products, normal_equations
 from matjac.kernels.spgemm import scatter_entries, spgemm
 from matjac.kernels.triangle import copy_prefixes, mirror
 
 __all__ = [
+    "add_entries",
+    "add_products",
     "add_row_blocks",
     "casesplit_columns",
     "casesplit_values",
@@ -39,8 +43,12 @@ __all__ = [
     "gram_blocks",
     "kron_columns",
     "kron_values",
+    "marquardt_judge",
+    "marquardt_scale",
+    "marquardt_trial",
     "merge_rows",
     "mirror",
+    "normal_equations",
     "scatter_entries",
     "sddmm",
     "spgemm",

@@ -257,9 +257,11 @@ class UnionRows(Primitive):
 
     def value(self, *operands: Any) -> Any:
         given = iter(operands)
-        out = np.zeros(self.nnz, np.result_type(*operands))
+        dtype = np.result_type(*operands)
+        out = np.zeros(self.nnz, dtype)
         for positions, of, places in self.parts:
-            entries = np.reshape(next(given), -1)[positions]
-            # no place comes twice in one part
-            out[places] += entries if of is None else entries * next(given)[of]
+            entries = as_given(next(given), dtype)
+            scale = entries if of is None else as_given(next(given), dtype)
+            numbers = NONE if of is None else of
+            kernels.add_products(places, entries, positions, scale, numbers, out, 0, places.size)
         return out

@@ -1,0 +1,220 @@
+"""A recorded function of many separate problems, as one of a few of them: the same steps on fewer rows.
+
+Problems are counted by the first axis of arguments, values and constants. The constants that differ between
+problems become arguments, so one such record serves every choice of as many problems.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import scipy.sparse as sp
+
+from matjac.conventions import Array, Shape, size
+from matjac.linear.primitives import (
+    Add,
+    Broadcast,
+    Join,
+    Mask,
+    MatMul,
+    Multiply,
+    Reshape,
+    Slice,
+    Sum,
+    Take,
+    Transpose,
+)
+from matjac.linear.program import Primitive, Program, Step
+from matjac.tracing.elementwise import Curvature, Elementwise, Slope
+from matjac.tracing.record import Record
+
+
+class NotSeparate(Exception):  # noqa: N818
+    """A step does not act on each problem alone, or not on all alike, as far as is seen here."""
+
+
+class Restricted:
+    """A record of `count` problems.
+
+    Its arguments are those of the whole record, and then the rows of `constants` that belong to the problems.
+    """
+
+    def __init__(self, record: Record, constants: list[Array]) -> None:
+        self.record, self.constants = record, constants
+
+
+def restricted(record: Record, count: int) -> Restricted | None:
+    """The record of so many problems, fewer than there are; None where that is not known to be possible."""
+    try:
+        return _Restriction(record, count).made()
+    except NotSeparate:
+        return None
+
+
+class _Restriction:
+    def __init__(self, record: Record, count: int) -> None:
+        self.whole, self.count = record, count
+        self.source, self.program = record.program, Program()
+        (self.total,) = {self.source.shapes[k][:1] for k in record.arguments} or {()}
+        #: of values with a row for each problem, their numbers in the new program
+        self.numbers: dict[int, int] = {}
+        #: of what is joined, the values
+        self.joins: dict[int, Step] = {}
+        self.given: dict[int, int] = {}
+
+    def made(self) -> Restricted:
+        record, program = self.whole, self.program
+        for k in record.arguments:
+            self.numbers[k] = program.given(self._fewer(self.source.shapes[k]))
+        # what is made of constants alone is a constant
+        self.values = self.source.start()
+        for step in record.steps:
+            if all(self.values[k] is not None for k in step.operands):
+                self.values[step.out] = step.primitive.value(*[self.values[k] for k in step.operands])
+        for step in record.steps:
+            if self.values[step.out] is None:
+                self._step(step)
+        if any(k not in self.numbers for k in record.results):
+            raise NotSeparate
+        constants = [np.asarray(self.values[k]) for k in self.given]
+        points = [point[: self.count] for point in (*record.points, *constants)]
+        arguments = [*(self.numbers[k] for k in record.arguments), *self.given.values()]
+        made = Record(program, arguments, [self.numbers[k] for k in record.results], points)
+        return Restricted(made, constants)
+
+    def _fewer(self, shape: Shape) -> Shape:
+        if shape[:1] != self.total:
+            raise NotSeparate
+        return self.count, *shape[1:]
+
+    def _step(self, step: Step) -> None:
+        if isinstance(step.primitive, Join):
+            self.joins[step.out] = step
+            return
+        shape = self._fewer(self.source.shapes[step.out])
+        found = RULES.get(type(step.primitive))
+        if found is None:
+            raise NotSeparate
+        primitive, operands = found(self, step, shape)
+        self.numbers[step.out] = self.program.add(primitive, operands, shape)
+
+    def operand(self, number: int, ndim: int) -> int:
+        """A value in the new program, where it meets others of so many axes."""
+        shape = self.source.shapes[number]
+        if number in self.numbers:
+            if len(shape) != ndim:
+                raise NotSeparate
+            return self.numbers[number]
+        value = self.values[number]
+        if value is None:
+            raise NotSeparate
+        if len(shape) != ndim or shape[:1] != self.total:
+            return self.program.constant(value)
+        # its pattern would be one problem's
+        if number in self.source.patterns or sp.issparse(value):
+            raise NotSeparate
+        if number not in self.given:
+            self.given[number] = self.numbers[number] = self.program.given(self._fewer(shape))
+        return self.given[number]
+
+
+# what becomes of each primitive: it and its operands ----------------------------------------------------
+
+_Made = tuple[Primitive, list[int]]
+
+
+def _alike(made: _Restriction, step: Step, shape: Shape) -> _Made:
+    return step.primitive, [made.operand(k, len(shape)) for k in step.operands]
+
+
+def _matmul(made: _Restriction, step: Step, shape: Shape) -> _Made:
+    # of two plain matrices problems are rows of the first
+    a, b = step.operands
+    if len(shape) == 2:
+        if b in made.numbers:
+            raise NotSeparate
+        return step.primitive, [made.operand(a, 2), made.program.constant(made.values[b])]
+    return _alike(made, step, shape)
+
+
+def _reshape(made: _Restriction, step: Step, shape: Shape) -> _Made:
+    before = _before(made, step)
+    return Reshape(before, shape), [made.operand(step.operands[0], len(before))]
+
+
+def _transpose(made: _Restriction, step: Step, shape: Shape) -> _Made:
+    assert isinstance(step.primitive, Transpose)
+    if step.primitive.axes[0] != 0:
+        raise NotSeparate
+    return Transpose(_before(made, step), step.primitive.axes), [made.operand(step.operands[0], len(shape))]
+
+
+def _broadcast(made: _Restriction, step: Step, shape: Shape) -> _Made:
+    return Broadcast(_before(made, step), shape), [made.operand(step.operands[0], len(shape))]
+
+
+def _slice(made: _Restriction, step: Step, shape: Shape) -> _Made:
+    assert isinstance(step.primitive, Slice)
+    first, *rest = step.primitive.slices
+    if range(*made.total)[first] != range(*made.total):
+        raise NotSeparate
+    return Slice(_before(made, step), (slice(None), *rest)), [made.operand(step.operands[0], len(shape))]
+
+
+def _sum(made: _Restriction, step: Step, shape: Shape) -> _Made:
+    assert isinstance(step.primitive, Sum)
+    before = _before(made, step)
+    if 0 in step.primitive.axes:
+        raise NotSeparate
+    return Sum(before, step.primitive.axes), [made.operand(step.operands[0], len(before))]
+
+
+def _mask(made: _Restriction, step: Step, shape: Shape) -> _Made:
+    assert isinstance(step.primitive, Mask)
+    mask = np.broadcast_to(step.primitive.mask, (*made.total, *shape[1:]))
+    if not np.array_equal(mask, np.broadcast_to(mask[:1], mask.shape)):
+        raise NotSeparate
+    fewer = np.ascontiguousarray(np.broadcast_to(mask[:1], shape))
+    return Mask(_before(made, step), fewer), [made.operand(step.operands[0], len(shape))]
+
+
+def _take(made: _Restriction, step: Step, shape: Shape) -> _Made:
+    """Entries of each problem, of all alike; or of several values joined."""
+    take, (number,) = step.primitive, step.operands
+    assert isinstance(take, Take)
+    (total,) = made.total
+    positions = (take.positions.reshape(-1, 1) * take.block + np.arange(take.block)).reshape(total, -1)
+    parts = made.joins[number].operands if number in made.joins else (number,)
+    ends = np.cumsum([0, *(size(made.source.shapes[k]) for k in parts)])
+    fewer = np.cumsum([0, *(size(made._fewer(made.source.shapes[k])) for k in parts)])
+    part = np.searchsorted(ends, positions, side="right") - 1
+    entries = (np.diff(ends) // total)[part]
+    problem, place = np.divmod(positions - ends[part], entries)
+    if np.any(problem != np.arange(total)[:, None]) or np.any(place != place[0]) or np.any(part != part[0]):
+        raise NotSeparate
+    first = fewer[part[0]] + place[0]
+    taken = (first + np.arange(shape[0])[:, None] * entries[0]).reshape(-1)
+    operands = [made.operand(k, len(made.source.shapes[k])) for k in parts]
+    if number in made.joins:
+        before: Shape = (int(fewer[-1]),)
+        join = Join(tuple(made.program.shapes[k] for k in operands))
+        operands = [made.program.add(join, operands, before)]
+    else:
+        before = _before(made, step)
+    return Take(before, taken, 1, shape), operands
+
+
+def _before(made: _Restriction, step: Step) -> Shape:
+    return made._fewer(made.source.shapes[step.operands[0]])
+
+
+RULES: dict[type[Primitive], Callable[[_Restriction, Step, Shape], _Made]] = {
+    **dict.fromkeys((Add, Multiply, Elementwise, Slope, Curvature), _alike),
+    MatMul: _matmul,
+    Reshape: _reshape,
+    Transpose: _transpose,
+    Broadcast: _broadcast,
+    Slice: _slice,
+    Sum: _sum,
+    Mask: _mask,
+    Take: _take,
+}
