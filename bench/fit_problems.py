@@ -213,7 +213,7 @@ def movielens_50():
 def bundle(observations, noise=1e-3):
     """Pixels of points in cameras of 3 × 4 matrices, by division; no gauge is fixed."""
     data = scene(observations, noise)
-    T, P = data.start()
+    T, P = data.start(far=3.0)
 
     def by_hand(x):
         e, by_T, by_P = data.slopes(*data.unpack(x))
