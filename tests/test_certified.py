@@ -10,6 +10,8 @@ import matjac as mj
 
 #: digits to which NIST's values are asked for
 DIGITS = 6
+#: a sum of squares that counts as zero; where the Jacobian is singular at a solution methods come near it slowly
+ZERO = 1e-10
 
 
 def digits(found, certified):
@@ -56,7 +58,7 @@ def test_more_garbow_hillstrom(number, method):
     problem = mgh.PROBLEMS[number]
     squares = 2 * solve(mj.compile(problem.fun, problem.start.shape), problem.start, method=method).cost
     # the paper gives six digits
-    assert any(abs(squares - least) <= max(1e-12 if least == 0 else 0, 1e-5 * least) for least in problem.minima)
+    assert any(abs(squares - least) <= max(ZERO if least == 0 else 0, 1e-5 * least) for least in problem.minima)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -65,7 +67,7 @@ def test_more_garbow_hillstrom_from_afar(number, method):
     problem = mgh.PROBLEMS[number]
     start = 10 * problem.start
     squares = 2 * solve(mj.compile(problem.fun, start.shape), start, method=method).cost
-    accepted = max(*problem.minima, mgh.ASTRAY.get(number, 0), 1e-12)
+    accepted = max(*problem.minima, mgh.ASTRAY.get(number, 0), ZERO)
     assert squares <= (1 + 1e-4) * accepted
 
 
