@@ -3,7 +3,8 @@
 All begin at the same start with one thread, in turns; times are medians of the rounds, to 1.001 and to 1 + 10⁻⁶ times
 the least cost that a formula gives or any of them found. Costs are noted at each step, by a callback. What has to be
 compiled was, by a run of one step. "× ours" is how many times as long as ``mj.solvers.least_squares`` by its plain call
-a peer takes. Of the peers, `cmfrec`, `scikit-surprise` and `pyceres` are used where they are installed.
+a peer takes. Of the peers, `pyceres` and `scikit-surprise` (``pip install "matjac[peers]"``) and `cmfrec`, which is
+compiled where it is installed, are used where they are.
 """
 
 import os
