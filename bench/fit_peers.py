@@ -80,37 +80,38 @@ def scipy_csr(fit, trace):
 
 
 @numba.njit(fastmath=True)
+def cholesky_solve(A, b):
+    """A⁻¹ b into b, for A whose lower triangle becomes its factor."""
+    n = b.size
+    for i in range(n):
+        for j in range(i + 1):
+            s = A[i, j]
+            for m in range(j):
+                s -= A[i, m] * A[j, m]
+            A[i, j] = np.sqrt(s) if i == j else s / A[j, j]
+        s = b[i]
+        for m in range(i):
+            s -= A[i, m] * b[m]
+        b[i] = s / A[i, i]
+    for i in range(n - 1, -1, -1):
+        b[i] /= A[i, i]
+        for m in range(i):
+            b[m] -= A[i, m] * b[i]
+
+
+@numba.njit(fastmath=True)
 def solve_rows(indptr, indices, stars, V, U, ridge):
-    """Each row of U anew: (Σ v vᵀ + ridge I) u = Σ star · v, by Cholesky."""
+    """Each row of U anew: (WᵀW + ridge I) u = Wᵀ y, W the rows of V; of few ratings u = Wᵀ (W Wᵀ + ridge I)⁻¹ y."""
     k = V.shape[1]
-    A, b = np.empty((k, k)), np.empty(k)
     for row in range(indptr.size - 1):
-        A[:] = 0
-        b[:] = 0
-        for at in range(indptr[row], indptr[row + 1]):
-            v, y = V[indices[at]], stars[at]
-            for i in range(k):
-                b[i] += y * v[i]
-                for j in range(i + 1):
-                    A[i, j] += v[i] * v[j]
-        for i in range(k):
+        first, last = indptr[row], indptr[row + 1]
+        W, y = V[indices[first:last]], stars[first:last].copy()
+        few = last - first < k
+        A, b = (W @ W.T, y) if few else (W.T @ W, W.T @ y)
+        for i in range(b.size):
             A[i, i] += ridge
-            for j in range(i + 1):
-                s = A[i, j]
-                for m in range(j):
-                    s -= A[i, m] * A[j, m]
-                A[i, j] = np.sqrt(s) if i == j else s / A[j, j]
-        for i in range(k):
-            s = b[i]
-            for m in range(i):
-                s -= A[i, m] * b[m]
-            b[i] = s / A[i, i]
-        for i in range(k - 1, -1, -1):
-            s = b[i]
-            for m in range(i + 1, k):
-                s -= A[m, i] * b[m]
-            b[i] = s / A[i, i]
-        U[row] = b
+        cholesky_solve(A, b)
+        U[row] = W.T @ b if few else b
 
 
 def compressed(rows, columns, stars, count):
