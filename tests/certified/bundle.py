@@ -20,10 +20,11 @@ class Scene(NamedTuple):
         h = np.einsum("oij,oj->oi", T[self.cams][:, :, :3], P[self.pts]) + T[self.cams][:, :, 3]
         return h[:, :2] / h[:, 2:] - self.seen
 
-    def start(self, seed=1):
-        """Cameras and points near the truth."""
+    def start(self, far=1.0, seed=1):
+        """Cameras and points near the truth, or so many times as far."""
         rng = np.random.default_rng(seed)
-        return self.T + 0.02 * rng.standard_normal(self.T.shape), self.P + 0.05 * rng.standard_normal(self.P.shape)
+        T = self.T + far * 0.02 * rng.standard_normal(self.T.shape)
+        return T, self.P + far * 0.05 * rng.standard_normal(self.P.shape)
 
     def unpack(self, x):
         """The cameras and points of a flat vector."""
