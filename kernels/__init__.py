@@ -19,6 +19,7 @@ column indices. An empty ``ptr`` and a ``gap`` and ``base`` of 0 are for a varia
 """
 
 from matjac.kernels.blocks import add_row_blocks
+from matjac.kernels.boxes import box_minimize
 from matjac.kernels.casesplit import casesplit_columns, casesplit_values
 from matjac.kernels.cholesky import cholesky_factor, cholesky_solve, cholesky_solve_columns
 from matjac.kernels.gram import gram_blocks
@@ -34,6 +35,7 @@ __all__ = [
     "add_entries",
     "add_products",
     "add_row_blocks",
+    "box_minimize",
     "casesplit_columns",
     "casesplit_values",
     "cholesky_factor",

@@ -403,19 +403,23 @@ class Jacobian(Matrix, LinearOperator):  # type: ignore[misc]
         >>> mj.d_matvec_dA([1.0, 2.0], 3).normal_blocks(axis=1).shape
         (3, 2, 2)
         """
+        kept, of = self._weights(weights), self.in_shape if self.layout == "numerator" else self.out_shape
+        blocks = normal.normal_blocks(*self.blocked(axis), kept)
+        return tuple(blocks) if several(of) else blocks[0]
+
+    def blocked(self, axis: int | None = None) -> tuple[Point, list[tuple[int, int]]]:
+        """The map with each variable counted along its `normal_blocks`, and how many there are, of which size."""
         if not (axis is None or (isinstance(axis, int) and axis in (0, 1))) or isinstance(axis, bool):
             raise ValueError(f"axis: got {axis!r}, expected 0, 1 or None")
-        kept, of = self._weights(weights), self.in_shape if self.layout == "numerator" else self.out_shape
         shapes, turned = [], []
-        for shape in parts(of):
+        for shape in parts(self.in_shape if self.layout == "numerator" else self.out_shape):
             if len(shape) > 2:
                 raise ValueError(f"normal_blocks: got a variable of shape {shape}, expected at most two dimensions")
             along, blocked = normal.block_axis(shape, axis)
             # blocks are consecutive where the variable is counted along them
             turned.append((along == 0) == (self.order == "C") and min(blocked) > 1)
             shapes.append(blocked)
-        blocks = normal.normal_blocks(normal.with_axes_exchanged(self._laid_out(), turned), shapes, kept)
-        return tuple(blocks) if several(of) else blocks[0]
+        return normal.with_axes_exchanged(self._laid_out(), turned), shapes
 
     def _laid_out(self) -> Point:
         """The map whose rows are the rows of the matrix as laid out."""

@@ -1,4 +1,7 @@
-"""Diagonal blocks of JᵀWJ where each row reaches one block: ``Σ c w wᵀ`` over a block's rows, without J."""
+"""Diagonal blocks of JᵀWJ where each row reaches one block: ``Σ c w wᵀ`` over a block's rows, without J.
+
+Blocks that are alike have nearly one basis of eigenvectors, in which their diagonals say what the blocks would.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +9,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from matjac import kernels
 from matjac.conventions import Array, cumulative
@@ -48,6 +52,53 @@ def gram_blocks(
         for group in groups:
             _add(point, group, weights, result)
     return left
+
+
+def separates(point: Point, variable: int, shape: tuple[int, int]) -> bool:
+    """Whether, by the terms, no row reaches two of the variable's blocks: JᵀJ has no others than those."""
+    if point.plan.operator is not None:
+        return False
+    owner = np.full(point.shape[0], -1)
+    for term in point.plan.terms.get(variable, []):
+        if not isinstance(term.u, Eye) or (term.u.shape[1], term.w.shape[1]) != shape:
+            return False
+        f, mine = term.f.dense().reshape(-1), owner[term.offset : term.offset + term.count]
+        if np.any((mine >= 0) & (f >= 0) & (mine != f)):
+            return False
+        np.maximum(mine, f, out=mine)
+    return True
+
+
+def shared_basis(point: Point, variable: int, shape: tuple[int, int]) -> tuple[Array, Array] | None:
+    """The eigenvectors of the sum of a variable's blocks, in columns, and in a row for each block ``qᵀ B q``.
+
+    None where rows are not ``e_f ⊗ w_g``, one term a row.
+    """
+    groups = point.plan.derived(("gram", variable, shape), _groups, point.plan.terms.get(variable, []), shape)
+    if point.dtype.kind == "c" or groups is None or any(len(group.parts) > 1 for group in groups):
+        return None
+    parts = []
+    total = np.zeros((shape[1], shape[1]))
+    for group in groups:
+        ((term, others),) = group.parts
+        scale, rows = _scale(point, term), term.w.shape[0]
+        c = np.ones(group.order.size) if scale is None else scale[group.order] ** 2
+        w = None if isinstance(term.w, Eye) else _matrix(point, term.w, np.dtype(float))
+        counts = np.bincount(others, c, rows)
+        total += np.diag(counts) if w is None else (w.T * counts) @ w
+        parts.append((group, others, c, w))
+    _, basis = np.linalg.eigh(total)
+    result = np.zeros(shape)
+    for group, others, c, w in parts:
+        by_block = c.reshape(shape) if w is None and c.size == result.size else None
+        if by_block is not None and np.array_equal(others.reshape(shape), np.broadcast_to(np.arange(shape[1]), shape)):
+            # a ridge: of multiples of the identity nothing changes with the basis
+            if np.array_equal(by_block, np.broadcast_to(by_block[:, :1], shape)):
+                result += by_block[:, :1]
+                continue
+        squares = (basis if w is None else w @ basis) ** 2
+        result += sp.csr_array((c, others, group.pointers), shape=(shape[0], len(squares))) @ squares
+    return basis, result
 
 
 def _groups(terms: Sequence[Term], shape: tuple[int, int]) -> list[Group] | None:

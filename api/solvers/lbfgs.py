@@ -5,14 +5,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
+from scipy.linalg.blas import daxpy
 
 from matjac.conventions import Array
 
 #: Pairs of steps and gradients that are kept.
 MEMORY = 10
-#: Steps after which the preconditioner is made, and made anew. Beside L-BFGS-B with a gradient by hand, Gram fits that
-#: are well conditioned take as long with 20 and up to twice as long with 5, ill-conditioned ones a third to a fifth.
-REFRESH = 20
 #: Of the line search: the share of the predicted decrease that is enough, the share of the slope that may be left,
 #: and the number of points it may ask for.
 DECREASE, SLOPE, TRIALS = 1e-4, 0.9, 30
@@ -22,6 +20,10 @@ Metric: TypeAlias = Callable[[Array], Array]
 
 class Objective(Protocol):
     """What is minimised."""
+
+    #: the step before which the preconditioner is made, and after how many it is made anew
+    first: int
+    refresh: int
 
     @property
     def evaluations(self) -> int:
@@ -82,7 +84,7 @@ def lbfgs(objective: Objective, x: Array, low: Array, high: Array, tolerances: T
     pairs: deque[tuple[Array, Array, float]] = deque(maxlen=MEMORY)
     values = deque([value], maxlen=MEMORY + 1)
     metric: Metric | None = None
-    steps, age, free = 0, 0, None
+    steps, made, due, free = 0, -1, objective.first, None
 
     def ended(status: int, message: str) -> Ended:
         return Ended(status, message, x, value, gradient, steps)
@@ -90,8 +92,8 @@ def lbfgs(objective: Objective, x: Array, low: Array, high: Array, tolerances: T
     while True:
         if bounded:
             free = ~(((x <= low) & (gradient > 0)) | ((x >= high) & (gradient < 0)))
-        if age >= REFRESH:
-            metric, age = (None if bounded else objective.preconditioner(x)), 0
+        if steps >= due:
+            metric, made, due = (None if bounded else objective.preconditioner(x)), steps, steps + objective.refresh
         slope = gradient if free is None else np.where(free, gradient, 0.0)
         direction = _direction(slope, pairs, metric, free)
         descent = float(slope @ direction)
@@ -111,15 +113,15 @@ def lbfgs(objective: Objective, x: Array, low: Array, high: Array, tolerances: T
         found = _search(objective, x, value, slope, direction, length, (low, high) if bounded else None)
         if found is None:
             # no decrease: a fresh metric and no memory are the last thing to try
-            if pairs or age:
+            if pairs or made < steps:
                 pairs.clear()
-                age = REFRESH
+                due = steps
                 continue
             return ended(2, "No step against the gradient reduces the value: rounding is reached.")
         new, value, following = found
         step, change = new - x, following - gradient
         x, gradient = new, following
-        steps, age = steps + 1, age + 1
+        steps += 1
         objective.accepted(x, value)
         values.append(value)
         curvature = float(step @ change)
@@ -136,7 +138,7 @@ def _direction(slope: Array, pairs: Any, metric: Metric | None, free: Array | No
     q, shares = -slope, []
     for step, change, inverse in reversed(pairs):
         shares.append(inverse * float(step @ q))
-        q -= shares[-1] * change
+        daxpy(change, q, a=-shares[-1])
     if free is not None:
         q = np.where(free, q, 0.0)
     if metric is not None:
@@ -145,7 +147,7 @@ def _direction(slope: Array, pairs: Any, metric: Metric | None, free: Array | No
         _, change, inverse = pairs[-1]
         q *= 1 / (inverse * float(change @ change))
     for (step, change, inverse), share in zip(pairs, reversed(shares), strict=True):
-        q += (share - inverse * float(change @ q)) * step
+        daxpy(step, q, a=share - inverse * float(change @ q))
     return q if free is None else np.where(free, q, 0.0)
 
 

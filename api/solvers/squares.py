@@ -14,7 +14,13 @@ from matjac.solvers.watch import Watch
 
 
 class SumOfSquares:
-    """``½ ‖F(x)‖²``, or a robust loss of it, watched."""
+    """``½ ‖F(x)‖²``, or a robust loss of it, watched.
+
+    Beside L-BFGS-B with a gradient by hand, Gram fits that are well conditioned take as long with a metric each 20 steps
+    and up to twice as long with one each 5, ill-conditioned ones a third to a fifth.
+    """
+
+    first = refresh = 20
 
     def __init__(self, F: Flat, watch: Watch, loss: Loss) -> None:
         self.F, self.watch, self.loss = F, watch, loss
