@@ -35,7 +35,9 @@ class Record:
         self.points, self._samples = tuple(points), dict(data or {})
         #: of half a sum of squares, what is squared
         self._squared = squared
-        steps = program.steps(results)
+        #: what is differentiated; the way to a sum of squares may go past what is squared
+        self._ends = [*results, *([] if squared is None else [squared])]
+        steps = program.steps(self._ends)
         self._before = _before(program, steps, self._samples)
         #: the values that are there before a run: bound, and made of those and constants alone
         self.fixed = frozenset([*self._samples, *(step.out for step in self._before)])
@@ -129,7 +131,7 @@ class Record:
                 raise self._derived["failure"]
             try:
                 return self.derived(  # type: ignore[no-any-return]
-                    "differential", lambda: differentiate(self.recorder(), self.arguments, self.results)
+                    "differential", lambda: differentiate(self.recorder(), self.arguments, self._ends)
                 )
             except (TypeError, ValueError) as error:
                 # it is not recorded again
