@@ -8,7 +8,8 @@ from matjac import solvers
 from matjac.check import CheckError, check
 from matjac.conventions import unvec, vec
 from matjac.differentials import from_differential
-from matjac.flat import Function, Variables
+from matjac.flat import Variables
+from matjac.function import Function
 from matjac.identities.hessians import (
     d2_congruence_dX,
     d2_factors_dUdV,

@@ -1,14 +1,13 @@
 """Functions of several matrices as functions of one flat vector, which is what solvers call."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from matjac import checks
-from matjac.conventions import ORDERS, Array, Order, Shape, Shapes, parts, several, size
-from matjac.entries.plan import Plan
+from matjac.conventions import ORDERS, Array, Order, Shape, Shapes, several, size
 from matjac.jacobian import Hessian, Jacobian
 
 
@@ -130,6 +129,21 @@ class Flat(ABC):
     @abstractmethod
     def jacobian(self, *args: Any) -> Jacobian:
         """The Jacobian at a point, by all variables side by side."""
+
+    @abstractmethod
+    def bind(self, /, **data: Any) -> "Flat":
+        """The function of the other arguments, with these as constants: the same function, for other data."""
+
+    def _bound(self, data: dict[str, Any]) -> dict[int, Array]:
+        """What `bind` is given, checked and copied, by the places of the arguments."""
+        names, shapes = self.variables.names, self.variables.shapes
+        for name in data:
+            checks.one_of("bind", name, names)
+        if not data or len(data) == len(names):
+            came = "all arguments" if data else "no argument"
+            raise TypeError(f"bind: got {came}, expected some of {', '.join(names)}, and one or more to be left")
+        places = [at for at, name in enumerate(names) if name in data]
+        return {at: np.array(checks.shaped(names[at], data[names[at]], shapes[at])) for at in places}
 
     @property
     def order(self) -> Order:
@@ -289,100 +303,3 @@ class Flat(ABC):
     def unpack(self, x: Array) -> tuple[Array, ...]:
         """The variables that a flat vector holds."""
         return self.variables.unpack(x)
-
-
-class Function(Flat):
-    """A function and its Jacobian as you write them, for the solvers: the closed-form sibling of `compile`.
-
-    Parameters
-    ----------
-    value, jacobian : callable
-        Of one array for each variable: the value, an array, and its `Jacobian` by all of them side by side
-        (`matjac.hstack` of one for each), in numerator layout.
-    *shapes : tuple of int
-        The variables' shapes.
-    hessian : callable, optional
-        The `Hessian` of a scalar function, from one array for each variable; of another that of the weighted sum of its
-        values, from those arrays and the weights, such as `matjac.d2_gram_dR`. Without it `hess` and the solvers that
-        need it raise.
-    order : {"C", "F"}, optional
-        The order of flat vectors; the Jacobian must have it too.
-    names : sequence of str, optional
-        The variables' names.
-
-    Examples
-    --------
-    >>> import numpy as np, matjac as mj
-    >>> K = np.array([[2.0, 1.0], [1.0, 2.0]])
-    >>> F = mj.Function(lambda R: R.T @ R - K, mj.d_gram_dR, (2, 2))
-    >>> F.fun(F.pack(np.eye(2)))
-    array([-1., -1., -1., -1.])
-    >>> F.jac(F.pack(np.eye(2))).nnz
-    12
-    """
-
-    def __init__(
-        self,
-        value: Callable[..., Any],
-        jacobian: Callable[..., Jacobian],
-        *shapes: Shape,
-        hessian: Callable[..., Any] | None = None,
-        order: Order = "C",
-        names: Sequence[str] | None = None,
-    ) -> None:
-        given = [("value", value), ("jacobian", jacobian)] + ([] if hessian is None else [("hessian", hessian)])
-        for name, came in given:
-            if not callable(came):
-                raise TypeError(f"{name}: got {checks.describe(came)}, expected a function of the variables")
-        self.variables = Variables(*shapes, order=order, names=names)
-        self._value, self._derivative, self.second = value, jacobian, hessian
-        #: the plan of the first Jacobian, which holds for later ones of the same structure
-        self._plan: Plan | None = None
-
-    def __repr__(self) -> str:
-        return f"<Function of {self.variables!r}>"
-
-    def __call__(self, *args: Any) -> Array:
-        """The function's value."""
-        return checks.numeric("value", self._value(*self.variables.arrays(args)))
-
-    def jacobian(self, *args: Any) -> Jacobian:
-        """The Jacobian at a point, by all variables side by side."""
-        J = self._derivative(*self.variables.arrays(args))
-        if not isinstance(J, Jacobian):
-            raise TypeError(f"jacobian: got {checks.describe(J)}, expected a matjac.Jacobian")
-        expected = (self.order, "numerator", self.variables.shapes)
-        if (J.order, J.layout, _shapes(J.in_shape)) != expected:
-            raise ValueError(
-                f"jacobian: got one by {J.in_shape} of order {J.order!r} in {J.layout} layout, expected by "
-                f"{self.variables.shapes}, {self.order!r}, numerator"
-            )
-        if self._plan is None:
-            self._plan = J.plan
-        return J.on(self._plan) if self._plan.same(J.plan) else J
-
-    @property
-    def has_hessian(self) -> bool:
-        """Whether it was given a function for them."""
-        return self.second is not None
-
-    def hessian(self, *args: Any, weights: Any = None) -> Hessian:
-        """The Hessian of a scalar function, or of ``Σ weights ∘ F``, as the function that was given makes it."""
-        return self._hessian(self.variables.arrays(args), weights, flat=False)
-
-    def _hessian(self, arrays: list[Array], weights: Any, flat: bool) -> Hessian:
-        if self.second is None:
-            raise ValueError("hessian: got a Function without one, expected Function(…, hessian=…)")
-        value = self(*arrays)
-        W = weighted(weights, value.shape, self.order, flat, value.dtype)
-        H = self.second(*arrays) if value.shape == () else self.second(*arrays, W)
-        if not isinstance(H, Hessian) or (H.order, _shapes(H.in_shape)) != (self.order, self.variables.shapes):
-            raise TypeError(
-                f"hessian: got {checks.describe(H)}, expected a matjac.Hessian by {self.variables.shapes} "
-                f"of order {self.order!r}"
-            )
-        return H if value.shape != () or weights is None else W.item() * H
-
-
-def _shapes(in_shape: Shapes) -> tuple[Shape, ...]:
-    return tuple(parts(in_shape))

@@ -182,6 +182,17 @@ def beside(points: Sequence[Point]) -> Point:
     return made.finish(made.add(parts), points[0].shape[0], np.result_type(*(p.dtype for p in points)))
 
 
+def columns(point: Point, kept: Sequence[int]) -> Point:
+    """The map of those of its variables alone, in that order; the others are zero."""
+    if point.conjugate:
+        return columns(point.conj(), kept).conj()
+    expression, rows = point.plan.expression, point.shape[0]
+    made = Combination([expression.in_shapes[k] for k in kept])
+    variables = [kept.index(k) if k in kept else None for k in range(len(expression.in_shapes))]
+    out = expression.replay(made.expression, variables, made.numbers(point))
+    return made.finish(None if out is None else made.reshape(out, (rows,)), rows, point.dtype)
+
+
 def scaled(point: Point, by: Any) -> Point:
     """A map times a number, or each row times its own."""
     dtype = np.result_type(point.dtype, by)

@@ -45,7 +45,7 @@ class Problems:
         if not isinstance(self.F, Compiled) or self.axes != 1 or not 0 < count < self.count:
             return None
         F, record = self.F, self.F._record
-        made = record.derived(("restricted", count), lambda: restricted(record, count))
+        made = record.kept(("restricted", count), lambda: restricted(record, count))
         return None if made is None else Few(F, made, count)
 
     def all(self) -> "All":

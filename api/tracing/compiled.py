@@ -51,6 +51,8 @@ class Compiled(Flat):
         shapes = [record.program.shapes[k] for k in record.arguments]
         self.variables = Variables(*shapes, order=order, names=names)
         (self.out_shape,) = record.shapes
+        #: by the places of arguments that were bound, the function of the others
+        self._bindings: dict[tuple[int, ...], Compiled] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "original"}
@@ -74,6 +76,60 @@ class Compiled(Flat):
         record = self._record
         (value,) = record.run(record.start(self.variables.arrays(args)), keep=False)
         return np.array(value)
+
+    def bind(self, /, **data: Any) -> "Compiled":
+        """The function of the other arguments, with these as constants: compiled once, for any data.
+
+        Nothing is recorded or planned anew for other data of the same names: patterns and plans are those of the
+        first. Nothing is made for derivatives by the bound arguments, and what depends on them alone is computed here,
+        once.
+
+        Parameters
+        ----------
+        **data : array_like
+            Values of some arguments, by their names, of the shapes that were compiled. They are copied: later changes
+            have no effect.
+
+        Returns
+        -------
+        Compiled
+            With all that a compiled function has; several of them may be used at the same time, in threads too.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where a name is no argument's, a value has another shape or is not numeric, or no argument is left.
+
+        Examples
+        --------
+        >>> import numpy as np, matjac as mj
+        >>> F = mj.compile(lambda R, K: R.T @ R - K, (2, 2), (2, 2))
+        >>> for K in (np.eye(2), 4 * np.eye(2)):
+        ...     (R,) = mj.solvers.least_squares(F.bind(K=K), np.eye(2) + 0.5).variables
+        ...     print(np.allclose(R.T @ R, K))
+        True
+        True
+        """
+        given = self._bound(data)
+        places = tuple(given)
+        if places not in self._bindings:
+            with self._record.program.lock:
+                if places not in self._bindings:
+                    names = [name for at, name in enumerate(self.names) if at not in given]
+                    self._bindings[places] = Compiled(self._record.bound(places), names, self.order)
+        made, numbers = object.__new__(Compiled), self._record.arguments
+        values = {numbers[at]: array for at, array in given.items()} | self._record.data
+        vars(made).update(vars(self._bindings[places]), _bindings={})
+        made._record = made._record.on(values)
+        original, count = self.original, len(self.names)
+        if original is not None:
+
+            def of_the_others(*args: Any) -> Any:
+                rest = iter(args)
+                return original(*[given[at] if at in given else next(rest) for at in range(count)])
+
+            made.original = of_the_others
+        return made
 
     def jacobian(self, *args: Any, wrt: Any = None) -> Jacobian:
         """The Jacobian at a point.
@@ -121,13 +177,14 @@ class Compiled(Flat):
         return shapes[0] if len(shapes) == 1 else shapes
 
     def _gradient(self, arrays: list[Array], weights: Any, flat: bool) -> list[Array]:
-        record, values, dtype = self._weighted(arrays, weights, flat)
-        return record.own(values, *(dtype for _ in arrays))
+        given, dtype = self._weighted(arrays, weights, flat)
+        record = self._record.gradient(weighted=len(given) > len(arrays))
+        return record.own(record.start(given), *(dtype for _ in arrays))
 
     def _value_and_gradient(self, arrays: list[Array], weights: Any, flat: bool) -> tuple[Array, list[Array]]:
-        _, values, dtype = self._weighted(arrays, weights, flat)
-        both = self._record.value_and_gradient(weighted=weights is not None or self.out_shape != ())
-        value, *slope = both.own(values, None, *(dtype for _ in arrays))
+        given, dtype = self._weighted(arrays, weights, flat)
+        record = self._record.value_and_gradient(weighted=len(given) > len(arrays))
+        value, *slope = record.own(record.start(given), None, *(dtype for _ in arrays))
         return value, slope
 
     def hessian(self, *args: Any, weights: Any = None, wrt: Any = None, part: str = "whole") -> Hessian:
@@ -197,19 +254,18 @@ class Compiled(Flat):
             plan = record.derived(key, lambda: gauss_newton(record, self.order, chosen))
             values = record.start(arrays)
             return Hessian(Point(plan, values, record.dtype(values)), shape, shape, self.order)
-        record, values, dtype = self._weighted(arrays, weights, flat)
+        given, dtype = self._weighted(arrays, weights, flat)
+        record = self._record.gradient(weighted=len(given) > len(arrays))
+        values = record.start(given)
         return Hessian(Point(record.plan(self.order, chosen, chosen), values, dtype), shape, shape, self.order)
 
-    def _weighted(self, arrays: list[Array], weights: Any, flat: bool) -> tuple[Record, list[Any], np.dtype[Any]]:
-        """The gradient's record, its values before they are computed, and its dtype."""
-        if weights is None and self.out_shape == ():
-            record = self._record.gradient(weighted=False)
-            values = record.start(arrays)
-            return record, values, self._record.dtype(values)
+    def _weighted(self, arrays: list[Array], weights: Any, flat: bool) -> tuple[list[Array], np.dtype[Any]]:
+        """What the gradient's record begins with, the weights last unless there are none, and its dtype."""
         dtype = self._record.dtype(self._record.start(arrays))
+        if weights is None and self.out_shape == ():
+            return arrays, dtype
         W = weighted(weights, self.out_shape, self.order, flat, dtype)
-        record = self._record.gradient(weighted=True)
-        return record, record.start([*arrays, W]), np.result_type(dtype, W)
+        return [*arrays, W], np.result_type(dtype, W)
 
     @cached_property
     def has_hessian(self) -> bool:
@@ -278,11 +334,12 @@ class Compiled(Flat):
         """
         program, (expression, symbols) = self._record.program, self._record.differential
         lines = [f"{k} {name} {shape}" for k, (name, shape) in enumerate(zip(self.names, self.in_shapes, strict=True))]
+        fixed = {*program.constants, *self._record.fixed}
         trail: dict[int, ByVariable] = {}
         # the row of a scalar function is made by a sweep
         terms_of(expression, trail, 1 if size(self.out_shape) == 1 else 0)
         # constants have numbers of their own, which no one needs to see
-        shown = {k: k for k in range(len(self.names))}
+        shown = {number: k for k, number in enumerate(self._record.arguments)}
         general = 0
         for step in self._record.steps:
             shown[step.out] = len(shown)
@@ -294,7 +351,7 @@ class Compiled(Flat):
             general += not inside
             what = f"{len(terms)} term{'s' * (len(terms) != 1)}" if inside else "general sparse product"
             what = "by an adjoint sweep" if found is None else what
-            given = ", ".join("constant" if k in program.constants else str(shown[k]) for k in step.operands)
+            given = ", ".join("constant" if k in fixed else str(shown[k]) for k in step.operands)
             lines.append(f"{shown[step.out]} {step.primitive.name}({given}) → {program.shapes[step.out]}: {what}")
         fallen = f"{general} steps fell back to a general sparse product"
         lines.append(fallen if general else "every step is structured")

@@ -1,16 +1,16 @@
 """Recorded functions: a program with arguments and results, their differentials, and the gradient as such a record."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from matjac.conventions import Array, Order, Shape, cached_property, size
+from matjac.conventions import Array, Order, Shape, size
 from matjac.entries.plan import Plan, ready, spent
 from matjac.linear.adjoint import swept
 from matjac.linear.expression import Expression
 from matjac.linear.primitives import Broadcast, Join, Multiply, Reshape, Transpose
-from matjac.linear.program import Program
+from matjac.linear.program import Program, Step
 from matjac.tracing.differentiate import One, differentiate
 from matjac.tracing.recorded import Recorder
 
@@ -18,18 +18,65 @@ from matjac.tracing.recorded import Recorder
 class Record:
     """Some values of a program, the results, as functions of others, the arguments.
 
-    `points` are arguments at which it can be evaluated: differentials are recorded there.
+    `points` are arguments at which it can be evaluated: differentials are recorded there. The values in `data` are
+    bound: by them nothing is differentiated. All that is decided once holds for any other data of the same shapes.
     """
 
-    def __init__(self, program: Program, arguments: Sequence[int], results: Sequence[int], points: Sequence[Array]):
+    def __init__(
+        self,
+        program: Program,
+        arguments: Sequence[int],
+        results: Sequence[int],
+        points: Sequence[Array],
+        data: Mapping[int, Array] | None = None,
+        squared: int | None = None,
+    ) -> None:
         self.program, self.arguments, self.results = program, tuple(arguments), tuple(results)
-        self.points = tuple(points)
-        self.steps = program.steps(results)
-        self._spent = spent(self.steps, [*results, *arguments])
-        self._start: list[Any] = program.start()
+        self.points, self._samples = tuple(points), dict(data or {})
+        #: of half a sum of squares, what is squared
+        self._squared = squared
+        #: what is differentiated; the way to a sum of squares may go past what is squared
+        self._ends = [*results, *([] if squared is None else [squared])]
+        steps = program.steps(self._ends)
+        self._before = _before(program, steps, self._samples)
+        #: the values that are there before a run: bound, and made of those and constants alone
+        self.fixed = frozenset([*self._samples, *(step.out for step in self._before)])
+        self.steps = tuple(step for step in steps if step.out not in self.fixed)
+        #: what derivatives are made from
+        self.known = frozenset([*self.arguments, *self.fixed])
+        self._spent = spent(self.steps, [*results, *self.known])
+        self._constants: list[Any] = program.start()
         self._derived: dict[Any, Any] = {}
         self._dtypes: dict[Any, np.dtype[Any]] = {}
-        self._failure: Exception | None = None
+        self._begin(self._samples)
+
+    def _begin(self, data: Mapping[int, Array]) -> None:
+        self._data, self._kept = dict(data), {}  # type: ignore[var-annotated]
+        self._start = self._constants
+        if data:
+            self._start = self._constants.copy()
+            for k, array in data.items():
+                self._start[k] = array
+            ready(self.program, self._before, self._start)
+
+    def on(self, data: Mapping[int, Array]) -> "Record":
+        """The same record with other data; what was decided for one is decided for all."""
+        made = object.__new__(Record)
+        vars(made).update(vars(self))
+        made._begin({k: data[k] for k in self._samples})
+        return made
+
+    def bound(self, by: Sequence[int]) -> "Record":
+        """The same with those arguments bound, for `on` to be given; their points are there until then."""
+        free = [at for at in range(len(self.arguments)) if at not in by]
+        arguments, points = [self.arguments[at] for at in free], [self.points[at] for at in free]
+        samples = {self.arguments[at]: self.points[at] for at in by}
+        return Record(self.program, arguments, self.results, points, self._samples | samples, self._squared)
+
+    @property
+    def data(self) -> dict[int, Array]:
+        """The bound values, by their numbers."""
+        return self._data
 
     @property
     def shapes(self) -> list[Shape]:
@@ -37,6 +84,10 @@ class Record:
         return [self.program.shapes[k] for k in self.results]
 
     # values ------------------------------------------------------------------------------------------
+
+    def constants(self) -> list[Any]:
+        """The program's values that no argument changes."""
+        return self._start.copy()
 
     def start(self, arrays: Sequence[Array]) -> list[Any]:
         """The program's values where the arguments are those arrays and nothing is computed yet."""
@@ -53,7 +104,7 @@ class Record:
     def own(self, values: list[Any], *dtypes: Any) -> list[Array]:
         """The results as arrays of their own, each of that dtype; None is as it comes."""
         # one may be an argument, a constant, a view of one, or the one before
-        taken, made = [values[k] for k in self.arguments], []
+        taken, made = [values[k] for k in self.known], []
         for k, part, dtype in zip(self.results, map(np.asarray, self.run(values, keep=False)), dtypes, strict=True):
             own = part.base is None and k not in self.program.constants and not any(part is a for a in taken)
             made.append(part if own and dtype in (None, part.dtype) else np.array(part, dtype))
@@ -62,10 +113,11 @@ class Record:
 
     def dtype(self, values: list[Any]) -> np.dtype[Any]:
         """The dtype of derivatives, which the arguments' decide: the results', complex where an argument is."""
-        key = tuple(values[k].dtype.char for k in self.arguments)
+        given = *self.arguments, *self._samples
+        key = tuple(values[k].dtype.char for k in given)
         if key not in self._dtypes:
             # log|det| of a complex matrix is real, but its derivative, which is that of log det, is not
-            complexes = [np.complex64 for k in self.arguments if values[k].dtype.kind == "c"]
+            complexes = [np.complex64 for k in given if values[k].dtype.kind == "c"]
             self._dtypes[key] = np.result_type(*self.run(values), *complexes)
         return self._dtypes[key]
 
@@ -74,19 +126,17 @@ class Record:
     @property
     def differential(self) -> tuple[Expression, dict[int, int]]:
         """An expression of the arguments' differentials, and the number in it of each value's that is not zero."""
-        if self._failure is not None:
-            raise self._failure
         with self.program.lock:
+            if "failure" in self._derived:
+                raise self._derived["failure"]
             try:
-                return self._differential
+                return self.derived(  # type: ignore[no-any-return]
+                    "differential", lambda: differentiate(self.recorder(), self.arguments, self._ends)
+                )
             except (TypeError, ValueError) as error:
                 # it is not recorded again
-                self._failure = error
+                self._derived["failure"] = error
                 raise
-
-    @cached_property
-    def _differential(self) -> tuple[Expression, dict[int, int]]:
-        return differentiate(self.recorder(), self.arguments, self.results)
 
     def recorder(self) -> Recorder:
         """What records more in the program, with its values at the points."""
@@ -106,17 +156,32 @@ class Record:
 
         def make() -> Plan:
             numbers = self.results if of is None else [self.results[k] for k in of]
-            return Plan(self._expression(order, by, numbers), self.arguments, symmetric=of is not None)
+            return Plan(self._expression(order, by, numbers), self.known, symmetric=of is not None)
 
         return self.derived((order, by, of), make)  # type: ignore[no-any-return]
 
     def derived(self, key: Any, make: Callable[[], Any]) -> Any:
-        """What is decided once, when it is first asked for, by its name."""
-        if key not in self._derived:
+        """What is decided once, when it is first asked for, by its name, whatever the data."""
+        return self._once(self._derived, key, make)
+
+    def kept(self, key: Any, make: Callable[[], Any]) -> Any:
+        """What is made once for these data."""
+        return self._once(self._kept, key, make)
+
+    def _once(self, made: dict[Any, Any], key: Any, make: Callable[[], Any]) -> Any:
+        if key not in made:
             with self.program.lock:
-                if key not in self._derived:
-                    self._derived[key] = make()
-        return self._derived[key]
+                if key not in made:
+                    made[key] = make()
+        return made[key]
+
+    def _related(self, key: Any, make: Callable[[], "Record"]) -> "Record":
+        """Another record of the program, which is decided once, with these data."""
+        found: Record = self.derived(key, make)
+        return found if not self._data else self.kept(key, lambda: found.on(self._data))
+
+    def _another(self, arguments: Sequence[int], results: Sequence[int], points: Sequence[Array]) -> "Record":
+        return Record(self.program, arguments, results, points, self._samples)
 
     def _expression(self, order: Order, by: Sequence[int], numbers: Sequence[int]) -> Expression:
         """The differentials of values, flat and one after another where there are several."""
@@ -148,37 +213,40 @@ class Record:
 
         Unless `weighted` that of a scalar itself.
         """
-        return self.derived(("gradient", weighted), lambda: self._gradient(weighted))  # type: ignore[no-any-return]
+        return self._related(("gradient", weighted), lambda: self._gradient(weighted))
 
     def _gradient(self, weighted: bool) -> "Record":
         program, (out,) = self.program, self.results
         shape = program.shapes[out]
         if weighted:
             weights = program.given(shape)
-            return self._swept(weights, set(), weights)
+            return self._swept(out, weights, set(), weights)
+        if self._squared is not None:
+            # the product rule's way there would add it to itself and halve it
+            return self._swept(self._squared, self._squared, set())
         weights = program.add(Reshape((), shape), (self.one(),), shape)
-        return self._swept(weights, {weights})
+        return self._swept(out, weights, {weights})
 
-    def _swept(self, weights: int, ones: set[int], *more: int) -> "Record":
-        """``Jᵀ weights``, a result for each argument; the weights are a value, or `more` arguments."""
+    def _swept(self, of: int, weights: int, ones: set[int], *more: int) -> "Record":
+        """``Jᵀ weights`` of a value, a result for each argument; the weights are a value, or `more` arguments."""
         program = self.program
-        back, parts = swept(self._expression("C", range(len(self.arguments)), self.results))
+        back, parts = swept(self._expression("C", range(len(self.arguments)), [of]))
         numbers = recorded(back, weights, ones)
         results = [
             self._zeros(program.shapes[k]) if part is None else numbers[part]
             for k, part in zip(self.arguments, parts, strict=True)
         ]
         points = [*self.points, *(np.ones(program.shapes[k]) for k in more)]
-        return Record(program, [*self.arguments, *more], results, points)
+        return self._another([*self.arguments, *more], results, points)
 
     def value_and_gradient(self, weighted: bool) -> "Record":
         """The result, and the gradient after it: what both need is computed once."""
 
         def make() -> Record:
             slope = self.gradient(weighted)
-            return Record(self.program, slope.arguments, [*self.results, *slope.results], slope.points)
+            return self._another(slope.arguments, [*self.results, *slope.results], slope.points)
 
-        return self.derived(("value and gradient", weighted), make)  # type: ignore[no-any-return]
+        return self._related(("value and gradient", weighted), make)
 
     def half_squares(self) -> "Record":
         """Half the sum of the result's squares, whose gradient is Jᵀ times the result."""
@@ -189,12 +257,10 @@ class Record:
                 raise TypeError("half_squares: got a function with complex values, expected real ones")
             y = recorder.traced(out, recorder.examples[out])
             flat = y.reshape(-1)
-            made = Record(self.program, self.arguments, [(0.5 * (flat @ flat)).number], self.points)
-            # the product rule's way there would add y to itself and halve it
-            made.derived(("gradient", False), lambda: self._swept(out, set()))
-            return made
+            half = (0.5 * (flat @ flat)).number
+            return Record(self.program, self.arguments, [half], self.points, self._samples, squared=out)
 
-        return self.derived("half squares", make)  # type: ignore[no-any-return]
+        return self._related("half squares", make)
 
     def one(self) -> int:
         """The number 1 in the dtype of the arguments: where sweeps of scalars begin."""
@@ -215,7 +281,18 @@ class Record:
             flat.append(program.add(Reshape(program.shapes[turned], (size(shape),)), (turned,), (size(shape),)))
         sizes = tuple((size(shape),) for shape in self.shapes)
         out = program.add(Join(sizes), flat, (sum(map(size, self.shapes)),))
-        return Record(program, self.arguments, [out], self.points)
+        made = self._another(self.arguments, [out], self.points)
+        return made.on(self._data) if self._data else made
+
+
+def _before(program: Program, steps: Sequence[Step], data: Mapping[int, Array]) -> tuple[Step, ...]:
+    """The steps that can be run as soon as the data are there; none where there are no data."""
+    there, found = {*program.constants, *data}, []
+    for step in steps if data else ():
+        if there.issuperset(step.operands):
+            there.add(step.out)
+            found.append(step)
+    return tuple(found)
 
 
 def finished(made: Expression, outs: Sequence[int | None], shapes: Sequence[Shape], order: Order) -> Expression:

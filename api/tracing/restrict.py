@@ -66,7 +66,7 @@ class _Restriction:
         for k in record.arguments:
             self.numbers[k] = program.given(self._fewer(self.source.shapes[k]))
         # what is made of constants alone is a constant
-        self.values = self.source.start()
+        self.values = record.constants()
         for step in record.steps:
             if all(self.values[k] is not None for k in step.operands):
                 self.values[step.out] = step.primitive.value(*[self.values[k] for k in step.operands])

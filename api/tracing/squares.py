@@ -46,7 +46,7 @@ def gauss_newton(record: Record, order: Order, by: tuple[int, ...]) -> Plan:
                 mine.append(found[part])
     outs = [_sum(made, parts) for parts in every]
     shapes = [program.shapes[record.arguments[k]] for k in by]
-    return Plan(finished(made, outs, shapes, order), record.arguments, symmetric=True)
+    return Plan(finished(made, outs, shapes, order), record.known, symmetric=True)
 
 
 def _sum(made: Any, parts: Sequence[int]) -> int | None:
