@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import numba
 
-Kernel: TypeAlias = Callable[..., None]
+Kernel: TypeAlias = Callable[..., Any]
 
 
 def kernel(function: Kernel, *, reassociate: bool = False) -> Kernel:

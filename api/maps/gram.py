@@ -90,15 +90,20 @@ def shared_basis(point: Point, variable: int, shape: tuple[int, int]) -> tuple[A
     _, basis = np.linalg.eigh(total)
     result = np.zeros(shape)
     for group, others, c, w in parts:
-        by_block = c.reshape(shape) if w is None and c.size == result.size else None
-        if by_block is not None and np.array_equal(others.reshape(shape), np.broadcast_to(np.arange(shape[1]), shape)):
-            # a ridge: of multiples of the identity nothing changes with the basis
-            if np.array_equal(by_block, np.broadcast_to(by_block[:, :1], shape)):
-                result += by_block[:, :1]
-                continue
+        if w is None and (ridge := _multiples(c, others, shape)) is not None:
+            result += ridge
+            continue
         squares = (basis if w is None else w @ basis) ** 2
         result += sp.csr_array((c, others, group.pointers), shape=(shape[0], len(squares))) @ squares
     return basis, result
+
+
+def _multiples(c: Array, others: Array, shape: tuple[int, int]) -> Array | None:
+    """A number for each block where it is a multiple of the identity, in which nothing changes with the basis."""
+    if c.size != shape[0] * shape[1] or not np.array_equal(others, np.tile(np.arange(shape[1]), shape[0])):
+        return None
+    numbers = c.reshape(shape)[:, :1]
+    return numbers if np.array_equal(np.broadcast_to(numbers, shape).reshape(-1), c) else None
 
 
 def _groups(terms: Sequence[Term], shape: tuple[int, int]) -> list[Group] | None:

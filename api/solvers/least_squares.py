@@ -9,6 +9,7 @@ from matjac import checks
 from matjac.conventions import Array
 from matjac.flat import Flat
 from matjac.solvers import arguments
+from matjac.solvers import eliminate as elimination
 from matjac.solvers.lbfgs import Tolerances, lbfgs
 from matjac.solvers.losses import Loss
 from matjac.solvers.squares import SumOfSquares
@@ -33,6 +34,7 @@ def least_squares(
     F: Any,
     *start: Any,
     method: str | None = None,
+    eliminate: Any = None,
     jac: str | None = None,
     bounds: Any = None,
     x_scale: Any = None,
@@ -57,6 +59,13 @@ def least_squares(
         Unless given: "trf" where an argument of SciPy's alone is given (`jac`, `x_scale`, ``tr_options``, …); "trf"
         with a dense Jacobian where that is small, run until the unknowns have ten digits, and "trf" where J has no
         more than ten entries a column; else "lbfgs". The result's ``method`` says which it was.
+    eliminate : str or False, optional
+        The name of an unknown in which the residuals are linear, given the others: "lbfgs" then minimises over the
+        others, and solves for it at each point, exactly and between its bounds (variable projection). Its rows or
+        columns are solved for one by one where each residual reaches one of them (U or V of UVᵀ with gaps, weights or
+        ridges), else all together. Unless given, such an unknown is found from what was recorded of F, where its rows
+        or columns have at most 64 entries and the loss is linear; False is none. The result's ``eliminated`` says
+        which.
     jac : {"operator", "csr", "dense"}, optional
         The Jacobian's face for SciPy's methods: matrix-free products, a sparse matrix, fresh values on one pattern, or
         a dense one. A dense one for "lm", an operator for others, unless given.
@@ -106,11 +115,14 @@ def least_squares(
     arguments.within(F, x0, low, high)
     if method is None:
         scipys = jac is not None or x_scale is not None or not options.keys() <= OPTIONS.keys()
-        small = not scipys and _small(F, x0)
-        method = "trf" if scipys or small or _few(F, x0) else "lbfgs"
+        asked = eliminate not in (None, False)
+        small = not (scipys or asked) and _small(F, x0)
+        method = "trf" if scipys or small or not (asked or not _few(F, x0)) else "lbfgs"
         if small:
             jac, options = "dense", DENSE | options
     if checks.one_of("method", method, METHODS) in SCIPY:
+        if eliminate not in (None, False):
+            raise ValueError(f"eliminate: got {eliminate!r} for {method}, expected it for lbfgs alone")
         # arrays, for SciPy spreads numbers slowly
         given = {"method": method, "bounds": (low, high), **options}
         return _scipy(F, watch, x0, jac or "operator", "jac" if x_scale is None else x_scale, given)
@@ -120,7 +132,7 @@ def least_squares(
     unknown = sorted(options.keys() - OPTIONS.keys())
     if unknown:
         raise TypeError(f"{unknown[0]}: got an option that lbfgs does not take, expected one of {', '.join(OPTIONS)}")
-    return _lbfgs(F, watch, x0, (low, high), OPTIONS | options)
+    return _lbfgs(F, watch, x0, (low, high), eliminate, OPTIONS | options)
 
 
 def _small(F: Flat, x0: Array) -> bool:
@@ -133,30 +145,57 @@ def _few(F: Flat, x0: Array) -> bool:
     return F.jac(x0).nnz <= FEW * x0.size
 
 
-def _lbfgs(F: Flat, watch: Watch, x0: Array, bounds: tuple[Array, Array], options: dict[str, Any]) -> Any:
-    """By L-BFGS."""
-    objective = SumOfSquares(F, watch, Loss(options["loss"], options["f_scale"]))
+def _lbfgs(
+    F: Flat, watch: Watch, x0: Array, bounds: tuple[Array, Array], eliminate: Any, options: dict[str, Any]
+) -> Any:
+    """By L-BFGS, of all unknowns or of all but one."""
+    loss = Loss(options["loss"], options["f_scale"])
     ftol, xtol, gtol = (_tolerance(name, options[name], 0.0) for name in ("ftol", "xtol", "gtol"))
     tolerances = Tolerances(ftol, xtol, gtol, _tolerance("max_nfev", options["max_nfev"], np.inf))
+    eliminated, blocks = _eliminated(F, x0, eliminate, loss)
+    objective: Any = None
+    if eliminated is None:
+        objective, edges = SumOfSquares(F, watch, loss, x0), bounds
+    else:
+        low, high = (dict(zip(F.variables.names, F.unpack(edge), strict=True)) for edge in bounds)
+        linear = elimination.Linear(F, eliminated, blocks, low.pop(eliminated), high.pop(eliminated))
+        objective = elimination.Eliminated(linear, dict(zip(F.variables.names, F.unpack(x0), strict=True)), watch)
+        edges = objective.rest.pack(*low.values()), objective.rest.pack(*high.values())
+    found = {"method": "lbfgs", "eliminated": eliminated}
     try:
-        end = lbfgs(objective, x0, *bounds, tolerances)
+        end = lbfgs(objective, objective.start, *edges, tolerances)
     except ENDS as why:
-        return watch.stopped(why, x0, cost=watch.value, method="lbfgs")
+        return watch.stopped(why, x0, cost=watch.value, **found)
+    x = objective.whole(end.x)
+    fun = F.fun(x)
+    gradient = end.gradient if eliminated is None else F.jac(x).rmatvec(fun)
     result = optimize.OptimizeResult(
-        x=end.x,
+        x=x,
         cost=end.value,
-        fun=F.fun(end.x),
-        grad=end.gradient,
-        optimality=float(np.abs(np.clip(end.x - end.gradient, *bounds) - end.x).max(initial=0.0)),
+        fun=fun,
+        grad=gradient,
+        optimality=float(np.abs(np.clip(x - gradient, *bounds) - x).max(initial=0.0)),
         nfev=watch.evaluations,
         njev=watch.derivatives,
         nit=end.steps,
         status=end.status,
         message=end.message,
         success=end.status > 0,
-        method="lbfgs",
+        **found,
     )
     return watch.finish(result)
+
+
+def _eliminated(F: Flat, x0: Array, eliminate: Any, loss: Loss) -> tuple[str | None, Any]:
+    """The unknown that is to be eliminated, and its blocks; or None."""
+    arrays = dict(zip(F.variables.names, F.unpack(x0), strict=True))
+    if eliminate is False or (eliminate is None and not loss.linear):
+        return None, None
+    if eliminate is None:
+        return elimination.separable(F, arrays) or (None, None)
+    if not loss.linear:
+        raise ValueError(f"eliminate: got {eliminate!r} with a robust loss, expected loss='linear'")
+    return elimination.asked_for(F, eliminate, arrays)
 
 
 def _tolerance(name: str, given: Any, none: float) -> float:

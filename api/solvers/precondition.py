@@ -11,6 +11,7 @@ from matjac import checks
 from matjac.conventions import Array, Order, Shape, as_matrix, parts, size
 from matjac.jacobian import Jacobian
 from matjac.linear.factors import Sparse
+from matjac.maps.gram import shared_basis
 from matjac.maps.normal import block_axis
 from matjac.solvers.blockwise import BlockCholesky
 
@@ -122,6 +123,34 @@ def metric(J: Jacobian, weights: Array | None = None) -> BlockJacobi | None:
         return None
     views = partial(_views, parts(J.in_shape), None, J.order)
     return _factored(J.normal_blocks(None, weights), np.zeros(J.shape[1]), views, SHIFT)
+
+
+def shared_metric(J: Jacobian) -> Callable[[Array], Array] | None:
+    """Products with an approximate inverse of the diagonal blocks of JᵀJ, diagonal in the basis that blocks share.
+
+    It costs little more than a gradient, whatever the blocks' size. None where rows of J are not of one block each.
+    """
+    point, shapes = J.blocked()
+    made = [shared_basis(point, variable, shape) for variable, shape in enumerate(shapes)]
+    found = [pair for pair in made if pair is not None]
+    if len(found) < len(made):
+        return None
+    inverses = [(basis, 1 / (squares + _least(squares))) for basis, squares in found]
+
+    def product(x: Array) -> Array:
+        out = np.empty(x.size)
+        views = (_views(parts(J.in_shape), None, J.order, vector) for vector in (x, out))
+        for (basis, inverse), mine, its in zip(inverses, *views, strict=True):
+            its[...] = (mine @ basis * inverse) @ basis.T
+        return out
+
+    return product
+
+
+def _least(squares: Array) -> Array:
+    """What is added to the diagonals of blocks: part of a block's largest entry, 1 to a zero block."""
+    largest = squares.max(axis=1, initial=0.0, keepdims=True)
+    return np.where(largest > 0, SHIFT * largest, 1.0)
 
 
 def _direct(J: Jacobian) -> bool:

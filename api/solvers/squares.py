@@ -13,20 +13,47 @@ from matjac.solvers.precondition import metric
 from matjac.solvers.watch import Watch
 
 
+class HalfSquares:
+    """``½ ‖F‖²`` of any function, as `Compiled.half_squares` records it of a compiled one."""
+
+    def __init__(self, F: Flat) -> None:
+        self.F = F
+
+    def bind(self, /, **data: Any) -> "HalfSquares":
+        """The same with some arguments as constants."""
+        return HalfSquares(self.F.bind(**data))
+
+    def value_and_grad(self, x: Array) -> tuple[Array, Array]:
+        """The value and the gradient ``JᵀF`` at a flat vector."""
+        y = arguments.real(self.F.fun(x))
+        return 0.5 * (y @ y), self.F.jac(x).rmatvec(y)
+
+    def gradient(self, *args: Array) -> Any:
+        """The gradient in the variables' shapes."""
+        arrays = self.F.unpack(self.value_and_grad(self.F.pack(*args))[1])
+        return arrays[0] if len(arrays) == 1 else arrays
+
+
+def half_squares(F: Flat) -> Any:
+    """``½ ‖F‖²``, value and gradient from one recorded program where F is one."""
+    recorded = getattr(F, "half_squares", None)
+    return HalfSquares(F) if recorded is None else recorded()
+
+
 class SumOfSquares:
-    """``½ ‖F(x)‖²``, or a robust loss of it, watched.
+    """``½ ‖F(x)‖²``, or a robust loss of it, watched."""
 
-    Beside L-BFGS-B with a gradient by hand, Gram fits that are well conditioned take as long with a metric each 20 steps
-    and up to twice as long with one each 5, ill-conditioned ones a third to a fifth.
-    """
-
+    # beside L-BFGS-B with a gradient by hand, Gram fits that are well conditioned take as long with 20, and up to twice
+    # as long with 5, ill-conditioned ones a third to a fifth
     first = refresh = 20
 
-    def __init__(self, F: Flat, watch: Watch, loss: Loss) -> None:
-        self.F, self.watch, self.loss = F, watch, loss
-        # one recorded program for the value and the gradient, where there can be one
-        recorded = loss.linear and hasattr(F, "half_squares")
-        self._half: Any = F.half_squares() if recorded else None  # type: ignore[attr-defined]
+    def __init__(self, F: Flat, watch: Watch, loss: Loss, start: Array) -> None:
+        self.F, self.watch, self.loss, self.start = F, watch, loss, start
+        self._half = half_squares(F) if loss.linear else None
+
+    def whole(self, x: Array) -> Array:
+        """The flat vector of all unknowns."""
+        return x
 
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
         """The cost and its gradient."""

@@ -267,6 +267,19 @@ class Compiled(Flat):
         W = weighted(weights, self.out_shape, self.order, flat, dtype)
         return [*arrays, W], np.result_type(dtype, W)
 
+    @property
+    def affine(self) -> bool:
+        """Whether, by its structure, the Jacobian is the same at all points: a least-squares problem is linear.
+
+        Examples
+        --------
+        >>> import numpy as np, matjac as mj
+        >>> F = mj.compile(lambda U, V: U @ V.T, (2, 1), (3, 1))
+        >>> F.affine, F.bind(V=np.ones((3, 1))).affine
+        (False, True)
+        """
+        return self._record.affine
+
     @cached_property
     def has_hessian(self) -> bool:
         """Whether each step has a second derivative: not where `rule` was given Jacobians alone."""
@@ -317,6 +330,10 @@ class Compiled(Flat):
         array([[ 4.,  0.],
                [ 0., 16.]])
         """
+        return self._half
+
+    @cached_property
+    def _half(self) -> "Compiled":
         return Compiled(self._record.half_squares(), self.names, self.order)
 
     def explain(self) -> str:

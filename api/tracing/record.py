@@ -160,6 +160,17 @@ class Record:
 
         return self.derived((order, by, of), make)  # type: ignore[no-any-return]
 
+    @property
+    def affine(self) -> bool:
+        """Whether the differential is made of no argument."""
+
+        def find() -> bool:
+            coefficients = self.differential[0].coefficients
+            steps = self.program.steps(coefficients, self.fixed)
+            return coefficients.union(*(step.operands for step in steps)).isdisjoint(self.arguments)
+
+        return self.derived("affine", find)  # type: ignore[no-any-return]
+
     def derived(self, key: Any, make: Callable[[], Any]) -> Any:
         """What is decided once, when it is first asked for, by its name, whatever the data."""
         return self._once(self._derived, key, make)
