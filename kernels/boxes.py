@@ -47,7 +47,13 @@ def box_minimize(
                     largest = max(largest, abs(s))
             if not largest > tolerance * steepest:
                 break
-            _newton(H[b], slope, free, count, factor, step)
+            while True:
+                # without those that the step would take out of the box at once
+                _newton(H[b], slope, free, count, factor, step)
+                kept = _inside(x[b], step, free, count, low[b], high[b])
+                if kept == count or kept == 0:
+                    break
+                count = kept
             length = _cut(x[b], step, free, count, low[b], high[b], cut)
             if length < 1.0:
                 promised = 0.0
@@ -86,6 +92,18 @@ def _newton(H: A, slope: A, free: A, count: int, factor: A, step: A) -> None:
         for k in range(i + 1, count):
             total -= factor[u(k), u(i)] * step[u(k)]
         step[u(i)] = total / factor[u(i), u(i)]
+
+
+@kernel
+def _inside(x: A, step: A, free: A, count: int, low: A, high: A) -> int:
+    """Leave in `free` the unknowns that the step does not take beyond a bound at which they are; their number."""
+    kept = 0
+    for i in range(count):
+        f = free[u(i)]
+        if not ((step[u(i)] < 0 and x[f] <= low[f]) or (step[u(i)] > 0 and x[f] >= high[f])):
+            free[u(kept)] = f
+            kept += 1
+    return kept
 
 
 @kernel

@@ -21,6 +21,8 @@ from matjac.threads import split
 SMALL, LARGEST = 64, 2000
 #: How small slopes between bounds are at the end, beside the largest.
 SLOPES = 1e-10
+#: How often steps of singular blocks are refined: what is added to their diagonals is no part of them.
+REFINED = 2
 #: How far the residuals may be from linear, beside themselves.
 LINEAR = 1e-8
 
@@ -54,7 +56,9 @@ class Blocks(NamedTuple):
         """The blocks of JᵀJ."""
         if self.axis is not None:
             return J.normal_blocks(self.axis)  # type: ignore[no-any-return]
-        return normal.normal_blocks(J.blocked()[0], [self.counted], None)[0]
+        # along this axis a variable is counted as it is
+        point, _ = J.blocked(1 if self.order == "C" else 0)
+        return normal.normal_blocks(point, [self.counted], None)[0]
 
 
 class Linear:
@@ -80,10 +84,14 @@ class Linear:
 def _solved(H: Array, slopes: Array) -> Array:
     """Newton's step of each block; of directions that no residual sees it has nothing to speak of."""
     made = BlockCholesky().factor(H)
-    if made.failed.any():
-        largest = np.einsum("bii->bi", H).max(axis=1, keepdims=True)
-        made.factor(H, np.where(largest > 0, np.sqrt(np.finfo(float).eps) * largest, 1.0))
-    return made.solve(slopes)
+    if not made.failed.any():
+        return made.solve(slopes)
+    largest = np.einsum("bii->bi", H).max(axis=1, keepdims=True)
+    made.factor(H, np.where(largest > 0, np.sqrt(np.finfo(float).eps) * largest, 1.0))
+    step = made.solve(slopes)
+    for _ in range(REFINED):
+        step += made.solve(slopes - np.einsum("bij,bj->bi", H, step))
+    return step
 
 
 def _between(H: Array, slopes: Array, values: Array, low: Array, high: Array) -> Array:
@@ -130,10 +138,15 @@ class Eliminated:
         found, gradient = self.watch.call(linear.half.bind(**{name: best}).value_and_grad, x)
         value = float(np.ravel(found)[0])
         self._tried = x, best
-        self.watch.evaluated("residuals", x, np.ravel(found))
+        self.watch.evaluated("residuals", x, np.ravel(found) if np.isfinite(value) else self._trouble(x))
         if np.isfinite(value):
             self.watch.derived("Jᵀ · residuals", x, gradient)
         return value, gradient
+
+    def _trouble(self, x: Array) -> Array:
+        """Values that are not finite at x: which residuals are not is worth another evaluation."""
+        y = np.ravel(self.linear.F.bind(**{self.linear.name: self.best}).fun(x))
+        return np.full(1, np.nan) if np.isfinite(y).all() else y
 
     @property
     def evaluations(self) -> int:
