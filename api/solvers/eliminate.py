@@ -12,7 +12,7 @@ from matjac.jacobian import Jacobian
 from matjac.maps import gram, normal
 from matjac.solvers.blockwise import BlockCholesky
 from matjac.solvers.lbfgs import Metric
-from matjac.solvers.precondition import metric, shared_metric
+from matjac.solvers.precondition import shared_metric
 from matjac.solvers.squares import half_squares
 from matjac.solvers.watch import Watch
 from matjac.threads import split
@@ -154,13 +154,9 @@ class Eliminated:
         return self.watch.evaluations
 
     def preconditioner(self, x: Array) -> Metric | None:
-        """The inverse of the diagonal blocks of JᵀJ by the others, or of what they nearly are."""
+        """The inverse of what the diagonal blocks of JᵀJ by the others nearly are, where that costs little."""
         J = self.linear.F.bind(**{self.linear.name: self.best}).jacobian(*self.rest.unpack(x))
-        shared = shared_metric(J)
-        if shared is not None:
-            return shared
-        found = metric(J)
-        return None if found is None else found.matvec
+        return shared_metric(J)
 
     def accepted(self, x: Array, value: float) -> None:
         """Report a step."""
