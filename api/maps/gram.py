@@ -69,33 +69,47 @@ def separates(point: Point, variable: int, shape: tuple[int, int]) -> bool:
     return True
 
 
-def shared_basis(point: Point, variable: int, shape: tuple[int, int]) -> tuple[Array, Array] | None:
+def shared_basis(
+    point: Point, variable: int, shape: tuple[int, int], weights: Array | None = None
+) -> tuple[Array, Array] | None:
     """The eigenvectors of the sum of a variable's blocks, in columns, and in a row for each block ``qᵀ B q``.
 
-    None where rows are not ``e_f ⊗ w_g``, one term a row.
+    None where rows are not ``e_f ⊗ w_g``.
     """
     groups = point.plan.derived(("gram", variable, shape), _groups, point.plan.terms.get(variable, []), shape)
-    if point.dtype.kind == "c" or groups is None or any(len(group.parts) > 1 for group in groups):
+    if point.dtype.kind == "c" or groups is None:
         return None
-    parts = []
+    made = [_factored(point, group, weights) for group in groups]
     total = np.zeros((shape[1], shape[1]))
-    for group in groups:
-        ((term, others),) = group.parts
-        scale, rows = _scale(point, term), term.w.shape[0]
-        c = np.ones(group.order.size) if scale is None else scale[group.order] ** 2
-        w = None if isinstance(term.w, Eye) else _matrix(point, term.w, np.dtype(float))
-        counts = np.bincount(others, c, rows)
+    for others, c, w in made:
+        counts = np.bincount(others, c, shape[1] if w is None else len(w))
         total += np.diag(counts) if w is None else (w.T * counts) @ w
-        parts.append((group, others, c, w))
     _, basis = np.linalg.eigh(total)
     result = np.zeros(shape)
-    for group, others, c, w in parts:
+    for group, (others, c, w) in zip(groups, made, strict=True):
         if w is None and (ridge := _multiples(c, others, shape)) is not None:
             result += ridge
             continue
         squares = (basis if w is None else w @ basis) ** 2
         result += sp.csr_array((c, others, group.pointers), shape=(shape[0], len(squares))) @ squares
     return basis, result
+
+
+def _factored(point: Point, group: Group, weights: Array | None) -> tuple[Array, Array, Array | None]:
+    """A group's rows as rows of one matrix: which they are, what their squares are multiplied with, and the matrix.
+
+    The matrix is None where it is the identity.
+    """
+    term, others = group.parts[0]
+    c = np.ones(group.order.size) if weights is None else weights[term.offset + group.order]
+    if len(group.parts) == 2:
+        dtype = np.dtype(float)
+        first, second = (_rows(point, t, its, group.order + (term.offset - t.offset), dtype) for t, its in group.parts)
+        return np.arange(group.order.size), c, first + second
+    scale = _scale(point, term)
+    if scale is not None:
+        c = c * scale[group.order] ** 2
+    return others, c, None if isinstance(term.w, Eye) else _matrix(point, term.w, np.dtype(float))
 
 
 def _multiples(c: Array, others: Array, shape: tuple[int, int]) -> Array | None:

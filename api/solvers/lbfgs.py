@@ -2,10 +2,10 @@
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import numpy as np
-from scipy.linalg.blas import daxpy
+from scipy.linalg.lapack import dtrtrs
 
 from matjac.conventions import Array
 
@@ -81,7 +81,7 @@ def lbfgs(objective: Objective, x: Array, low: Array, high: Array, tolerances: T
     bounded = bool(np.isfinite(low).any() or np.isfinite(high).any())
     value, gradient = objective.value_and_gradient(x)
     objective.accepted(x, value)
-    pairs: deque[tuple[Array, Array, float]] = deque(maxlen=MEMORY)
+    pairs = Pairs(x.size)
     values = deque([value], maxlen=MEMORY + 1)
     metric: Metric | None = None
     steps, made, due, free = 0, -1, objective.first, None
@@ -95,16 +95,16 @@ def lbfgs(objective: Objective, x: Array, low: Array, high: Array, tolerances: T
         if steps >= due:
             metric, made, due = (None if bounded else objective.preconditioner(x)), steps, steps + objective.refresh
         slope = gradient if free is None else np.where(free, gradient, 0.0)
-        direction = _direction(slope, pairs, metric, free)
+        direction = pairs.direction(slope, metric, free)
         descent = float(slope @ direction)
         if not descent < 0:
             # a slope of nothing, or a memory that misleads
-            if pairs:
-                pairs.clear()
+            if pairs.slots:
+                pairs.slots.clear()
                 continue
             return ended(1, "The gradient is zero.")
         # the identity says nothing of lengths
-        scaled = bool(pairs) or metric is not None
+        scaled = bool(pairs.slots) or metric is not None
         if scaled and np.sqrt(-descent) <= tolerances.gtol * np.sqrt(2 * abs(value)):
             return ended(1, "`gtol`: the gradient is small beside the residuals.")
         if objective.evaluations >= tolerances.evaluations:
@@ -113,8 +113,8 @@ def lbfgs(objective: Objective, x: Array, low: Array, high: Array, tolerances: T
         found = _search(objective, x, value, slope, direction, length, (low, high) if bounded else None)
         if found is None:
             # no decrease: a fresh metric and no memory are the last thing to try
-            if pairs or made < steps:
-                pairs.clear()
+            if pairs.slots or made < steps:
+                pairs.slots.clear()
                 due = steps
                 continue
             return ended(2, "No step against the gradient reduces the value: rounding is reached.")
@@ -126,29 +126,56 @@ def lbfgs(objective: Objective, x: Array, low: Array, high: Array, tolerances: T
         values.append(value)
         curvature = float(step @ change)
         if curvature > np.finfo(float).eps * float(change @ change):
-            pairs.append((step, change, 1 / curvature))
+            pairs.add(step, change, curvature)
         if values[0] - value <= tolerances.ftol * value and len(values) > MEMORY:
             return ended(2, f"`ftol`: {MEMORY} steps together reduced the cost by less than this part of it.")
         if float(np.linalg.norm(step)) <= tolerances.xtol * float(np.linalg.norm(x)):
             return ended(3, "`xtol`: the step is small beside the unknowns.")
 
 
-def _direction(slope: Array, pairs: Any, metric: Metric | None, free: Array | None) -> Array:
-    """``−H g``: L-BFGS's two loops over the pairs (Nocedal & Wright, algorithm 7.4), of the free unknowns."""
-    q, shares = -slope, []
-    for step, change, inverse in reversed(pairs):
-        shares.append(inverse * float(step @ q))
-        daxpy(change, q, a=-shares[-1])
-    if free is not None:
-        q = np.where(free, q, 0.0)
-    if metric is not None:
-        q = metric(q)
-    elif pairs:
-        _, change, inverse = pairs[-1]
-        q *= 1 / (inverse * float(change @ change))
-    for (step, change, inverse), share in zip(pairs, reversed(shares), strict=True):
-        daxpy(step, q, a=share - inverse * float(change @ q))
-    return q if free is None else np.where(free, q, 0.0)
+class Pairs:
+    """The last steps S and changes of the gradient Y, in rows, and the inverse Hessian that they make of a metric.
+
+    The two loops over the pairs (Nocedal & Wright, algorithm 7.4) are two products with all of them and a triangular
+    solution each: of ``sᵢ · yⱼ``, i no newer than j, both loops take the same.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._steps, self._changes = np.empty((MEMORY, size)), np.empty((MEMORY, size))
+        self._products, self._curvature = np.zeros((MEMORY, MEMORY)), 1.0
+        #: the rows, from the oldest pair to the newest
+        self.slots: list[int] = []
+
+    def add(self, step: Array, change: Array, curvature: float) -> None:
+        """Keep a pair, in place of the oldest where there are too many."""
+        slot = self.slots.pop(0) if len(self.slots) == MEMORY else len(self.slots)
+        self.slots.append(slot)
+        self._steps[slot], self._changes[slot] = step, change
+        count = len(self.slots)
+        self._products[:count, slot] = self._steps[:count] @ change
+        self._curvature = curvature / float(change @ change)
+
+    def direction(self, slope: Array, metric: Metric | None, free: Array | None) -> Array:
+        """``−H g``, of the free unknowns."""
+        q, count = -slope, len(self.slots)
+        if count:
+            order = np.array(self.slots)
+            steps, changes = self._steps[:count], self._changes[:count]
+            products = self._products[np.ix_(order, order)]
+            shares, along = np.empty(count), np.empty(count)
+            shares[order], _ = dtrtrs(products, (steps @ q)[order])
+            q -= shares @ changes
+        if free is not None:
+            q = np.where(free, q, 0.0)
+        if metric is not None:
+            q = metric(q)
+        elif count:
+            q *= self._curvature
+        if count:
+            right = np.diagonal(products) * shares[order] - (changes @ q)[order]
+            along[order], _ = dtrtrs(products, right, trans=1)
+            q += along @ steps
+        return q if free is None else np.where(free, q, 0.0)
 
 
 def _search(
@@ -178,10 +205,10 @@ def _search(
             bend = 2 * (there - value - predicted)
             turn = -predicted / bend * length if np.isfinite(bend) and bend > 0 else 0.0
             length = min(max(turn, short + 0.1 * (long - short)), short + 0.5 * (long - short))
-        elif float(gradient @ direction) < SLOPE * float(slope @ direction):
+        elif (ahead := float(gradient @ direction)) < SLOPE * float(slope @ direction):
             best = new, there, gradient
             short = length
-            length = 2 * length if long == np.inf else (short + long) / 2
+            length = _farther(length, float(slope @ direction), ahead) if long == np.inf else (short + long) / 2
         else:
             return new, there, gradient
         if best is not None and long < np.inf and long - short < 0.1 * long:
@@ -189,3 +216,9 @@ def _search(
         if np.array_equal(new, x):
             break
     return best
+
+
+def _farther(length: float, slope: float, ahead: float) -> float:
+    """Where the slope would be zero if it went on as from the start to here: from two to ten times as far."""
+    bend = ahead - slope
+    return length * min(max(-slope / bend, 2.0), 10.0) if bend > 0 else 10.0 * length

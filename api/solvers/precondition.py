@@ -14,6 +14,7 @@ from matjac.linear.factors import Sparse
 from matjac.maps.gram import shared_basis
 from matjac.maps.normal import block_axis
 from matjac.solvers.blockwise import BlockCholesky
+from matjac.solvers.lbfgs import Metric
 
 #: Part of a block's largest diagonal entry that `metric` adds to its diagonal, and the most entries of one variable's
 #: blocks, and tenths of those of J, for which it makes them.
@@ -114,24 +115,26 @@ def block_jacobi(J: Jacobian, damping: Any = 0.0, weights: Any = None, axis: int
     return _factored(J.normal_blocks(axis, weights), squares, views)
 
 
-def metric(J: Jacobian, weights: Array | None = None) -> BlockJacobi | None:
-    """Block Jacobi for L-BFGS: always positive definite.
+def metric(J: Jacobian, weights: Array | None = None) -> Metric | None:
+    """Products with an approximate inverse of JᵀWJ, positive definite: in a basis that blocks share, or by blocks.
 
     None where blocks would cost more than many gradients: they are large, or J's entries would have to be made.
     """
-    if not _direct(J):
-        return None
+    shared = shared_metric(J, weights)
+    if shared is not None or not _direct(J):
+        return shared
     views = partial(_views, parts(J.in_shape), None, J.order)
-    return _factored(J.normal_blocks(None, weights), np.zeros(J.shape[1]), views, SHIFT)
+    made = _factored(J.normal_blocks(None, weights), np.zeros(J.shape[1]), views, SHIFT)
+    return lambda x: made.matvec(x)
 
 
-def shared_metric(J: Jacobian) -> Callable[[Array], Array] | None:
-    """Products with an approximate inverse of the diagonal blocks of JᵀJ, diagonal in the basis that blocks share.
+def shared_metric(J: Jacobian, weights: Array | None = None) -> Metric | None:
+    """Products with an approximate inverse of the diagonal blocks of JᵀWJ, diagonal in the basis that blocks share.
 
     It costs little more than a gradient, whatever the blocks' size. None where rows of J are not of one block each.
     """
     point, shapes = J.blocked()
-    made = [shared_basis(point, variable, shape) for variable, shape in enumerate(shapes)]
+    made = [shared_basis(point, variable, shape, weights) for variable, shape in enumerate(shapes)]
     found = [pair for pair in made if pair is not None]
     if len(found) < len(made):
         return None

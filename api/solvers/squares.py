@@ -45,7 +45,7 @@ class SumOfSquares:
 
     # beside L-BFGS-B with a gradient by hand, Gram fits that are well conditioned take as long with 20, and up to twice
     # as long with 5, ill-conditioned ones a third to a fifth
-    first = refresh = 20
+    first, refresh = 30, 20
 
     def __init__(self, F: Flat, watch: Watch, loss: Loss, start: Array) -> None:
         self.F, self.watch, self.loss, self.start = F, watch, loss, start
@@ -79,8 +79,7 @@ class SumOfSquares:
     def preconditioner(self, x: Array) -> Metric | None:
         """The inverse of the diagonal blocks of JᵀWJ, W the loss's weights, where they cost little."""
         weights = None if self.loss.linear else self.loss(self.F.fun(x))[1]
-        found = metric(self.F.jac(x), weights)
-        return None if found is None else found.matvec
+        return metric(self.F.jac(x), weights)
 
     def accepted(self, x: Array, value: float) -> None:
         """Report a step."""
