@@ -48,9 +48,9 @@ def batch_least_squares(
 
     Parameters
     ----------
-    F : Compiled or Function
+    F : Compiled, Function or callable
         The residuals of all problems: the first axes of its value, and of each variable, count them, and those of a
-        problem depend on its own unknowns alone.
+        problem depend on its own unknowns alone. A plain function is compiled.
     *start : array_like
         One for each variable, for all problems.
     batch : int, optional
@@ -91,7 +91,7 @@ def batch_least_squares(
     >>> fit.success, np.allclose(R.mT @ R, K, atol=1e-4)
     (True, True)
     """
-    F = arguments.flat(F)
+    F = arguments.flat(F, start)
     tolerances = _tolerance("ftol", ftol), _tolerance("xtol", xtol), _tolerance("gtol", gtol)
     rules = Rules(*tolerances, checks.count("max_nit", max_nit))
     watch, x0 = Watch(F, progress, seconds), arguments.start(F, start)

@@ -49,8 +49,8 @@ def least_squares(
 
     Parameters
     ----------
-    F : Compiled or Function
-        The residuals, an array of any shape.
+    F : Compiled, Function or callable
+        The residuals, an array of any shape; a plain function is compiled.
     *start : array_like
         One for each variable.
     method : {"lbfgs", "trf", "dogbox", "lm"}, optional
@@ -97,7 +97,7 @@ def least_squares(
     >>> np.allclose(R.T @ R, K)
     True
     """
-    F = arguments.flat(F)
+    F = arguments.residuals(F, start)
     arguments.refuse(options, "fun", "x0", "args", "kwargs", "callback")
     if jac is not None:
         checks.one_of("jac", jac, FACES)
@@ -175,7 +175,7 @@ def _scipy(F: Flat, watch: Watch, x0: Array, jac: str, x_scale: Any, options: di
 
     def residual(x: Array) -> Array:
         nonlocal last
-        y = arguments.real(watch.call(F.fun, x))
+        y = arguments.residual(watch.call(F.fun, x))
         watch.evaluated("residuals", x, y)
         last = np.array(x), y
         return y
@@ -188,7 +188,7 @@ def _scipy(F: Flat, watch: Watch, x0: Array, jac: str, x_scale: Any, options: di
         J = F.jac_csr(x) if jac == "csr" else F.jac(x)
         watch.derived("Jᵀ · residuals", x, J.T @ y)
         watch.went(x, 0.5 * float(y @ y))
-        return J.toarray() if dense else J
+        return J.toarray() if dense else watch.timed(J)
 
     try:
         if isinstance(x_scale, str) and dense:
@@ -206,5 +206,5 @@ def _scipy(F: Flat, watch: Watch, x0: Array, jac: str, x_scale: Any, options: di
     except ENDS as why:
         cost = {"cost": watch.value} if options.get("loss", "linear") == "linear" else {}
         return watch.stopped(why, x0, method=options["method"], **cost)
-    result.method, result.nit = options["method"], watch.steps
+    result.method = options["method"]
     return watch.finish(result)

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+import scipy.sparse as sp
 from scipy.optimize import OptimizeResult
+from scipy.sparse.linalg import LinearOperator
 
 from matjac import checks
 from matjac.conventions import Array
@@ -87,6 +89,20 @@ class Watch:
         """Since the start."""
         return time.perf_counter() - self.began
 
+    @property
+    def nit(self) -> int:
+        """The steps from the start on."""
+        return max(self.steps - 1, 0)
+
+    def in_time(self, what: str) -> None:
+        """Stop where the time is over, between evaluations too."""
+        if self.limit is not None and self.seconds > self.limit:
+            raise Stopped(f"{what}: the {self.limit:g} seconds were over after evaluation {self.evaluations}")
+
+    def timed(self, J: Any) -> Any:
+        """A matrix or an operator whose products stop where the time is over: solvers may make thousands in a step."""
+        return J if self.limit is None else Timed(self, J)
+
     def call(self, fun: Callable[[Array], Array], x: Array) -> Array:
         """The value at x of a function that may raise errors of its own."""
         try:
@@ -146,13 +162,19 @@ class Watch:
         none = self.point is None
         where = "the start, where nothing good was found" if none else f"the last good point, of step {self.steps}"
         x = start if self.point is None else self.point
-        message, counts = f"{why}. Returned: {where}.", {"nfev": self.evaluations, "njev": self.derivatives}
-        result = OptimizeResult(x=x, success=False, status=STOPPED, message=message, **counts, **more)
+        message, counts = (
+            f"{why}. Returned: {where}.",
+            {"nfev": self.evaluations, "njev": self.derivatives, "nit": self.nit},
+        )
+        result = OptimizeResult(x=x, success=False, status=STOPPED, message=message, **{**counts, **more})
         return self.finish(result)
 
     def finish(self, result: OptimizeResult) -> OptimizeResult:
         """The solver's result, with the variables that its x holds."""
         result.variables = self.F.unpack(result.x)
+        result.setdefault("nit", self.nit)
+        if isinstance(result.get("jac"), Timed):
+            result.jac = result.jac.inner
         result.seconds = self.seconds
         return result
 
@@ -166,3 +188,22 @@ class Watch:
         at = int(np.argmax(np.abs(x))) if np.size(x) else 0
         largest = f"; the largest unknown is {self.F.variables.entry(at)} = {x[at]:.3g}" if np.size(x) else ""
         return f"{text}, at evaluation {self.evaluations}{times}{largest}"
+
+
+class Timed(LinearOperator):  # type: ignore[misc]
+    """A matrix or an operator, within the limit of time."""
+
+    def __init__(self, watch: Watch, inner: Any) -> None:
+        super().__init__(inner.dtype, inner.shape)
+        self.watch, self.inner = watch, inner
+        self._adjoint_of = inner.conj().T.tocsr() if sp.issparse(inner) else inner.H
+
+    def _matvec(self, x: Array) -> Array:
+        self.watch.in_time("Jacobian's products")
+        return self.inner @ x  # type: ignore[no-any-return]
+
+    def _rmatvec(self, x: Array) -> Array:
+        self.watch.in_time("Jacobian's products")
+        return self._adjoint_of @ x  # type: ignore[no-any-return]
+
+    _matmat, _rmatmat = _matvec, _rmatvec
