@@ -13,7 +13,6 @@ from matjac.conventions import Array, Order, Shape, size
 from matjac.flat import Flat
 from matjac.tracing.compile import compile
 
-
 _TRUST = {"initial_trust_radius", "max_trust_radius", "eta", "gtol", "maxiter", "disp", "return_all"}
 #: Options that SciPy's methods take beside those in their documentation.
 UNDOCUMENTED = {
@@ -66,9 +65,9 @@ def scalar(F: Any, start: Sequence[Any] | None = None) -> Flat:
     return made
 
 
-def residuals(F: Any, start: Sequence[Any]) -> Flat:
+def residuals(F: Any) -> Flat:
     """A function whose value is an array of residuals."""
-    made = flat(F, start)
+    made = flat(F)
     if getattr(made, "out_shape", None) == ():
         residual(np.zeros(()))
     return made

@@ -8,6 +8,7 @@ from scipy.optimize import OptimizeResult
 from matjac import checks
 from matjac.conventions import Array
 from matjac.solvers import arguments
+from matjac.solvers.blas import solver
 from matjac.solvers.marquardt import FAILED, Fits, Rules
 from matjac.solvers.separate import Problems
 from matjac.solvers.watch import STOPPED, Callback, Stopped, Watch
@@ -28,6 +29,7 @@ MESSAGES = {
 }
 
 
+@solver
 def batch_least_squares(
     F: Any,
     *start: Any,
@@ -91,7 +93,7 @@ def batch_least_squares(
     >>> fit.success, np.allclose(R.mT @ R, K, atol=1e-4)
     (True, True)
     """
-    F = arguments.flat(F, start)
+    F = arguments.flat(F)
     tolerances = _tolerance("ftol", ftol), _tolerance("xtol", xtol), _tolerance("gtol", gtol)
     rules = Rules(*tolerances, checks.count("max_nit", max_nit))
     watch, x0 = Watch(F, progress, seconds), arguments.start(F, start)

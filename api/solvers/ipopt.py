@@ -11,6 +11,7 @@ from matjac import checks
 from matjac.conventions import Array
 from matjac.flat import Flat
 from matjac.solvers import arguments
+from matjac.solvers.blas import solver
 from matjac.solvers.extras import optional
 from matjac.solvers.hessians import MANY, LagrangianHessian
 from matjac.solvers.watch import Callback, Stopped, Watch
@@ -238,6 +239,7 @@ class IpoptProblem:
         return np.nan
 
 
+@solver
 def ipopt(
     F: Any,
     *start: Any,
@@ -384,7 +386,7 @@ def _backend(name: str | None) -> str:
 def _ipyopt(problem: IpoptProblem, low: Array, high: Array, settings: dict[str, Any]) -> _End:
     package = optional("ipyopt", "matjac[ipopt]")
     second = None if problem.curvature is None else problem.eval_h
-    solver = package.Problem(
+    made = package.Problem(
         *(problem.x0.size, low, high, problem.lower.size, problem.lower, problem.upper),
         *(problem.jacobianstructure(), problem.hessianstructure()),
         *(problem.eval_f, problem.eval_grad_f, problem.eval_g, problem.eval_jac_g, second),
@@ -392,7 +394,7 @@ def _ipyopt(problem: IpoptProblem, low: Array, high: Array, settings: dict[str, 
         ipopt_options=settings,
     )
     found = [np.zeros(problem.lower.size), np.zeros(problem.x0.size), np.zeros(problem.x0.size)]
-    x, value, status = solver.solve(
+    x, value, status = made.solve(
         np.array(problem.x0), **dict(zip(("mult_g", "mult_x_L", "mult_x_U"), found, strict=True))
     )
     return _End(x, float(value), int(status), *found)
@@ -400,7 +402,7 @@ def _ipyopt(problem: IpoptProblem, low: Array, high: Array, settings: dict[str, 
 
 def _cyipopt(problem: IpoptProblem, low: Array, high: Array, settings: dict[str, Any]) -> _End:
     package = optional("cyipopt", "cyipopt")
-    solver = package.Problem(
+    made = package.Problem(
         n=problem.x0.size,
         m=problem.lower.size,
         problem_obj=problem,
@@ -410,8 +412,8 @@ def _cyipopt(problem: IpoptProblem, low: Array, high: Array, settings: dict[str,
         cu=problem.upper,
     )
     for name, value in settings.items():
-        solver.add_option(name, value)
-    x, info = solver.solve(np.array(problem.x0))
+        made.add_option(name, value)
+    x, info = made.solve(np.array(problem.x0))
     found = (np.array(info[name]) for name in ("mult_g", "mult_x_L", "mult_x_U"))
     return _End(x, float(info["obj_val"]), int(info["status"]), *found)
 

@@ -9,6 +9,7 @@ from matjac import checks
 from matjac.conventions import Array
 from matjac.flat import Flat
 from matjac.solvers import arguments
+from matjac.solvers.blas import solver
 from matjac.solvers.lbfgs import Tolerances, lbfgs
 from matjac.solvers.losses import Loss
 from matjac.solvers.squares import SumOfSquares
@@ -29,6 +30,7 @@ DENSE = {"ftol": None, "xtol": 1e-10, "gtol": 1e-15, "max_nfev": 5000}
 OPTIONS = {"loss": "linear", "f_scale": 1.0, "ftol": 1e-8, "xtol": 1e-10, "gtol": 1e-8, "max_nfev": None}
 
 
+@solver
 def least_squares(
     F: Any,
     *start: Any,
@@ -78,7 +80,8 @@ def least_squares(
     Returns
     -------
     scipy.optimize.OptimizeResult
-        SciPy's, with ``variables``, the arrays, ``method``, ``nit`` and ``seconds``; from "lbfgs" without ``jac``.
+        A `Fit`: SciPy's, with ``variables``, the arrays, ``method``, ``nit`` and ``seconds``; from "lbfgs" without
+        ``jac``.
         Where it was stopped ``success`` is False, ``status`` is -9, ``message`` says why and where, and of SciPy's
         fields there are ``x``, ``nfev``, ``njev`` and, of a linear loss, ``cost``.
 
@@ -97,7 +100,7 @@ def least_squares(
     >>> np.allclose(R.T @ R, K)
     True
     """
-    F = arguments.residuals(F, start)
+    F = arguments.residuals(F)
     arguments.refuse(options, "fun", "x0", "args", "kwargs", "callback")
     if jac is not None:
         checks.one_of("jac", jac, FACES)

@@ -10,6 +10,7 @@ from matjac import checks
 from matjac.conventions import Array
 from matjac.flat import Flat
 from matjac.solvers import arguments
+from matjac.solvers.blas import solver
 from matjac.solvers.hessians import hessian_at
 from matjac.solvers.watch import ENDS, Callback, Stopped, Watch
 from matjac.tracing.compiled import Compiled
@@ -64,6 +65,7 @@ def constraint(G: Any, lower: Any, upper: Any, dense: bool = False) -> optimize.
     return optimize.NonlinearConstraint(G.values, *edges, jac=jacobian, **more)
 
 
+@solver
 def minimize(
     F: Any,
     *start: Any,
@@ -106,7 +108,7 @@ def minimize(
     Returns
     -------
     scipy.optimize.OptimizeResult
-        SciPy's, with ``variables`` and ``seconds``; stopped as in `least_squares`.
+        A `Fit`: SciPy's, with ``variables``, ``method``, ``nit`` and ``seconds``; stopped as in `least_squares`.
 
     Raises
     ------
@@ -122,9 +124,10 @@ def minimize(
     >>> np.allclose(L @ L.T, np.linalg.inv(S), atol=1e-4)
     True
     """
-    F = arguments.scalar(F, start)
+    F = arguments.scalar(F)
     arguments.refuse(options, "fun", "x0", "args", "jac", "hess", "hessp", "callback")
     watch, x0 = Watch(F, progress, seconds), arguments.start(F, start)
+    why = "as asked" if method else "there are constraints" if len(constraints) else "no method was asked for"
     method = method or ("trust-constr" if len(constraints) else "L-BFGS-B")
     name = method.lower() if isinstance(method, str) else ""
     if bounds is not None:
@@ -186,8 +189,9 @@ def minimize(
         result = optimize.minimize(x0=x0, method=method, callback=stepped, **asked, **options)
         if not np.isfinite(result.fun) or (watch.failures and not result.success):
             raise Stopped(watch.trouble)
-    except ENDS as why:
-        return watch.stopped(why, x0, fun=watch.value)
+    except ENDS as error:
+        result = watch.stopped(error, x0, fun=watch.value)
+    result.method, result.why = method, why
     return watch.finish(result)
 
 

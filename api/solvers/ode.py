@@ -1,6 +1,7 @@
 """Matrix differential equations: SciPy's `solve_ivp`, implicit methods with the exact Jacobian, dense or sparse."""
 
 import inspect
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from matjac import checks
 from matjac.conventions import Array
 from matjac.flat import Flat, Variables
 from matjac.solvers import arguments
+from matjac.solvers.blas import calm
 from matjac.solvers.steps import factors_stay_sparse
 from matjac.solvers.watch import ENDS, Callback, Stopped, Watch
 from matjac.tracing.compiled import Compiled
@@ -52,6 +54,7 @@ class _Flow:
         return self._kept[:, cut:] if cut else self._kept
 
 
+@partial(calm, factors=True)
 def solve_ivp(
     F: Any,
     t_span: Any,
@@ -176,6 +179,7 @@ def solve_ivp(
         at = [(abs(t[-1] - t0), x[-1]) for t, x in zip(result.t_events, result.y_events, strict=True) if len(t)]
         last = max(at, key=lambda event: event[0])[1]
     result.x = states[-1] if len(states) else last
+    result.method = method if isinstance(method, str) else method.__name__
     result.nit, result.jac = max(len(times) - 1, 0), face if method in IMPLICIT else None
     return watch.finish(result)
 

@@ -1,5 +1,6 @@
 """Systems of equations of matrices: Newton's method with the Jacobian as it is cheapest, or SciPy's `root`."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from matjac import checks
 from matjac.conventions import Array
 from matjac.flat import Flat
 from matjac.solvers import arguments, newton
+from matjac.solvers.blas import solver
 from matjac.solvers.steps import choose, sparse_lu
 from matjac.solvers.watch import ENDS, Callback, Stopped, Watch
 
@@ -60,6 +62,7 @@ class NewtonPreconditioner(LinearOperator):  # type: ignore[misc]
         return self._solve(np.ravel(x))  # type: ignore[no-any-return]
 
 
+@partial(solver, factors=True)
 def root(
     F: Any,
     *start: Any,
@@ -130,7 +133,7 @@ def root(
     >>> fit.method, np.allclose(X @ X, A)
     ('newton-dense', True)
     """
-    F, given = arguments.flat(F, start), dict(options or {})
+    F, given = arguments.flat(F), dict(options or {})
     if method is not None:
         checks.one_of("method", method, METHODS)
     if jac is not None:

@@ -13,6 +13,7 @@ from scipy.sparse.linalg import LinearOperator
 from matjac import checks
 from matjac.conventions import Array
 from matjac.flat import Flat
+from matjac.solvers.fit import Fit
 
 #: The status of a result that was stopped here; the solvers' own are greater.
 STOPPED = -9
@@ -83,6 +84,8 @@ class Watch:
         #: the last point that was good, and its value
         self.point: Array | None = None
         self.value = np.inf
+        #: the seconds and the value of each point that the solver went to
+        self.history: list[tuple[float, float]] = []
 
     @property
     def seconds(self) -> float:
@@ -143,13 +146,14 @@ class Watch:
             return
         self.steps += 1
         self.point, self.value = np.array(x), float(value)
+        self.history.append((self.seconds, self.value))
         if self.progress is None:
             return
         answer = self.progress(Progress(self.steps, self.evaluations, self.value, self.seconds, np.array(x)))
         if isinstance(answer, bool | np.bool_) and answer:
             raise Stopped(f"progress: the callback stopped it at step {self.steps}")
 
-    def stopped(self, why: Exception, start: Array, **more: Any) -> OptimizeResult:
+    def stopped(self, why: Exception, start: Array, **more: Any) -> Fit:
         """The result that tells where it stopped, with the last good point; any other error is raised again.
 
         A solver's own error on a value that is not finite is a stop too, and so is a singular matrix anywhere.
@@ -169,14 +173,17 @@ class Watch:
         result = OptimizeResult(x=x, success=False, status=STOPPED, message=message, **{**counts, **more})
         return self.finish(result)
 
-    def finish(self, result: OptimizeResult) -> OptimizeResult:
-        """The solver's result, with the variables that its x holds."""
-        result.variables = self.F.unpack(result.x)
-        result.setdefault("nit", self.nit)
-        if isinstance(result.get("jac"), Timed):
-            result.jac = result.jac.inner
-        result.seconds = self.seconds
-        return result
+    def finish(self, result: OptimizeResult) -> Fit:
+        """The solver's result, with the variables that its x holds, and the way there."""
+        fit: Fit = Fit(result)
+        fit.variables = self.F.unpack(fit.x)
+        fit.setdefault("nit", self.nit)
+        if isinstance(fit.get("jac"), Timed):
+            fit.jac = fit.jac.inner
+        fit.unknowns = self.F.variables
+        fit.history = np.array(self.history).reshape(-1, 2)
+        fit.seconds = self.seconds
+        return fit
 
     def _not_finite(self, what: str, x: Array, y: Array) -> str:
         bad = np.flatnonzero(~np.isfinite(np.ravel(y)))
