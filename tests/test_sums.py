@@ -77,6 +77,11 @@ def passes(F):
 def test_a_gradient_by_hand_takes_no_fewer_passes():
     shape = (3, 4)
     assert passes(mj.compile(SUMS["symmetric"], shape)) == ["subtract", "multiply"]
+    wide = mj.compile(lambda R: 0.5 * np.sum((R.T @ R - K) ** 2), (2, 4))
+    record = wide._record.value_and_gradient(weighted=False)
+    assert passes(wide) == ["subtract", "multiply"]
+    assert record.program.shapes[record.results[1]] == (2, 4)
+    assert isinstance(record.program.makers[record.results[1]].primitive, Multiply)
     assert passes(mj.compile(SUMS["half"], shape)) == []
     assert passes(mj.compile(lambda X: 0.5 * np.sum((ONES * (X @ A - W)) ** 2), shape)) == ["subtract", "multiply"]
     assert passes(mj.compile(lambda X: 0.5 * np.sum((W * (X @ A - W)) ** 2), shape)) == ["subtract", *["multiply"] * 2]

@@ -13,7 +13,7 @@ from matjac.linear.primitives import Add, Broadcast, Join, MatMul, Multiply, Res
 from matjac.linear.program import Program, Step
 from matjac.tracing.differentiate import One, differentiate
 from matjac.tracing.recorded import Recorder
-from matjac.tracing.sums import doubled, masked, sum_of_squares
+from matjac.tracing.sums import doubled, late_factor, masked, sum_of_squares
 
 
 class Record:
@@ -363,7 +363,10 @@ def recorded(expression: Expression, variable: int, ones: set[int]) -> dict[int,
         if same is not None and program.shapes[same] == shape:
             found[step.out] = same
             continue
-        found[step.out] = program.add(step.primitive, operands, shape)
+        factor, operands = late_factor(program, operands, shape) if isinstance(primitive, MatMul) else (None, operands)
+        found[step.out] = program.add(primitive, operands, shape)
+        if factor is not None:
+            found[step.out] = program.add(Multiply(), (factor, found[step.out]), shape)
         if isinstance(step.primitive, Reshape | Broadcast | Transpose) and operands[0] in ones:
             ones.add(found[step.out])
     return found

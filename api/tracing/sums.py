@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
-from matjac.conventions import size
+from matjac.conventions import Shape, size
 from matjac.linear.primitives import Add, MatMul, Multiply, Reshape, Sum, Transpose
 from matjac.linear.program import Program, Step
 from matjac.tracing.elementwise import Elementwise
@@ -101,3 +101,18 @@ def masked(program: Program, operands: list[int]) -> int | None:
         if again and isinstance(constant, np.ndarray) and bool(np.all(constant * constant == constant)):
             return product
     return None
+
+
+def late_factor(program: Program, operands: list[int], shape: Shape) -> tuple[int | None, list[int]]:
+    """A constant number that an operand of a product was multiplied by, and the operands without it.
+
+    So it multiplies the product, which is smaller; None where there is none.
+    """
+    for at, k in enumerate(operands):
+        step = program.makers.get(k)
+        if step is None or not isinstance(step.primitive, Multiply) or size(program.shapes[k]) <= size(shape):
+            continue
+        for number, other in (step.operands, step.operands[::-1]):
+            if _number(program, number) is not None and program.shapes[other] == program.shapes[k]:
+                return number, [*operands[:at], other, *operands[at + 1 :]]
+    return None, operands
