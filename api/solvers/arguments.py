@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,8 @@ def residual(y: Array) -> Array:
 
 def number(y: Array) -> float:
     """The one number that a scalar function's value is."""
+    if isinstance(y, float):
+        return float(y)
     if np.size(y) != 1:
         raise ValueError(f"F: got {np.size(y)} values, expected one number")
     return float(np.ravel(real(y))[0])
@@ -179,17 +182,24 @@ def refuse(options: dict[str, Any], *names: str) -> None:
 
 def documented(options: dict[str, Any], solver: str, method: str) -> None:
     """Refuse options that SciPy's method has not: it would ignore them."""
+    names = _options(solver, method) if options else frozenset()
+    unknown = sorted(options.keys() - names) if names else []
+    if unknown:
+        expected = ", ".join(sorted(names))
+        raise TypeError(f"options: got {unknown[0]!r}, which {method} does not take, expected some of {expected}")
+
+
+@cache
+def _options(solver: str, method: str) -> frozenset[str]:
+    """What SciPy's method takes, by its documentation; nothing where there is none."""
     try:
         text = optimize.show_options(solver, method, disp=False) or ""
     except ValueError:
         # SciPy has a better word on methods that there are not
-        return
+        return frozenset()
     lines = re.findall(r"^(\w+(?:, \w+)*) : ", inspect.cleandoc(text), re.M)
-    names = {name for line in lines for name in line.split(", ")} | UNDOCUMENTED.get(method.lower(), set())
-    unknown = sorted(options.keys() - names) if lines else []
-    if unknown:
-        expected = ", ".join(sorted(names))
-        raise TypeError(f"options: got {unknown[0]!r}, which {method} does not take, expected some of {expected}")
+    names = {name for line in lines for name in line.split(", ")}
+    return frozenset(names | UNDOCUMENTED.get(method.lower(), set())) if names else frozenset()
 
 
 def _unbounded(value: Any, none: float) -> Any:

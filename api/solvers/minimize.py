@@ -153,7 +153,7 @@ def minimize(
 
     def note(x: Array, value: float) -> None:
         nonlocal last
-        watch.evaluated("objective", x, np.asarray(value))
+        watch.evaluated("objective", x, value)
         last = np.array(x), value
         if watch.point is None:
             watch.went(x, value)

@@ -1,5 +1,6 @@
 """What stands between a function and a solver: it counts, reports, keeps the last good point, and stops."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -116,7 +117,7 @@ class Watch:
             self.mistake = error
             raise
 
-    def evaluated(self, what: str, x: Array, y: Array, where: str = "") -> None:
+    def evaluated(self, what: str, x: Array, y: Array | float, where: str = "") -> None:
         """Note a value y at x; stop where it is not finite once too often, or the time is over.
 
         What is `what` is counted together, whatever other values are asked for in between.
@@ -124,7 +125,7 @@ class Watch:
         self.evaluations += 1
         if self.limit is not None and self.seconds > self.limit:
             raise Stopped(f"{what}{where}: the {self.limit:g} seconds were over at evaluation {self.evaluations}")
-        if np.isfinite(y).all():
+        if math.isfinite(y) if isinstance(y, float) else np.isfinite(y).all():
             if what == self.failing:
                 self.failures = 0
             return
@@ -185,7 +186,7 @@ class Watch:
         fit.seconds = self.seconds
         return fit
 
-    def _not_finite(self, what: str, x: Array, y: Array) -> str:
+    def _not_finite(self, what: str, x: Array, y: Array | float) -> str:
         bad = np.flatnonzero(~np.isfinite(np.ravel(y)))
         first = np.ravel(y)[bad[0]]
         text = f"{what}: {bad.size} of {np.size(y)} entries are not finite, the first is number {bad[0]}, {first}"
