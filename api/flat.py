@@ -150,13 +150,16 @@ class Flat(ABC):
         """The order of flat vectors, and so of the Jacobian's rows and columns."""
         return self.variables.order
 
-    def fun(self, x: Array) -> Array:
-        """The function of one flat vector, as one: what SciPy's solvers call."""
+    def fun(self, x: Array) -> Any:
+        """The function of one flat vector, as one, or a number where the value is one: what SciPy's solvers call."""
         return self._flat_value(self(*self.unpack(x)))
 
-    def _flat_value(self, value: Array) -> Array:
-        """A value as one flat vector."""
-        return value.reshape(-1, order=self.order)
+    def values(self, x: Array) -> Array:
+        """The same, and a number is a vector of one too."""
+        return self(*self.unpack(x)).reshape(-1, order=self.order)
+
+    def _flat_value(self, value: Array) -> Any:
+        return value.reshape(-1, order=self.order) if value.shape else value[()]
 
     def jac(self, x: Array) -> Jacobian:
         """The Jacobian at a flat vector."""
@@ -252,7 +255,7 @@ class Flat(ABC):
         value, arrays = self._value_and_gradient(self.variables.arrays(args, copy=False), weights, flat=False)
         return value, arrays[0] if len(arrays) == 1 else tuple(arrays)
 
-    def value_and_grad(self, x: Array, w: Any = None) -> tuple[Array, Array]:
+    def value_and_grad(self, x: Array, w: Any = None) -> tuple[Any, Array]:
         """`fun` and `grad` at a flat vector, from one run: what solvers of first order ask for at each point."""
         value, arrays = self._value_and_gradient(list(self.variables.unpack(x)), w, flat=True)
         return self._flat_value(value), self._joined(arrays)

@@ -142,7 +142,8 @@ def test_shapes_and_options_are_checked():
     with pytest.raises(ValueError, match="ftol: got -1"):
         batch_least_squares(F, start, ftol=-1)
     with pytest.raises(TypeError, match="F: got"):
-        batch_least_squares(residuals, start)
+        batch_least_squares("residuals", start)
+    assert_array_equal(batch_least_squares(residuals, start).x, batch_least_squares(F, start).x)
 
 
 def test_no_problems():

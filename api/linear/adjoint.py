@@ -116,6 +116,10 @@ def _pad(made: Expression, pad: Pad, at: int, y: int, other: Any, shape: Shape) 
 
 def _take(made: Expression, take: Take, at: int, y: int, other: Any, shape: Shape) -> int:
     count, blocks = take.positions.size, size(shape) // max(take.block, 1)
+    if np.unique(take.positions).size == count:
+        # each once: put back, four times as fast as a sparse product
+        entries = (take.positions[:, None] * take.block + np.arange(take.block)).reshape(-1)
+        return _move(made, Scatter(take.after, entries, shape), y, shape)
     # a sum of blocks where one is taken several times; small integers leave the dtype as it is
     places = np.ones(count, np.int8), (take.positions, np.arange(count))
     sums = made.program.constant(sp.csr_array(places, shape=(blocks, count)))

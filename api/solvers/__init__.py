@@ -4,9 +4,15 @@ Ours is one: L-BFGS in the metric of normal blocks (`lbfgs`), for SciPy's takes 
 for matrices is here: packing, scales and preconditioners that need no matrix, a report of each step, and an end with
 the last good point and a message that says where.
 
+While a solver runs, BLAS has one thread, unless a product of the function is so large that it takes tens of
+milliseconds: small ones gain nothing from a second thread, and wait for it where the processors are taken. Afterwards
+BLAS is as it was, also where the solver raised. The number is the process's: products in your other threads have one
+thread too until then.
+
 Examples
 --------
-Each takes what `matjac.compile` made, or a `matjac.Function`, and the arrays to start from:
+Each takes what `matjac.compile` made, a `matjac.Function`, or a plain function, which is compiled, and the arrays to
+start from:
 
 >>> import numpy as np, matjac as mj
 >>> K = np.array([[2.0, 1.0], [1.0, 2.0]])
@@ -14,8 +20,14 @@ Each takes what `matjac.compile` made, or a `matjac.Function`, and the arrays to
 >>> fit = mj.solvers.least_squares(F, np.eye(2))
 >>> fit.success, fit.variables[0].shape
 (True, (2, 2))
+
+Each returns a `Fit`, which has a `report`, and a `plot` of the way there:
+
+>>> print(fit.report().splitlines()[1])
+unknowns  R (2, 2): 4 numbers
 """
 
+from matjac.solvers.fit import Fit
 from matjac.solvers.ipopt import IpoptProblem, ipopt
 from matjac.solvers.least_squares import least_squares
 from matjac.solvers.minimize import constraint, minimize
@@ -28,6 +40,7 @@ from matjac.solvers.watch import STOPPED, Progress
 __all__ = [
     "STOPPED",
     "BlockJacobi",
+    "Fit",
     "IpoptProblem",
     "NewtonPreconditioner",
     "NormalEquations",

@@ -1,39 +1,96 @@
 """What solvers are given, checked before they start: functions of matrices, where to start, bounds and constraints."""
 
-from collections.abc import Sequence
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 from scipy import optimize
 
 from matjac import checks
-from matjac.conventions import Array, Shape, size
+from matjac.conventions import Array, Order, Shape, size
 from matjac.flat import Flat
+from matjac.tracing.compile import compile
+
+_TRUST = {"initial_trust_radius", "max_trust_radius", "eta", "gtol", "maxiter", "disp", "return_all"}
+#: Options that SciPy's methods take beside those in their documentation.
+UNDOCUMENTED = {
+    "slsqp": {"iprint"},
+    "tnc": {"mesg_num"},
+    "trust-constr": {"initial_tr_radius", "initial_barrier_parameter", "initial_barrier_tolerance"},
+    **dict.fromkeys(("dogleg", "trust-ncg", "trust-krylov", "trust-exact"), _TRUST),
+}
 
 
-def flat(F: Any, name: str = "F") -> Flat:
-    """What a solver can be given: a compiled function, or a `Function`."""
-    if not isinstance(F, Flat):
+def flat(F: Any, start: Sequence[Any] | None = None, name: str = "F", order: Order = "C") -> Flat:
+    """What a solver can be given: a compiled function, a `Function`, or a plain one, compiled where it is to start."""
+    if isinstance(F, Flat):
+        return F
+    if start is None or not callable(F) or isinstance(F, type):
+        plain = "" if start is None else "a function of matrices, "
         raise TypeError(
-            f"{name}: got {checks.describe(F)}, expected what matjac.compile(f, *shapes) made, or a matjac.Function"
+            f"{name}: got {checks.describe(F)}, expected {plain}what matjac.compile(f, *shapes) made, "
+            "or a matjac.Function"
         )
-    return F
+    points = [checks.numeric(f"start[{at}]", value) for at, value in enumerate(start)]
+    fewest, most = parameters(F)
+    if not fewest <= len(points) <= most or not points:
+        takes = f"{fewest}" if most == fewest else f"{fewest} or more"
+        raise TypeError(f"start: got {len(points)} arrays for {name}, which takes {takes}, expected one for each")
+    made: Flat = compile(F, *points, order=order)
+    return made
 
 
-def scalar(F: Any) -> Flat:
+def parameters(F: Callable[..., Any]) -> tuple[int, float]:
+    """The fewest and the most arrays that a plain function takes."""
+    try:
+        given = inspect.signature(F).parameters.values()
+    except ValueError:
+        # of some written in C no one knows
+        return 0, np.inf
+    kinds = inspect.Parameter
+    places = [p for p in given if p.kind in (kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD)]
+    fewest = sum(p.default is kinds.empty for p in places)
+    return fewest, np.inf if any(p.kind is kinds.VAR_POSITIONAL for p in given) else len(places)
+
+
+def scalar(F: Any, start: Sequence[Any] | None = None) -> Flat:
     """A function whose value is one number."""
+    made = flat(F, start)
     # a `Function` shows the shape of its value only when it is called: see `number`
-    shape = getattr(flat(F), "out_shape", ())
+    shape = getattr(made, "out_shape", ())
     if size(shape) != 1:
         raise ValueError(f"F: got a function with values of shape {shape}, expected one number")
-    return F  # type: ignore[no-any-return]
+    return made
+
+
+def residuals(F: Any) -> Flat:
+    """A function whose value is an array of residuals."""
+    made = flat(F)
+    if getattr(made, "out_shape", None) == ():
+        residual(np.zeros(()))
+    return made
+
+
+def residual(y: Array) -> Array:
+    """Real residuals, which are no number that is meant to be minimised itself."""
+    if np.ndim(y) == 0:
+        raise ValueError(
+            "F: got a function whose value is a number, expected one of residuals, an array of which half the sum of "
+            "squares is minimised: to minimise a number use matjac.solvers.minimize"
+        )
+    return real(y)
 
 
 def number(y: Array) -> float:
     """The one number that a scalar function's value is."""
-    if y.size != 1:
-        raise ValueError(f"F: got {y.size} values, expected one number")
-    return float(real(y)[0])
+    if isinstance(y, float):
+        return float(y)
+    if np.size(y) != 1:
+        raise ValueError(f"F: got {np.size(y)} values, expected one number")
+    return float(np.ravel(real(y))[0])
 
 
 def real(y: Array, name: str = "F") -> Array:
@@ -93,7 +150,7 @@ def constraints(F: Flat, given: Sequence[Any], x0: Array) -> list[tuple[Flat, Ar
         name = f"constraints[{at}]"
         if not isinstance(each, tuple | list) or len(each) != 3:
             raise TypeError(f"{name}: got {checks.describe(each)}, expected (G, lower, upper)")
-        G = flat(each[0], f"{name}[0]")
+        G = flat(each[0], F.unpack(x0), f"{name}[0]", F.order)
         if (G.variables.shapes, G.order) != (F.variables.shapes, F.order):
             raise ValueError(f"{name}: got a function of {G.variables}, expected one of {F.variables}")
         shape = real(G(*F.unpack(x0)), f"{name}[0]").shape
@@ -121,6 +178,28 @@ def refuse(options: dict[str, Any], *names: str) -> None:
     for name in names:
         if name in options:
             raise TypeError(f"{name}: got an argument that matjac gives the solver itself")
+
+
+def documented(options: dict[str, Any], solver: str, method: str) -> None:
+    """Refuse options that SciPy's method has not: it would ignore them."""
+    names = _options(solver, method) if options else frozenset()
+    unknown = sorted(options.keys() - names) if names else []
+    if unknown:
+        expected = ", ".join(sorted(names))
+        raise TypeError(f"options: got {unknown[0]!r}, which {method} does not take, expected some of {expected}")
+
+
+@cache
+def _options(solver: str, method: str) -> frozenset[str]:
+    """What SciPy's method takes, by its documentation; nothing where there is none."""
+    try:
+        text = optimize.show_options(solver, method, disp=False) or ""
+    except ValueError:
+        # SciPy has a better word on methods that there are not
+        return frozenset()
+    lines = re.findall(r"^(\w+(?:, \w+)*) : ", inspect.cleandoc(text), re.M)
+    names = {name for line in lines for name in line.split(", ")}
+    return frozenset(names | UNDOCUMENTED.get(method.lower(), set())) if names else frozenset()
 
 
 def _unbounded(value: Any, none: float) -> Any:

@@ -8,6 +8,7 @@ from scipy.optimize import OptimizeResult
 from matjac import checks
 from matjac.conventions import Array
 from matjac.solvers import arguments
+from matjac.solvers.blas import solver
 from matjac.solvers.marquardt import FAILED, Fits, Rules
 from matjac.solvers.separate import Problems
 from matjac.solvers.watch import STOPPED, Callback, Stopped, Watch
@@ -28,6 +29,7 @@ MESSAGES = {
 }
 
 
+@solver
 def batch_least_squares(
     F: Any,
     *start: Any,
@@ -48,9 +50,9 @@ def batch_least_squares(
 
     Parameters
     ----------
-    F : Compiled or Function
+    F : Compiled, Function or callable
         The residuals of all problems: the first axes of its value, and of each variable, count them, and those of a
-        problem depend on its own unknowns alone.
+        problem depend on its own unknowns alone. A plain function is compiled.
     *start : array_like
         One for each variable, for all problems.
     batch : int, optional

@@ -31,7 +31,7 @@ class LagrangianHessian:
     def __init__(self, F: Flat, constraints: Sequence[Flat], x0: Array, part: str) -> None:
         self.F, self.part = F, part
         self.constraints = [] if part == "gauss-newton" else list(constraints)
-        self._ends = np.cumsum([0, *(G.fun(x0).size for G in self.constraints)])
+        self._ends = np.cumsum([0, *(G.values(x0).size for G in self.constraints)])
         self._first = self._hessians(x0, np.ones(self._ends[-1]))
         #: entries of all parts, before any is made
         self.count = sum(H.count("lower") for H in self._first)

@@ -2,7 +2,7 @@
 
 import importlib.util
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import OptimizeResult
@@ -11,6 +11,7 @@ from matjac import checks
 from matjac.conventions import Array
 from matjac.flat import Flat
 from matjac.solvers import arguments
+from matjac.solvers.blas import solver
 from matjac.solvers.extras import optional
 from matjac.solvers.hessians import MANY, LagrangianHessian
 from matjac.solvers.watch import Callback, Stopped, Watch
@@ -81,7 +82,7 @@ class IpoptProblem:
         seconds: float | None = None,
         hessian: str | None = None,
     ) -> None:
-        self.F = arguments.scalar(F)
+        self.F = arguments.scalar(F, start)
         self.watch = Watch(self.F, progress, seconds)
         self.x0 = arguments.start(self.F, start)
         #: what was raised in a callback, once: Ipopt's may not raise, so all are not a number from then on
@@ -101,7 +102,7 @@ class IpoptProblem:
             top += low.size
         self.lower, self.upper = (np.clip(_joined(b, float), -INFINITY, INFINITY) for b in (lower, upper))
         self._rows, self._columns = _joined(rows, np.int64), _joined(columns, np.int64)
-        self.iterate = np.array(self.x0)
+        self.iterate, self.iterations = np.array(self.x0), 0
         if hessian is not None:
             checks.one_of("hessian", hessian, HESSIANS)
         self.curvature: LagrangianHessian | None = None
@@ -169,6 +170,7 @@ class IpoptProblem:
 
     def intermediate(self, *state: Any) -> bool:
         """Called by Ipopt at each iteration; False stops it."""
+        self.iterations = int(state[1])
         if self.error is None:
             self._safely(lambda: self.watch.went(self.iterate, float(state[2])))
         return self.error is None
@@ -193,7 +195,7 @@ class IpoptProblem:
         """G, into `out`."""
 
         def value() -> Array:
-            y = _joined([G.fun(x) for G, _ in self.parts], float)
+            y = _joined([G.values(x) for G, _ in self.parts], float)
             self.watch.evaluated("constraints", x, y)
             return y
 
@@ -237,6 +239,7 @@ class IpoptProblem:
         return np.nan
 
 
+@solver
 def ipopt(
     F: Any,
     *start: Any,
@@ -252,12 +255,12 @@ def ipopt(
 
     Parameters
     ----------
-    F : Compiled or Function
-        The objective, one number.
+    F : Compiled, Function or callable
+        The objective, one number; a plain function is compiled.
     *start : array_like
         One for each variable.
     constraints : sequence of (G, lower, upper), optional
-        See `IpoptProblem`. Of a symmetric matrix constrain one half, as in `minimize`.
+        See `IpoptProblem`; a plain G is compiled. Of a symmetric matrix constrain one half, as in `minimize`.
     bounds : tuple, optional
         Lower and upper bounds, as in `least_squares`.
     hessian : {"exact", "gauss-newton", "limited-memory"}, optional
@@ -270,13 +273,21 @@ def ipopt(
     progress, seconds
         As in `least_squares`.
     options : dict, optional
-        Ipopt's own, save ``hessian_approximation``, for which there is `hessian`.
+        Ipopt's own, save ``hessian_approximation``, for which there is `hessian`. Unknown ones are refused.
 
     Returns
     -------
     scipy.optimize.OptimizeResult
-        ``x``, ``variables``, ``fun``, ``status`` (Ipopt's), ``message``, ``success``, ``nit``, ``nfev``, ``seconds``;
-        stopped as in `least_squares`.
+        ``x``, ``variables``, ``fun``, ``status`` (Ipopt's), ``message``, ``success``, ``nit``, ``nfev``, ``njev``,
+        ``seconds``, and:
+
+        - ``constr_violation``, by how much the worst constraint or bound is missed;
+        - ``multipliers``, λ of the Lagrangian ``F + Σ λ ∘ G``, for each constraint an array of the shape of G's value;
+        - ``bound_multipliers``, those of the lower and of the upper bounds, not negative, each a tuple of an array for
+          each variable;
+        - ``optimality``, the largest entry of the gradient of ``F + Σ λ ∘ G − z_lower ∘ X + z_upper ∘ X``.
+
+        Stopped as in `least_squares`, without these four.
 
     Raises
     ------
@@ -304,17 +315,66 @@ def ipopt(
     run = {"ipyopt": _ipyopt, "cyipopt": _cyipopt}[_backend(backend)]
     problem.objective(x0)
     if problem.error is None:
-        x, value, status = run(problem, low, high, settings)
-    if problem.error is None and status == NOT_FINITE:
+        end = run(problem, low, high, settings)
+    if problem.error is None and end.status == NOT_FINITE:
         problem.error = Stopped(problem.watch.trouble or "Ipopt: a value is not finite")
     if isinstance(problem.error, Stopped | np.linalg.LinAlgError):
-        return problem.watch.stopped(problem.error, x0, fun=problem.watch.value)
+        result = problem.watch.stopped(problem.error, x0, fun=problem.watch.value)
+        result.method, result.why = "Ipopt", _why(problem)
+        return result
     if problem.error is not None:
         raise problem.error
-    message = MESSAGES.get(status, f"Ipopt: status {status}")
-    watch, good = problem.watch, status in (0, 1)
-    counts = {"nit": max(watch.steps - 1, 0), "nfev": watch.evaluations}
-    return watch.finish(OptimizeResult(x=x, fun=value, status=status, message=message, success=good, **counts))
+    watch = problem.watch
+    result = OptimizeResult(
+        x=end.x,
+        fun=end.value,
+        status=end.status,
+        message=MESSAGES.get(end.status, f"Ipopt: status {end.status}"),
+        success=end.status in (0, 1),
+        nit=problem.iterations,
+        nfev=watch.evaluations,
+        njev=watch.derivatives,
+        method="Ipopt",
+        why=_why(problem),
+    )
+    result.update(_conditions(problem, end, low, high))
+    return watch.finish(result)
+
+
+def _why(problem: IpoptProblem) -> str:
+    return "Hessian by Ipopt's limited memory" if problem.curvature is None else f"{problem.curvature.part} Hessian"
+
+
+class _End(NamedTuple):
+    """Where Ipopt ended, and its multipliers of the constraints, and of the lower and upper bounds."""
+
+    x: Array
+    value: float
+    status: int
+    of_constraints: Array
+    of_lower: Array
+    of_upper: Array
+
+
+def _conditions(problem: IpoptProblem, end: _End, low: Array, high: Array) -> dict[str, Any]:
+    """How well the conditions of a minimum hold, and by which multipliers."""
+    F, x, at = problem.F, end.x, 0
+    slope = F.grad(x) - end.of_lower + end.of_upper
+    missed, multipliers = [low - x, x - high], []
+    for G, _ in problem.parts:
+        value = G(*F.unpack(x))
+        part, flat = slice(at, at + value.size), value.reshape(-1, order=G.order)
+        at += value.size
+        mine = end.of_constraints[part]
+        slope = slope + G.grad(x, mine)
+        missed += [problem.lower[part] - flat, flat - problem.upper[part]]
+        multipliers.append(mine.reshape(value.shape, order=G.order))
+    return {
+        "constr_violation": max(0.0, *(float(m.max(initial=0.0)) for m in missed)),
+        "multipliers": multipliers,
+        "bound_multipliers": (F.unpack(end.of_lower), F.unpack(end.of_upper)),
+        "optimality": float(np.abs(slope).max(initial=0.0)),
+    }
 
 
 def _backend(name: str | None) -> str:
@@ -323,23 +383,26 @@ def _backend(name: str | None) -> str:
     return next((found for found in BACKENDS if importlib.util.find_spec(found)), "ipyopt")
 
 
-def _ipyopt(problem: IpoptProblem, low: Array, high: Array, settings: dict[str, Any]) -> tuple[Array, float, int]:
+def _ipyopt(problem: IpoptProblem, low: Array, high: Array, settings: dict[str, Any]) -> _End:
     package = optional("ipyopt", "matjac[ipopt]")
     second = None if problem.curvature is None else problem.eval_h
-    solver = package.Problem(
+    made = package.Problem(
         *(problem.x0.size, low, high, problem.lower.size, problem.lower, problem.upper),
         *(problem.jacobianstructure(), problem.hessianstructure()),
         *(problem.eval_f, problem.eval_grad_f, problem.eval_g, problem.eval_jac_g, second),
         intermediate_callback=problem.intermediate,
         ipopt_options=settings,
     )
-    x, value, status = solver.solve(np.array(problem.x0))
-    return x, float(value), int(status)
+    found = [np.zeros(problem.lower.size), np.zeros(problem.x0.size), np.zeros(problem.x0.size)]
+    x, value, status = made.solve(
+        np.array(problem.x0), **dict(zip(("mult_g", "mult_x_L", "mult_x_U"), found, strict=True))
+    )
+    return _End(x, float(value), int(status), *found)
 
 
-def _cyipopt(problem: IpoptProblem, low: Array, high: Array, settings: dict[str, Any]) -> tuple[Array, float, int]:
+def _cyipopt(problem: IpoptProblem, low: Array, high: Array, settings: dict[str, Any]) -> _End:
     package = optional("cyipopt", "cyipopt")
-    solver = package.Problem(
+    made = package.Problem(
         n=problem.x0.size,
         m=problem.lower.size,
         problem_obj=problem,
@@ -349,9 +412,10 @@ def _cyipopt(problem: IpoptProblem, low: Array, high: Array, settings: dict[str,
         cu=problem.upper,
     )
     for name, value in settings.items():
-        solver.add_option(name, value)
-    x, info = solver.solve(np.array(problem.x0))
-    return x, float(info["obj_val"]), int(info["status"])
+        made.add_option(name, value)
+    x, info = made.solve(np.array(problem.x0))
+    found = (np.array(info[name]) for name in ("mult_g", "mult_x_L", "mult_x_U"))
+    return _End(x, float(info["obj_val"]), int(info["status"]), *found)
 
 
 def _joined(arrays: Sequence[Array], dtype: Any) -> Array:

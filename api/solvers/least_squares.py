@@ -10,6 +10,7 @@ from matjac.conventions import Array
 from matjac.flat import Flat
 from matjac.solvers import arguments
 from matjac.solvers import eliminate as elimination
+from matjac.solvers.blas import solver
 from matjac.solvers.lbfgs import Tolerances, lbfgs
 from matjac.solvers.losses import Loss
 from matjac.solvers.squares import SumOfSquares
@@ -30,6 +31,7 @@ DENSE = {"ftol": None, "xtol": 1e-10, "gtol": 1e-15, "max_nfev": 5000}
 OPTIONS = {"loss": "linear", "f_scale": 1.0, "ftol": 1e-8, "xtol": 1e-10, "gtol": 1e-8, "max_nfev": None}
 
 
+@solver
 def least_squares(
     F: Any,
     *start: Any,
@@ -51,8 +53,8 @@ def least_squares(
 
     Parameters
     ----------
-    F : Compiled or Function
-        The residuals, an array of any shape.
+    F : Compiled, Function or callable
+        The residuals, an array of any shape; a plain function is compiled.
     *start : array_like
         One for each variable.
     method : {"lbfgs", "trf", "dogbox", "lm"}, optional
@@ -87,7 +89,8 @@ def least_squares(
     Returns
     -------
     scipy.optimize.OptimizeResult
-        SciPy's, with ``variables``, the arrays, ``method``, ``nit`` and ``seconds``; from "lbfgs" without ``jac``.
+        A `Fit`: SciPy's, with ``variables``, the arrays, ``method``, ``nit`` and ``seconds``; from "lbfgs" without
+        ``jac``.
         Where it was stopped ``success`` is False, ``status`` is -9, ``message`` says why and where, and of SciPy's
         fields there are ``x``, ``nfev``, ``njev`` and, of a linear loss, ``cost``.
 
@@ -106,7 +109,7 @@ def least_squares(
     >>> np.allclose(R.T @ R, K)
     True
     """
-    F = arguments.flat(F)
+    F = arguments.residuals(F)
     arguments.refuse(options, "fun", "x0", "args", "kwargs", "callback")
     if jac is not None:
         checks.one_of("jac", jac, FACES)
@@ -214,7 +217,7 @@ def _scipy(F: Flat, watch: Watch, x0: Array, jac: str, x_scale: Any, options: di
 
     def residual(x: Array) -> Array:
         nonlocal last
-        y = arguments.real(watch.call(F.fun, x))
+        y = arguments.residual(watch.call(F.fun, x))
         watch.evaluated("residuals", x, y)
         last = np.array(x), y
         return y
@@ -227,7 +230,7 @@ def _scipy(F: Flat, watch: Watch, x0: Array, jac: str, x_scale: Any, options: di
         J = F.jac_csr(x) if jac == "csr" else F.jac(x)
         watch.derived("Jᵀ · residuals", x, J.T @ y)
         watch.went(x, 0.5 * float(y @ y))
-        return J.toarray() if dense else J
+        return J.toarray() if dense else watch.timed(J)
 
     try:
         if isinstance(x_scale, str) and dense:
@@ -245,5 +248,5 @@ def _scipy(F: Flat, watch: Watch, x0: Array, jac: str, x_scale: Any, options: di
     except ENDS as why:
         cost = {"cost": watch.value} if options.get("loss", "linear") == "linear" else {}
         return watch.stopped(why, x0, method=options["method"], **cost)
-    result.method, result.nit = options["method"], watch.steps
+    result.method = options["method"]
     return watch.finish(result)

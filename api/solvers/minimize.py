@@ -10,12 +10,18 @@ from matjac import checks
 from matjac.conventions import Array
 from matjac.flat import Flat
 from matjac.solvers import arguments
+from matjac.solvers.blas import solver
 from matjac.solvers.hessians import hessian_at
 from matjac.solvers.watch import ENDS, Callback, Stopped, Watch
+from matjac.tracing.compiled import Compiled
 
 #: Methods that take constraints, and those that take a sparse Jacobian of them.
 CONSTRAINED = ("trust-constr", "slsqp", "cobyla", "cobyqa")
 SPARSE = ("trust-constr",)
+BOUNDED = ("nelder-mead", "powell", "l-bfgs-b", "tnc", *CONSTRAINED)
+#: Methods without gradients, and those that want one wherever they want a value.
+VALUES = ("nelder-mead", "powell", "cobyla", "cobyqa")
+TOGETHER = ("l-bfgs-b", "bfgs", "cg", "tnc")
 #: The form of the Hessian that a method takes. Two of SciPy's fail on operators, and take products.
 PRODUCTS = ("newton-cg", "trust-ncg", "trust-krylov")
 OPERATOR = ("trust-constr",)
@@ -52,13 +58,14 @@ def constraint(G: Any, lower: Any, upper: Any, dense: bool = False) -> optimize.
     >>> c.jac(np.ones(6)).shape
     (3, 6)
     """
-    G = arguments.flat(G, "G")
+    G = arguments.flat(G, name="G")
     edges = [arguments.edge("lower", lower, G, -np.inf), arguments.edge("upper", upper, G, np.inf)]
     jacobian = (lambda x: G.jac(x).toarray()) if dense else G.jac_csr
     more = {} if dense or not G.has_hessian else {"hess": G.hess}
-    return optimize.NonlinearConstraint(G.fun, *edges, jac=jacobian, **more)
+    return optimize.NonlinearConstraint(G.values, *edges, jac=jacobian, **more)
 
 
+@solver
 def minimize(
     F: Any,
     *start: Any,
@@ -78,8 +85,8 @@ def minimize(
 
     Parameters
     ----------
-    F : Compiled or Function
-        The objective, one number.
+    F : Compiled, Function or callable
+        The objective, one number; a plain function is compiled.
     *start : array_like
         One for each variable.
     method : str, optional
@@ -87,8 +94,8 @@ def minimize(
     bounds : tuple, optional
         Lower and upper bounds, as in `least_squares`.
     constraints : sequence of (G, lower, upper), optional
-        See `constraint`. Of a symmetric matrix constrain one half: of equal rows only one counts, and they make the
-        constraints' Jacobian rank-deficient.
+        See `constraint`; a plain G is compiled. Of a symmetric matrix constrain one half: of equal rows only one
+        counts, and they make the constraints' Jacobian rank-deficient.
     hessian : {"exact", "gauss-newton", "none"}, optional
         What methods of second order get: the Hessian, of a sum of squares the part 2 JᵀJ, or with "none" (of
         "trust-constr" alone) an approximation of SciPy's. "exact" where there is one, unless given. "dogleg" wants
@@ -101,7 +108,7 @@ def minimize(
     Returns
     -------
     scipy.optimize.OptimizeResult
-        SciPy's, with ``variables`` and ``seconds``; stopped as in `least_squares`.
+        A `Fit`: SciPy's, with ``variables``, ``method``, ``nit`` and ``seconds``; stopped as in `least_squares`.
 
     Raises
     ------
@@ -120,28 +127,40 @@ def minimize(
     F = arguments.scalar(F)
     arguments.refuse(options, "fun", "x0", "args", "jac", "hess", "hessp", "callback")
     watch, x0 = Watch(F, progress, seconds), arguments.start(F, start)
-    if bounds is not None:
-        options["bounds"] = optimize.Bounds(*arguments.bounds(F, bounds))
+    why = "as asked" if method else "there are constraints" if len(constraints) else "no method was asked for"
     method = method or ("trust-constr" if len(constraints) else "L-BFGS-B")
+    name = method.lower() if isinstance(method, str) else ""
+    if bounds is not None:
+        if name:
+            checks.one_of("method (with bounds)", name, BOUNDED)
+        options["bounds"] = optimize.Bounds(*arguments.bounds(F, bounds))
+    if name:
+        unknown = sorted(options.keys() - {"tol", "options", "bounds"})
+        if unknown:
+            raise TypeError(f"{unknown[0]}: got an argument that minimize has not, expected it in options=…")
+        arguments.documented(dict(options.get("options") or {}), "minimize", name)
     if len(constraints):
-        checks.one_of("method (with constraints)", method.lower(), CONSTRAINED)
-        dense = method.lower() not in SPARSE
+        checks.one_of("method (with constraints)", name, CONSTRAINED)
+        dense = name not in SPARSE
         given = arguments.constraints(F, constraints, x0)
         options["constraints"] = [
             _watched(watch, f"constraints[{at}]", constraint(G, low, high, dense))
             for at, (G, low, high) in enumerate(given)
         ]
 
-    options |= _second(F, method.lower(), hessian)
+    options |= _second(F, name, hessian, watch)
     last: tuple[Array, float] | None = None
 
-    def objective(x: Array) -> float:
+    def note(x: Array, value: float) -> None:
         nonlocal last
-        value = arguments.number(watch.call(F.fun, x))
-        watch.evaluated("objective", x, np.asarray(value))
+        watch.evaluated("objective", x, value)
         last = np.array(x), value
         if watch.point is None:
             watch.went(x, value)
+
+    def objective(x: Array) -> float:
+        value = arguments.number(watch.call(F.fun, x))
+        note(x, value)
         return value
 
     def gradient(x: Array) -> Array:
@@ -149,22 +168,34 @@ def minimize(
         watch.derived("gradient", x, slope)
         return slope
 
-    def stepped(x: Array, *state: Any) -> None:
-        watch.went(x, last[1] if last is not None and np.array_equal(last[0], x) else float(F.fun(x)[0]))
+    def both(x: Array) -> tuple[float, Array]:
+        found, slope = watch.call(F.value_and_grad, x)
+        value = arguments.number(found)
+        note(x, value)
+        if np.isfinite(value):
+            watch.derived("gradient", x, slope)
+        return value, slope
 
+    def stepped(x: Array, *state: Any) -> None:
+        watch.went(x, last[1] if last is not None and np.array_equal(last[0], x) else arguments.number(F.fun(x)))
+
+    asked: dict[str, Any] = {"fun": objective, "jac": None if name in VALUES else gradient}
+    if name in TOGETHER and isinstance(F, Compiled):
+        asked = {"fun": both, "jac": True}
     try:
         for each in options.get("constraints", ()):
             # before there is any good point: it stops where the start is none
             each.fun(x0)
-        result = optimize.minimize(objective, x0, jac=gradient, method=method, callback=stepped, **options)
+        result = optimize.minimize(x0=x0, method=method, callback=stepped, **asked, **options)
         if not np.isfinite(result.fun) or (watch.failures and not result.success):
             raise Stopped(watch.trouble)
-    except ENDS as why:
-        return watch.stopped(why, x0, fun=watch.value)
+    except ENDS as error:
+        result = watch.stopped(error, x0, fun=watch.value)
+    result.method, result.why = method, why
     return watch.finish(result)
 
 
-def _second(F: Flat, method: str, hessian: str | None) -> dict[str, Any]:
+def _second(F: Flat, method: str, hessian: str | None, watch: Watch) -> dict[str, Any]:
     """The Hessian as SciPy's method takes it."""
     if method not in (*PRODUCTS, *OPERATOR, *DENSE):
         if hessian is not None:
@@ -177,10 +208,25 @@ def _second(F: Flat, method: str, hessian: str | None) -> dict[str, Any]:
             raise ValueError(f'hessian: got "none" for {method}, which takes one')
         return {}
     if method in PRODUCTS:
-        return {"hessp": lambda x, p: hessian_at(F, x, None, part).matvec(p)}
+        return {"hessp": _Products(F, part, watch)}
     if method in DENSE:
         return {"hess": lambda x: hessian_at(F, x, None, part).toarray()}
-    return {"hess": lambda x: hessian_at(F, x, None, part)}
+    return {"hess": lambda x: watch.timed(hessian_at(F, x, None, part))}
+
+
+class _Products:
+    """Products with the Hessian, of which SciPy asks many at one point."""
+
+    def __init__(self, F: Flat, part: str, watch: Watch) -> None:
+        self.F, self.part, self.watch = F, part, watch
+        self._last: tuple[Array, Any] | None = None
+
+    def __call__(self, x: Array, p: Array) -> Array:
+        self.watch.in_time("Hessian's products")
+        if self._last is None or not np.array_equal(self._last[0], x):
+            self._last = np.array(x), hessian_at(self.F, x, None, self.part)
+        product: Array = self._last[1].matvec(p)
+        return product
 
 
 def _watched(watch: Watch, name: str, given: optimize.NonlinearConstraint) -> optimize.NonlinearConstraint:

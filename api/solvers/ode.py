@@ -1,5 +1,7 @@
 """Matrix differential equations: SciPy's `solve_ivp`, implicit methods with the exact Jacobian, dense or sparse."""
 
+import inspect
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ from matjac import checks
 from matjac.conventions import Array
 from matjac.flat import Flat, Variables
 from matjac.solvers import arguments
+from matjac.solvers.blas import calm
 from matjac.solvers.steps import factors_stay_sparse
 from matjac.solvers.watch import ENDS, Callback, Stopped, Watch
 from matjac.tracing.compiled import Compiled
@@ -16,6 +19,8 @@ from matjac.tracing.compiled import Compiled
 #: Methods that take a Jacobian.
 IMPLICIT = ("Radau", "BDF")
 FACES = ("dense", "csr")
+#: What solvers of SciPy's take that is not for the caller to give.
+_OURS = {"fun", "t0", "y0", "t_bound", "vectorized", "extraneous", "jac", "jac_sparsity"}
 
 
 class _Flow:
@@ -35,7 +40,7 @@ class _Flow:
 
     def fun(self, t: float, x: Array) -> Array:
         """The slope."""
-        return self.F.fun(self.point(t, x))
+        return self.F.values(self.point(t, x))
 
     def jac(self, t: float, x: Array, face: str) -> Any:
         """Its Jacobian by the unknowns, an array or a csr_array."""
@@ -49,6 +54,7 @@ class _Flow:
         return self._kept[:, cut:] if cut else self._kept
 
 
+@partial(calm, factors=True)
 def solve_ivp(
     F: Any,
     t_span: Any,
@@ -63,9 +69,10 @@ def solve_ivp(
 
     Parameters
     ----------
-    F : Compiled or Function
+    F : Compiled, Function or callable
         The right-hand side, with as many values as X has entries. A first variable of shape (), where there are
-        others, is the time.
+        others, is the time. A plain function is compiled: of the time first where it takes one argument more than
+        there are unknowns.
     t_span : tuple of float
         From when, until when.
     start : array_like or tuple of array_like
@@ -110,8 +117,9 @@ def solve_ivp(
     >>> np.allclose(X, np.exp(np.sin(2)) * np.eye(2), atol=1e-5)
     True
     """
-    flow = _Flow(arguments.flat(F))
+    flow = _Flow(_flat(F, start))
     arguments.refuse(options, "fun", "y0", "args", "vectorized")
+    _known(method, options)
     if jac is not None:
         checks.one_of("jac", jac, FACES)
         if method not in IMPLICIT:
@@ -171,8 +179,31 @@ def solve_ivp(
         at = [(abs(t[-1] - t0), x[-1]) for t, x in zip(result.t_events, result.y_events, strict=True) if len(t)]
         last = max(at, key=lambda event: event[0])[1]
     result.x = states[-1] if len(states) else last
+    result.method = method if isinstance(method, str) else method.__name__
     result.nit, result.jac = max(len(times) - 1, 0), face if method in IMPLICIT else None
     return watch.finish(result)
+
+
+def _flat(F: Any, start: Any) -> Flat:
+    """The right-hand side; a plain function is compiled for the unknowns, and for the time where it is of that too."""
+    if isinstance(F, Flat) or not callable(F):
+        return arguments.flat(F, ())
+    unknowns = start if isinstance(start, tuple) else (start,)
+    timed = arguments.parameters(F)[0] == len(unknowns) + 1
+    return arguments.flat(F, (0.0, *unknowns) if timed else unknowns)
+
+
+def _known(method: Any, options: dict[str, Any]) -> None:
+    """Refuse options that the method has not: SciPy would ignore them."""
+    solver = getattr(integrate, method, None) if isinstance(method, str) else method
+    if not isinstance(solver, type):
+        # SciPy has a better word on that
+        return
+    names = {"t_eval", "dense_output", "events", *inspect.signature(solver).parameters} - _OURS
+    unknown = sorted(options.keys() - names)
+    if unknown:
+        expected = ", ".join(sorted(names))
+        raise TypeError(f"options: got {unknown[0]!r}, which {method} does not take, expected some of {expected}")
 
 
 def _start(flow: Any, start: Any) -> Array:

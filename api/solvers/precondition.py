@@ -133,6 +133,8 @@ def shared_metric(J: Jacobian, weights: Array | None = None) -> Metric | None:
 
     It costs little more than a gradient, whatever the blocks' size. None where rows of J are not of one block each.
     """
+    if any(len(shape) > 2 for shape in parts(J.in_shape)):
+        return None
     point, shapes = J.blocked()
     made = [shared_basis(point, variable, shape, weights) for variable, shape in enumerate(shapes)]
     found = [pair for pair in made if pair is not None]

@@ -1,5 +1,6 @@
 """Systems of equations of matrices: Newton's method with the Jacobian as it is cheapest, or SciPy's `root`."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from matjac import checks
 from matjac.conventions import Array
 from matjac.flat import Flat
 from matjac.solvers import arguments, newton
+from matjac.solvers.blas import solver
 from matjac.solvers.steps import choose, sparse_lu
 from matjac.solvers.watch import ENDS, Callback, Stopped, Watch
 
@@ -60,6 +62,7 @@ class NewtonPreconditioner(LinearOperator):  # type: ignore[misc]
         return self._solve(np.ravel(x))  # type: ignore[no-any-return]
 
 
+@partial(solver, factors=True)
 def root(
     F: Any,
     *start: Any,
@@ -78,8 +81,8 @@ def root(
 
     Parameters
     ----------
-    F : Compiled or Function
-        With as many values as entries of its variables.
+    F : Compiled, Function or callable
+        With as many values as entries of its variables; a plain function is compiled.
     *start : array_like
         One for each variable.
     method : str, optional
@@ -139,7 +142,9 @@ def root(
             raise ValueError(f"jac: got {jac!r} for SciPy's {method!r}, expected it for Newton's method alone")
     if tol is not None and not float(checks.array("tol", tol, 0)) >= 0:
         raise ValueError(f"tol: got {tol}, expected a number that is not negative")
-    if method is None and set(given) - {"maxiter"}:
+    if method is not None:
+        arguments.documented(given, "root", method)
+    elif set(given) - {"maxiter"}:
         raise ValueError(f"options: got {sorted(given)}, expected maxiter alone for Newton's method")
     run = _Run(F, arguments.start(F, start), Watch(F, progress, seconds), tol)
     try:
@@ -148,14 +153,14 @@ def root(
         if isinstance(why, np.linalg.LinAlgError) and run.watch.value == 0:
             # SciPy asks for the factors at a solution too, where they need not exist
             solved = {"success": True, "status": 1, "message": "The residuals are zero."}
-            result = optimize.OptimizeResult(x=run.watch.point, fun=run.values, nit=run.watch.steps, **solved)
+            result = optimize.OptimizeResult(x=run.watch.point, fun=run.values, nit=run.watch.nit, **solved)
         else:
             stalled = "yielded zero vector" in str(why)  # SciPy's Krylov solver: no direction helps
             why = Stopped(f"equations: {why}") if stalled else why
-            chosen = {"method": method or run.name, "nit": run.watch.steps, "fun": run.values}
+            chosen = {"method": method or run.name, "fun": run.values}
             return run.watch.stopped(why, run.x0, **chosen)
     result.method, result.nfev, result.njev = method or run.name, run.watch.evaluations, run.watch.derivatives
-    result.setdefault("nit", run.watch.steps)
+    result.setdefault("nit", run.watch.nit)
     return run.watch.finish(result)
 
 
@@ -170,7 +175,7 @@ class _Run:
 
     def value(self, x: Array) -> Array:
         """The residuals, counted."""
-        y = arguments.real(self.watch.call(self.F.fun, x))
+        y = arguments.real(self.watch.call(self.F.values, x))
         self.watch.evaluated("equations", x, y)
         return y
 
@@ -185,9 +190,7 @@ class _Run:
 
     def in_time(self) -> None:
         """Stop where the time is over: between evaluations too."""
-        watch = self.watch
-        if watch.limit is not None and watch.seconds > watch.limit:
-            raise Stopped(f"equations: the {watch.limit:g} seconds were over after evaluation {watch.evaluations}")
+        self.watch.in_time("equations")
 
     def went(self, at: newton.State) -> None:
         """Note a point that Newton's method went to."""

@@ -58,7 +58,7 @@ class SumOfSquares:
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
         """The cost and its gradient."""
         if self._half is None:
-            y = arguments.real(self.watch.call(self.F.fun, x))
+            y = arguments.residual(self.watch.call(self.F.fun, x))
             value, weights = self.loss(y)
             self.watch.evaluated("residuals", x, y)
             gradient = np.ravel(self.F.jac(x).rmatvec(y if weights is None else weights * y))

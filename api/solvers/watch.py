@@ -1,16 +1,20 @@
 """What stands between a function and a solver: it counts, reports, keeps the last good point, and stops."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+import scipy.sparse as sp
 from scipy.optimize import OptimizeResult
+from scipy.sparse.linalg import LinearOperator
 
 from matjac import checks
 from matjac.conventions import Array
 from matjac.flat import Flat
+from matjac.solvers.fit import Fit
 
 #: The status of a result that was stopped here; the solvers' own are greater.
 STOPPED = -9
@@ -81,11 +85,27 @@ class Watch:
         #: the last point that was good, and its value
         self.point: Array | None = None
         self.value = np.inf
+        #: the seconds and the value of each point that the solver went to
+        self.history: list[tuple[float, float]] = []
 
     @property
     def seconds(self) -> float:
         """Since the start."""
         return time.perf_counter() - self.began
+
+    @property
+    def nit(self) -> int:
+        """The steps from the start on."""
+        return max(self.steps - 1, 0)
+
+    def in_time(self, what: str) -> None:
+        """Stop where the time is over, between evaluations too."""
+        if self.limit is not None and self.seconds > self.limit:
+            raise Stopped(f"{what}: the {self.limit:g} seconds were over after evaluation {self.evaluations}")
+
+    def timed(self, J: Any) -> Any:
+        """A matrix or an operator whose products stop where the time is over: solvers may make thousands in a step."""
+        return J if self.limit is None else Timed(self, J)
 
     def call(self, fun: Callable[[Array], Array], x: Array) -> Array:
         """The value at x of a function that may raise errors of its own."""
@@ -97,7 +117,7 @@ class Watch:
             self.mistake = error
             raise
 
-    def evaluated(self, what: str, x: Array, y: Array, where: str = "") -> None:
+    def evaluated(self, what: str, x: Array, y: Array | float, where: str = "") -> None:
         """Note a value y at x; stop where it is not finite once too often, or the time is over.
 
         What is `what` is counted together, whatever other values are asked for in between.
@@ -105,7 +125,7 @@ class Watch:
         self.evaluations += 1
         if self.limit is not None and self.seconds > self.limit:
             raise Stopped(f"{what}{where}: the {self.limit:g} seconds were over at evaluation {self.evaluations}")
-        if np.isfinite(y).all():
+        if math.isfinite(y) if isinstance(y, float) else np.isfinite(y).all():
             if what == self.failing:
                 self.failures = 0
             return
@@ -127,13 +147,14 @@ class Watch:
             return
         self.steps += 1
         self.point, self.value = np.array(x), float(value)
+        self.history.append((self.seconds, self.value))
         if self.progress is None:
             return
         answer = self.progress(Progress(self.steps, self.evaluations, self.value, self.seconds, np.array(x)))
         if isinstance(answer, bool | np.bool_) and answer:
             raise Stopped(f"progress: the callback stopped it at step {self.steps}")
 
-    def stopped(self, why: Exception, start: Array, **more: Any) -> OptimizeResult:
+    def stopped(self, why: Exception, start: Array, **more: Any) -> Fit:
         """The result that tells where it stopped, with the last good point; any other error is raised again.
 
         A solver's own error on a value that is not finite is a stop too, and so is a singular matrix anywhere.
@@ -146,17 +167,26 @@ class Watch:
         none = self.point is None
         where = "the start, where nothing good was found" if none else f"the last good point, of step {self.steps}"
         x = start if self.point is None else self.point
-        message, counts = f"{why}. Returned: {where}.", {"nfev": self.evaluations, "njev": self.derivatives}
-        result = OptimizeResult(x=x, success=False, status=STOPPED, message=message, **counts, **more)
+        message, counts = (
+            f"{why}. Returned: {where}.",
+            {"nfev": self.evaluations, "njev": self.derivatives, "nit": self.nit},
+        )
+        result = OptimizeResult(x=x, success=False, status=STOPPED, message=message, **{**counts, **more})
         return self.finish(result)
 
-    def finish(self, result: OptimizeResult) -> OptimizeResult:
-        """The solver's result, with the variables that its x holds."""
-        result.variables = self.F.unpack(result.x)
-        result.seconds = self.seconds
-        return result
+    def finish(self, result: OptimizeResult) -> Fit:
+        """The solver's result, with the variables that its x holds, and the way there."""
+        fit: Fit = Fit(result)
+        fit.variables = self.F.unpack(fit.x)
+        fit.setdefault("nit", self.nit)
+        if isinstance(fit.get("jac"), Timed):
+            fit.jac = fit.jac.inner
+        fit.unknowns = self.F.variables
+        fit.history = np.array(self.history).reshape(-1, 2)
+        fit.seconds = self.seconds
+        return fit
 
-    def _not_finite(self, what: str, x: Array, y: Array) -> str:
+    def _not_finite(self, what: str, x: Array, y: Array | float) -> str:
         bad = np.flatnonzero(~np.isfinite(np.ravel(y)))
         first = np.ravel(y)[bad[0]]
         text = f"{what}: {bad.size} of {np.size(y)} entries are not finite, the first is number {bad[0]}, {first}"
@@ -166,3 +196,22 @@ class Watch:
         at = int(np.argmax(np.abs(x))) if np.size(x) else 0
         largest = f"; the largest unknown is {self.F.variables.entry(at)} = {x[at]:.3g}" if np.size(x) else ""
         return f"{text}, at evaluation {self.evaluations}{times}{largest}"
+
+
+class Timed(LinearOperator):  # type: ignore[misc]
+    """A matrix or an operator, within the limit of time."""
+
+    def __init__(self, watch: Watch, inner: Any) -> None:
+        super().__init__(inner.dtype, inner.shape)
+        self.watch, self.inner = watch, inner
+        self._adjoint_of = inner.conj().T.tocsr() if sp.issparse(inner) else inner.H
+
+    def _matvec(self, x: Array) -> Array:
+        self.watch.in_time("Jacobian's products")
+        return self.inner @ x  # type: ignore[no-any-return]
+
+    def _rmatvec(self, x: Array) -> Array:
+        self.watch.in_time("Jacobian's products")
+        return self._adjoint_of @ x  # type: ignore[no-any-return]
+
+    _matmat, _rmatmat = _matvec, _rmatvec

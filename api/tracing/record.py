@@ -9,10 +9,11 @@ from matjac.conventions import Array, Order, Shape, size
 from matjac.entries.plan import Plan, ready, spent
 from matjac.linear.adjoint import swept
 from matjac.linear.expression import Expression
-from matjac.linear.primitives import Broadcast, Join, Multiply, Reshape, Transpose
+from matjac.linear.primitives import Add, Broadcast, Join, MatMul, Multiply, Reshape, Transpose
 from matjac.linear.program import Program, Step
 from matjac.tracing.differentiate import One, differentiate
 from matjac.tracing.recorded import Recorder
+from matjac.tracing.sums import doubled, late_factor, masked, sum_of_squares
 
 
 class Record:
@@ -232,11 +233,23 @@ class Record:
         if weighted:
             weights = program.given(shape)
             return self._swept(out, weights, set(), weights)
-        if self._squared is not None:
-            # the product rule's way there would add it to itself and halve it
-            return self._swept(self._squared, self._squared, set())
+        squares = self._squares
+        if squares is not None:
+            # the product rule's way there would add y to itself and halve it
+            y, factor = squares
+            weights = (
+                y if factor == 0.5 else program.add(Multiply(), (program.constant(2 * factor), y), program.shapes[y])
+            )
+            return self._swept(y, weights, set())
         weights = program.add(Reshape((), shape), (self.one(),), shape)
         return self._swept(out, weights, {weights})
+
+    @property
+    def _squares(self) -> tuple[int, float] | None:
+        """y and c where the result is ``c Σ y²``."""
+        if self._squared is not None:
+            return self._squared, 0.5
+        return sum_of_squares(self.program, self.results[0])
 
     def _swept(self, of: int, weights: int, ones: set[int], *more: int) -> "Record":
         """``Jᵀ weights`` of a value, a result for each argument; the weights are a value, or `more` arguments."""
@@ -254,10 +267,21 @@ class Record:
         """The result, and the gradient after it: what both need is computed once."""
 
         def make() -> Record:
-            slope = self.gradient(weighted)
-            return self._another(slope.arguments, [*self.results, *slope.results], slope.points)
+            slope, squares = self.gradient(weighted), None if weighted else self._squares
+            # a product of BLAS is faster than squares and their sum
+            values = self.results if squares is None else [self._summed(*squares)]
+            return self._another(slope.arguments, [*values, *slope.results], slope.points)
 
         return self._related(("value and gradient", weighted), make)
+
+    def _summed(self, y: int, factor: float) -> int:
+        """``factor Σ y²``, of the result's shape."""
+        program, (out,) = self.program, self.results
+        n, shape = size(program.shapes[y]), program.shapes[out]
+        row, column = (program.add(Reshape(program.shapes[y], s), (y,), s) for s in ((1, n), (n, 1)))
+        total = program.add(MatMul(), (row, column), (1, 1))
+        whole = program.add(Reshape((1, 1), shape), (total,), shape)
+        return whole if factor == 1 else program.add(Multiply(), (program.constant(factor), whole), shape)
 
     def half_squares(self) -> "Record":
         """Half the sum of the result's squares, whose gradient is Jᵀ times the result."""
@@ -338,7 +362,22 @@ def recorded(expression: Expression, variable: int, ones: set[int]) -> dict[int,
             before = program.shapes[kept]
             found[step.out] = kept if before == shape else program.add(Broadcast(before, shape), (kept,), shape)
             continue
-        found[step.out] = program.add(step.primitive, operands, shape)
+        primitive = step.primitive
+        if (
+            isinstance(primitive, Add)
+            and primitive.signs == (1, 1)
+            and (twice := doubled(program, operands)) is not None
+        ):
+            found[step.out] = program.add(Multiply(), (program.constant(2), twice), shape)
+            continue
+        same = masked(program, operands) if isinstance(primitive, Multiply) else None
+        if same is not None and program.shapes[same] == shape:
+            found[step.out] = same
+            continue
+        factor, operands = late_factor(program, operands, shape) if isinstance(primitive, MatMul) else (None, operands)
+        found[step.out] = program.add(primitive, operands, shape)
+        if factor is not None:
+            found[step.out] = program.add(Multiply(), (factor, found[step.out]), shape)
         if isinstance(step.primitive, Reshape | Broadcast | Transpose) and operands[0] in ones:
             ones.add(found[step.out])
     return found

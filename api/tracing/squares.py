@@ -8,11 +8,12 @@ import numpy as np
 from matjac.conventions import Order
 from matjac.entries.plan import Plan
 from matjac.linear.adjoint import swept
-from matjac.linear.primitives import Add, Join, MatMul, Multilinear, Multiply, Reshape
-from matjac.linear.program import Program, Step
+from matjac.linear.primitives import Add, Join, Multilinear, Multiply, Reshape
+from matjac.linear.program import Step
 from matjac.tracing.differentiate import differentiate
 from matjac.tracing.elementwise import Elementwise
 from matjac.tracing.record import Record, finished, recorded
+from matjac.tracing.sums import squared
 
 
 def gauss_newton(record: Record, order: Order, by: tuple[int, ...]) -> Plan:
@@ -67,13 +68,13 @@ def _squares(record: Record) -> dict[int, int]:
         if step is None:
             raise _refused("it depends on a variable without a square")
         live = [k for k in step.operands if k in symbols]
-        squared = _squared(program, step)
-        root = program.makers.get(squared)  # type: ignore[arg-type]
+        square = squared(program, step)
+        root = program.makers.get(square)  # type: ignore[arg-type]
         if root is not None and isinstance(root.primitive, Elementwise) and root.primitive.ufunc is np.sqrt:
             # the square of a norm is what was under the root
             waiting.append(root.operands[0])
-        elif squared is not None:
-            found[number] = squared
+        elif square is not None:
+            found[number] = square
         elif _is_linear(step, live):
             waiting.extend(live)
         else:
@@ -87,22 +88,6 @@ def _is_linear(step: Step, live: Sequence[int]) -> bool:
     if isinstance(primitive, Elementwise):
         return primitive.ufunc is np.divide and live == [step.operands[0]]
     return isinstance(primitive, Multilinear) and (len(live) == 1 or isinstance(primitive, Add | Join))
-
-
-def _squared(program: Program, step: Step) -> int | None:
-    """What a step squares: entry by entry, or a vector that it multiplies as a row with itself as a column."""
-    primitive, operands = step.primitive, step.operands
-    if isinstance(primitive, Elementwise) and primitive.ufunc is np.square:
-        return operands[0]
-    if isinstance(primitive, Multiply) and operands[0] == operands[1]:
-        return operands[0]
-    if isinstance(primitive, MatMul):
-        made = [program.makers.get(k) for k in operands]
-        sources = [m.operands[0] for m in made if m is not None and isinstance(m.primitive, Reshape)]
-        row, column = (program.shapes[k] for k in operands)
-        if len(sources) == 2 and sources[0] == sources[1] and row[:-1] == (1,) == column[1:]:
-            return sources[0]
-    return None
 
 
 def _refused(why: str) -> ValueError:

@@ -1,0 +1,138 @@
+"""What a solver returns: SciPy's result, with a report and a picture of the way there."""
+
+from typing import Any
+
+import numpy as np
+from scipy.optimize import OptimizeResult
+
+from matjac.conventions import Array
+from matjac.solvers.extras import optional
+
+#: Entries of the gradient that a report shows.
+SHOWN = 3
+
+
+class Fit(OptimizeResult):  # type: ignore[misc]
+    r"""The result of a solver: a dictionary with attributes, as SciPy's ``OptimizeResult``.
+
+    Attributes
+    ----------
+    variables : tuple of numpy.ndarray
+        The unknowns, one array each; ``x`` is all of them as one flat vector.
+    history : numpy.ndarray
+        Of shape (points, 2): the seconds since the start, and the value there, of the start and of each step. The value
+        is what a `Progress` tells.
+    unknowns : Variables
+        The unknowns' names and shapes.
+    nit : int
+        Steps.
+    seconds : float
+        The time that it took.
+
+    Examples
+    --------
+    >>> import numpy as np, matjac as mj
+    >>> A = np.array([[2.0, 0.0], [1.0, 3.0]])
+    >>> fit = mj.solvers.minimize(lambda X: np.sum((A @ X - 1.0) ** 2), np.zeros((2, 1)), method="BFGS")
+    >>> print("\n".join(fit.report().splitlines()[:3]))  # doctest: +ELLIPSIS
+    BFGS (as asked): success
+    unknowns   X (2, 1): 2 numbers
+    objective  2 → ... in ... steps, ... evaluations, ... derivatives
+    """
+
+    def report(self) -> str:
+        """What was done, in a few lines: the method and why, values, counts, time, the end, and the gradient's largest.
+
+        Returns
+        -------
+        str
+        """
+        get, rows = self.get, []
+        reason = f" ({self.why})" if get("why") else ""
+        unknowns = self.unknowns
+        each = ", ".join(f"{n} {s}" for n, s in zip(unknowns.names, unknowns.shapes, strict=True))
+        rows.append(("unknowns", f"{each}: {unknowns.size} number{'s' * (unknowns.size != 1)}"))
+        rows.append((self._value_name, f"{self._way()}in {self._counts()}"))
+        rows.append(("time", f"{self.seconds:.3g} s"))
+        rows.append(("end", " ".join(str(self.message).split())))
+        largest = self._largest()
+        if largest:
+            rows.append(largest)
+        if get("constr_violation") is not None:
+            rows.append(("violation", f"{float(self.constr_violation):.3g}"))
+        width = max(len(name) for name, _ in rows) + 2
+        head = f"{get('method') or 'solver'}{reason}: {'success' if self.success else 'no success'}"
+        return "\n".join([head, *(f"{name:<{width}}{text}" for name, text in rows)])
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the value against steps, and against time.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; a figure of its own unless given.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            Of the steps; that of the time is its twin, above.
+
+        Raises
+        ------
+        ImportError
+            Where matplotlib is not installed: ``pip install matjac[plot]``.
+        """
+        if ax is None:
+            ax = optional("matplotlib.pyplot", "matjac[plot]").figure().add_subplot()
+        seconds, values = self.history.T
+        above = ax.twiny()
+        (by_step,) = ax.plot(np.arange(len(values)), values, color="C0", label="by step")
+        (by_time,) = above.plot(seconds, values, color="C1", linestyle="--", label="by time")
+        if len(values) and values.min() > 0:
+            ax.set_yscale("log")
+        ax.set_xlabel("step", color="C0")
+        above.set_xlabel("seconds", color="C1")
+        ax.set_ylabel(self._value_name)
+        ax.legend(handles=[by_step, by_time])
+        return ax
+
+    @property
+    def _value_name(self) -> str:
+        if "states" in self:
+            return "t"
+        if "cost" in self:
+            return "cost"
+        if "fun" in self:
+            return "objective" if np.ndim(self.fun) == 0 else "residual"
+        return "value"
+
+    def _way(self) -> str:
+        """The value at the start and at the end."""
+        if "states" not in self and np.ndim(self.get("cost", self.get("fun", np.nan))) == 0:
+            last = float(self.get("cost", self.get("fun", np.nan)))
+            if not len(self.history):
+                return f"{last:.6g} "
+            return f"{self.history[0, 1]:.6g} → {last:.6g} "
+        values = self.history[:, 1]
+        return f"{values[0]:.6g} → {values[-1]:.6g} " if len(values) else ""
+
+    def _counts(self) -> str:
+        named = (("nit", "step"), ("nfev", "evaluation"), ("njev", "derivative"))
+        counts = [(int(self[key]), word) for key, word in named if self.get(key) is not None]
+        return ", ".join(f"{count} {word}{'s' * (count != 1)}" for count, word in counts)
+
+    def _largest(self) -> tuple[str, str] | None:
+        """The largest entries of the gradient, or of what else should be zero at an end."""
+        residuals = self._value_name == "residual"
+        found: list[tuple[str, Any]] = [("gradient", self.get("grad")), ("gradient", self.get("jac"))]
+        for name, vector in [("residual", self.get("fun"))] if residuals else found:
+            if isinstance(vector, np.ndarray) and vector.shape == self.x.shape:
+                return f"{name}s" if residuals else name, self._entries(vector)
+        optimality = self.get("optimality")
+        if optimality is not None and np.ndim(optimality) == 0:
+            return "optimality", f"{float(optimality):.3g}"
+        return None
+
+    def _entries(self, vector: Array) -> str:
+        most = np.argsort(-np.abs(vector), kind="stable")[:SHOWN]
+        return "largest " + ", ".join(f"{vector[k]:.3g} at {self.unknowns.entry(int(k))}" for k in most)
