@@ -31,6 +31,9 @@ SUMS = {
     "symmetric in part": lambda X: np.sum((X.T @ X * A) ** 2),
     "symmetric outside": lambda X: np.sum((X @ X.T) ** 2),
     "masked": lambda X: np.sum((ONES * (X @ A - W)) ** 2),
+    "masked, less what is": lambda X: np.sum((ONES * (X @ A) - ONES * W) ** 2),
+    "masked, less what is not": lambda X: np.sum((ONES * (X @ A) - W) ** 2),
+    "masked twice": lambda X: np.sum((ONES * (X @ A) * np.tanh(X) + ONES * X) ** 2),
     "masked by a row": lambda X: np.sum((ONES[0] * (X @ A - W)) ** 2),
     "weighted": lambda X: np.sum((W * (X @ A - W)) ** 2),
     "entries once": lambda X: np.sum(((X @ A)[[0, 2, 1], [1, 1, 3]] - 2) ** 2),
@@ -84,6 +87,8 @@ def test_a_gradient_by_hand_takes_no_fewer_passes():
     assert isinstance(record.program.makers[record.results[1]].primitive, Multiply)
     assert passes(mj.compile(SUMS["half"], shape)) == []
     assert passes(mj.compile(lambda X: 0.5 * np.sum((ONES * (X @ A - W)) ** 2), shape)) == ["subtract", "multiply"]
+    known = ONES * W
+    assert passes(mj.compile(lambda X: 0.5 * np.sum((ONES * (X @ A) - known) ** 2), shape)) == ["multiply", "subtract"]
     assert passes(mj.compile(lambda X: 0.5 * np.sum((W * (X @ A - W)) ** 2), shape)) == ["subtract", *["multiply"] * 2]
 
 

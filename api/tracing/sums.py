@@ -94,13 +94,32 @@ def doubled(program: Program, operands: list[int]) -> int | None:
 
 
 def masked(program: Program, operands: list[int]) -> int | None:
-    """Of a constant of zeros and ones times what it was multiplied by already, the number of that."""
+    """Of a constant of zeros and ones times what is zero where it is, the number of that."""
     for mask, product in (operands, operands[::-1]):
-        constant, step = program.constants.get(mask), program.makers.get(product)
-        again = step is not None and isinstance(step.primitive, Multiply) and mask in step.operands
-        if again and isinstance(constant, np.ndarray) and bool(np.all(constant * constant == constant)):
-            return product
+        constant = program.constants.get(mask)
+        if isinstance(constant, np.ndarray) and bool(np.all(constant * constant == constant)):
+            return product if _under(program, mask, product) else None
     return None
+
+
+def _under(program: Program, mask: int, number: int) -> bool:
+    """Whether a value is zero where the mask is: what it multiplies, constants that are, sums of such."""
+    zeros = program.constants[mask]
+    found: set[int] = set()
+
+    def known(k: int) -> bool:
+        constant = program.constants.get(k)
+        if not isinstance(constant, np.ndarray) or constant.shape != zeros.shape:
+            return k in found
+        return np.array_equal(zeros * constant, constant)
+
+    for step in program.steps([number]):
+        if program.shapes[step.out] != zeros.shape:
+            continue
+        needed = {Multiply: any, Add: all}.get(type(step.primitive))
+        if needed is not None and needed(map(known, step.operands)):
+            found.add(step.out)
+    return known(number)
 
 
 def late_factor(program: Program, operands: list[int], shape: Shape) -> tuple[int | None, list[int]]:
