@@ -1,6 +1,6 @@
 """Variable projection: an unknown in which the residuals are linear is eliminated from a fit."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,21 +77,25 @@ class Linear:
         if not (np.isfinite(H).all() and np.isfinite(slopes).all()):
             return np.full(value.shape, np.nan)
         if self.bounds is None:
-            return self.blocks.array(self.blocks.rows(value) - _solved(H, slopes))
+            return self.blocks.array(self.blocks.rows(value) - inverse(H)(slopes))
         return self.blocks.array(_between(H, slopes, np.array(self.blocks.rows(value), order="C"), *self.bounds))
 
 
-def _solved(H: Array, slopes: Array) -> Array:
-    """Newton's step of each block; of directions that no residual sees it has nothing to speak of."""
+def inverse(H: Array) -> Callable[[Array], Array]:
+    """The function that solves with each block, of columns too; in directions that no residual sees it does little."""
     made = BlockCholesky().factor(H)
     if not made.failed.any():
-        return made.solve(slopes)
+        return made.solve
     largest = np.einsum("bii->bi", H).max(axis=1, keepdims=True)
     made.factor(H, np.where(largest > 0, np.sqrt(np.finfo(float).eps) * largest, 1.0))
-    step = made.solve(slopes)
-    for _ in range(REFINED):
-        step += made.solve(slopes - np.einsum("bij,bj->bi", H, step))
-    return step
+
+    def solve(b: Array) -> Array:
+        x = made.solve(b)
+        for _ in range(REFINED):
+            x += made.solve(b - np.einsum("bij,bj...->bi...", H, x))
+        return x
+
+    return solve
 
 
 def _between(H: Array, slopes: Array, values: Array, low: Array, high: Array) -> Array:
