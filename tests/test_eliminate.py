@@ -13,6 +13,7 @@ import matjac as mj
 from matjac import kernels
 from matjac.solvers import eliminate, least_squares
 from matjac.solvers.precondition import shared_metric
+from matjac.solvers.projection import Projected
 from matjac.solvers.watch import Watch
 
 rng = np.random.default_rng(5)
@@ -65,10 +66,13 @@ def best(F, name, arrays):
     return np.linalg.lstsq(np.stack(columns, axis=1), -base, rcond=None)[0].reshape(value.shape)
 
 
-def objective(F, name, arrays, low=-np.inf, high=np.inf):
-    unknown, blocks = eliminate.asked_for(F, name, arrays)
+def linear(F, name, arrays, low=-np.inf, high=np.inf):
     edges = (np.full(arrays[name].shape, edge) for edge in (low, high))
-    return eliminate.Eliminated(eliminate.Linear(F, unknown, blocks, *edges), arrays, Watch(F, None, None))
+    return eliminate.Linear(F, *eliminate.asked_for(F, name, arrays), *edges)
+
+
+def objective(F, name, arrays):
+    return eliminate.Eliminated(linear(F, name, arrays), arrays, Watch(F, None, None))
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -137,6 +141,45 @@ def test_closed_forms_are_eliminated_too():
     assert_allclose(fit.cost, 0.5 * np.sum(values[2:] ** 2), rtol=1e-8)
     # of these nothing is recorded, and none is eliminated unasked
     assert least_squares(F, *start, method="lbfgs").eliminated is None
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize(("name", "unknown"), CASES)
+def test_kaufmans_jacobian(name, unknown, order):
+    F, arrays = compiled(name, order)
+    made = Projected(linear(F, unknown, arrays), arrays)
+    names = made.variables.names
+    x = made.pack(*[arrays[k] for k in names])
+
+    def residuals(x):
+        whole = arrays | dict(zip(names, made.unpack(x), strict=True))
+        return F.fun(F.pack(*[(whole | {unknown: best(F, unknown, whole)})[k] for k in F.names]))
+
+    y, J = made.fun(x), made.jac(x)
+    assert_allclose(y, residuals(x), atol=1e-7)
+    # the gradient is that of the projected residuals, and the columns are orthogonal to what U reaches
+    dense = J.toarray()
+    slopes = [np.sum(residuals(x + 1e-5 * e) ** 2 - residuals(x - 1e-5 * e) ** 2) / 4e-5 for e in np.eye(x.size)]
+    assert_allclose(dense.T @ y, slopes, rtol=1e-5, atol=1e-6)
+    whole = made.whole(x)
+    inner = F.jac(whole).toarray()[:, [k for k in range(whole.size) if F.variables.entry(k).split("[")[0] == unknown]]
+    assert_allclose(inner.T @ dense, 0, atol=1e-6)
+    # products with it, of several vectors too
+    v, u = rng.standard_normal((x.size, 3)), rng.standard_normal((y.size, 3))
+    assert_allclose(J @ v, dense @ v, atol=1e-9)
+    assert_allclose(J.T @ u, dense.T @ u, atol=1e-9)
+    assert J.nnz == y.size * x.size
+
+
+def test_kaufmans_jacobian_is_exact_where_residuals_are_zero():
+    V = rng.standard_normal((7, 2))
+    exact = rng.standard_normal((9, 2)) @ V.T
+    F = mj.compile(lambda U, V: U @ V.T - exact, (9, 2), (7, 2))
+    arrays = {"U": np.ones((9, 2)), "V": V}
+    made = Projected(linear(F, "U", arrays), arrays)
+    x = V.ravel()
+    slopes = [(made.fun(x + 1e-6 * e) - made.fun(x - 1e-6 * e)) / 2e-6 for e in np.eye(x.size)]
+    assert_allclose(made.jac(x).toarray(), np.stack(slopes, axis=1), atol=1e-7)
 
 
 # what is chosen ------------------------------------------------------------------------------------------
