@@ -22,7 +22,7 @@ def residuals(U, V):
 
 
 def objective(U, V):
-    return np.sum((U @ V.T - A) ** 2) + 0.01 * np.sum(U**2)
+    return np.sum((U @ V.T - A) ** 2) + 0.1 * (np.sum(U**2) + np.sum(V**2))
 
 
 FITS = {
@@ -56,8 +56,9 @@ def test_a_report_of_what_ran(name):
     assert np.all(fit.history[:, 0] <= fit.seconds)
     text = fit.report()
     head, *rows = text.splitlines()
-    assert head.startswith(name)
-    assert head.endswith(": success")
+    why = {"L-BFGS-B": "no method was asked for", "Ipopt": "exact Hessian", "BDF": "dense Jacobian",
+           "newton-dense": "by size and fill"}.get(name, "as asked")  # fmt: skip
+    assert head == f"{name} ({why}): success"
     table = {row.split()[0]: row.split(maxsplit=1)[1] for row in rows}
     assert table["unknowns"] == {
         "BDF": "X (3, 3): 9 numbers", "newton-dense": "X (3, 3): 9 numbers",
@@ -70,6 +71,17 @@ def test_a_report_of_what_ran(name):
     assert table[kind].startswith(f"{fit.history[0, 1]:.6g} → ")
     again = pickle.loads(pickle.dumps(fit))
     assert again.report() == text
+
+
+def test_why_least_squares_chose():
+    wide = rng.standard_normal((40, 60))
+    for head, run in {
+        "trf (a dense J is small): success": lambda: solvers.least_squares(residuals, U0, V0),
+        "trf (an argument of SciPy's): success": lambda: solvers.least_squares(residuals, U0, V0, jac="csr"),
+        "trf (J has few entries a column): success": lambda: solvers.least_squares(lambda X: X**2 - 2, wide**2 + 1),
+        "lbfgs (J is large): success": lambda: solvers.least_squares(lambda R: R.T @ R - np.eye(60), wide),
+    }.items():
+        assert run().report().splitlines()[0] == head
 
 
 def test_the_largest_entries_of_the_gradient():
