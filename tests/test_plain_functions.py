@@ -114,6 +114,11 @@ REFUSED = [
         ValueError,
         "^F: got a function whose value is a number",
     ),
+    (
+        lambda: solvers.least_squares(mj.Function(half, mj.compile(half, (3, 3)).jacobian, (3, 3)), R0, method="lbfgs"),
+        ValueError,
+        "^F: got a function whose value is a number",
+    ),
     # options that would be ignored
     (lambda: solvers.minimize(half, R0, ftol=1e-3), TypeError, "^ftol: got an argument that minimize has not"),
     (
@@ -212,13 +217,15 @@ def test_nit_of_runs_that_ended_and_that_were_stopped(name):
     assert len(fit.history) == 3
 
 
-def test_ipopt_tells_of_its_end():
+@pytest.mark.parametrize("backend", ["ipyopt", "cyipopt"])
+def test_ipopt_tells_of_its_end(backend):
+    pytest.importorskip(backend)
     # the nearest point of a disc, within bounds of which one holds
     target = np.array([3.0, 1.0, -2.0])
     F = mj.compile(lambda x: np.sum((x - target) ** 2), (3,))
     G = mj.compile(lambda x: np.stack([x[0] ** 2 + x[1] ** 2, x[0] * x[1]]).reshape(1, 2), (3,))
     fit = solvers.ipopt(F, np.full(3, 0.5), constraints=[(G, -np.inf, 2.0), (lambda x: x[1:] * 2.0, -9.0, 9.0)],
-                        bounds=(-1.0, 5.0))  # fmt: skip
+                        bounds=(-1.0, 5.0), backend=backend)  # fmt: skip
     assert fit.success
     first, second = fit.multipliers
     (lower,), (upper,) = fit.bound_multipliers
@@ -234,11 +241,13 @@ def test_ipopt_tells_of_its_end():
     assert fit.optimality < 1e-6
     assert 3 < fit.nit < 60
     # what can't be met is missed by as much
-    fit = solvers.ipopt(F, np.full(3, 0.5), constraints=[(lambda x: x @ x, 9.0, 9.0)], bounds=(-1.0, 1.0))
+    fit = solvers.ipopt(
+        F, np.full(3, 0.5), constraints=[(lambda x: x @ x, 9.0, 9.0)], bounds=(-1.0, 1.0), backend=backend
+    )
     assert not fit.success
     assert fit.constr_violation == pytest.approx(9 - fit.x @ fit.x, rel=1e-6)
     assert fit.constr_violation > 5
-    plain = solvers.ipopt(F, np.zeros(3))
+    plain = solvers.ipopt(F, np.zeros(3), backend=backend)
     assert plain.multipliers == []
     assert plain.constr_violation == 0
 
