@@ -7,7 +7,7 @@ the last good point and a message that says where.
 While a solver runs, BLAS has one thread, unless a product of the function is so large that it takes tens of
 milliseconds: small ones gain nothing from a second thread, and wait for it where the processors are taken. Afterwards
 BLAS is as it was, also where the solver raised. The number is the process's: products in your other threads have one
-thread too until then.
+thread too until then. Numbers that another thread of yours set by threadpoolctl stay.
 
 Examples
 --------

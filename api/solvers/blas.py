@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import OpenBLASController, ThreadpoolController
 
 from matjac.conventions import size
 from matjac.flat import Flat
@@ -30,29 +30,43 @@ class _OneThread:
     """BLAS has one thread while anyone is inside, in whatever thread; after the last one it is as it was before."""
 
     def __init__(self) -> None:
-        self._lock, self._inside, self._limits = threading.Lock(), 0, None
+        self._lock, self._inside = threading.Lock(), 0
+        #: the libraries that had more, and how many
+        self._before: list[tuple[Any, int]] = []
 
     def __enter__(self) -> None:
         with self._lock:
             self._inside += 1
             if self._inside == 1:
-                self._limits = _controller().limit(limits=1, user_api="blas")
+                numbers = [(library, library.num_threads) for library in _libraries()]
+                for library, _ in numbers:
+                    library.set_num_threads(1)
+                self._before = [(library, n) for library, n in numbers if library.num_threads != n]
+                _release()
 
     def __exit__(self, *error: Any) -> None:
         with self._lock:
             self._inside -= 1
             if self._inside == 0:
-                limits, self._limits = self._limits, None
-                limits.restore_original_limits()  # type: ignore[attr-defined]
+                for library, n in self._before:
+                    library.set_num_threads(n)
+                _release()
+
+
+def _release() -> None:
+    """Let any thread set numbers: whoever sets OpenBLAS's first would keep the others from it as long as it lives."""
+    release = getattr(OpenBLASController, "clear_controlling_thread", None)
+    if release is not None:
+        release()
 
 
 one_thread = _OneThread()
 
 
 @functools.cache
-def _controller() -> Any:
-    # to look for the libraries takes milliseconds; NumPy's and SciPy's are loaded by now
-    return ThreadpoolController()
+def _libraries() -> list[Any]:
+    # to look for them takes milliseconds; NumPy's and SciPy's are loaded by now
+    return [library for library in ThreadpoolController().lib_controllers if library.user_api == "blas"]
 
 
 def multiplications(F: Any) -> int:

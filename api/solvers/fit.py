@@ -24,6 +24,8 @@ class Fit(OptimizeResult):  # type: ignore[misc]
         is what a `Progress` tells.
     unknowns : Variables
         The unknowns' names and shapes.
+    method, why : str
+        What was run, and why it was chosen, in a few words.
     nit : int
         Steps.
     seconds : float
@@ -90,6 +92,7 @@ class Fit(OptimizeResult):  # type: ignore[misc]
         (by_time,) = above.plot(seconds, values, color="C1", linestyle="--", label="by time")
         if len(values) and values.min() > 0:
             ax.set_yscale("log")
+        above.set_xlim(left=0)
         ax.set_xlabel("step", color="C0")
         above.set_xlabel("seconds", color="C1")
         ax.set_ylabel(self._value_name)

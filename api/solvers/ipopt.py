@@ -312,6 +312,8 @@ def ipopt(
     low, high = (np.clip(bound, -INFINITY, INFINITY) for bound in arguments.bounds(problem.F, bounds))
     approximation = "limited-memory" if problem.curvature is None else "exact"
     settings = {"hessian_approximation": approximation, "print_level": 0, "sb": "yes", **(options or {})}
+    part = "limited-memory" if problem.curvature is None else problem.curvature.part
+    problem.watch.why = f"{part} Hessian"
     run = {"ipyopt": _ipyopt, "cyipopt": _cyipopt}[_backend(backend)]
     problem.objective(x0)
     if problem.error is None:
@@ -319,9 +321,7 @@ def ipopt(
     if problem.error is None and end.status == NOT_FINITE:
         problem.error = Stopped(problem.watch.trouble or "Ipopt: a value is not finite")
     if isinstance(problem.error, Stopped | np.linalg.LinAlgError):
-        result = problem.watch.stopped(problem.error, x0, fun=problem.watch.value)
-        result.method, result.why = "Ipopt", _why(problem)
-        return result
+        return problem.watch.stopped(problem.error, x0, fun=problem.watch.value, method="Ipopt")
     if problem.error is not None:
         raise problem.error
     watch = problem.watch
@@ -335,14 +335,9 @@ def ipopt(
         nfev=watch.evaluations,
         njev=watch.derivatives,
         method="Ipopt",
-        why=_why(problem),
     )
     result.update(_conditions(problem, end, low, high))
     return watch.finish(result)
-
-
-def _why(problem: IpoptProblem) -> str:
-    return "Hessian by Ipopt's limited memory" if problem.curvature is None else f"{problem.curvature.part} Hessian"
 
 
 class _End(NamedTuple):

@@ -116,6 +116,7 @@ def least_squares(
     watch, x0 = Watch(F, progress, seconds), arguments.start(F, start)
     low, high = arguments.bounds(F, bounds)
     arguments.within(F, x0, low, high)
+    watch.why = "as asked"
     if method is None:
         scipys = jac is not None or x_scale is not None or not options.keys() <= OPTIONS.keys()
         asked = eliminate not in (None, False)
@@ -123,6 +124,8 @@ def least_squares(
         method = "trf" if scipys or small or not (asked or not _few(F, x0)) else "lbfgs"
         if small:
             jac, options = "dense", DENSE | options
+        reasons = "an argument of SciPy's", "a dense J is small", "J has few entries a column", "J is large"
+        watch.why = reasons[0 if scipys else 1 if small else 2 if method == "trf" else 3]
     if checks.one_of("method", method, METHODS) in SCIPY:
         if eliminate not in (None, False):
             raise ValueError(f"eliminate: got {eliminate!r} for {method}, expected it for lbfgs alone")

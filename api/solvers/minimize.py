@@ -127,7 +127,7 @@ def minimize(
     F = arguments.scalar(F)
     arguments.refuse(options, "fun", "x0", "args", "jac", "hess", "hessp", "callback")
     watch, x0 = Watch(F, progress, seconds), arguments.start(F, start)
-    why = "as asked" if method else "there are constraints" if len(constraints) else "no method was asked for"
+    watch.why = "as asked" if method else "there are constraints" if len(constraints) else "no method was asked for"
     method = method or ("trust-constr" if len(constraints) else "L-BFGS-B")
     name = method.lower() if isinstance(method, str) else ""
     if bounds is not None:
@@ -191,7 +191,7 @@ def minimize(
             raise Stopped(watch.trouble)
     except ENDS as error:
         result = watch.stopped(error, x0, fun=watch.value)
-    result.method, result.why = method, why
+    result.method = method if isinstance(method, str) else getattr(method, "__name__", "a callable")
     return watch.finish(result)
 
 

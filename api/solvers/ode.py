@@ -180,6 +180,7 @@ def solve_ivp(
         last = max(at, key=lambda event: event[0])[1]
     result.x = states[-1] if len(states) else last
     result.method = method if isinstance(method, str) else method.__name__
+    watch.why = f"{face} Jacobian" if method in IMPLICIT else "no Jacobian"
     result.nit, result.jac = max(len(times) - 1, 0), face if method in IMPLICIT else None
     return watch.finish(result)
 

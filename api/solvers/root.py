@@ -147,6 +147,7 @@ def root(
     elif set(given) - {"maxiter"}:
         raise ValueError(f"options: got {sorted(given)}, expected maxiter alone for Newton's method")
     run = _Run(F, arguments.start(F, start), Watch(F, progress, seconds), tol)
+    run.watch.why = "by size and fill" if method is None and jac is None else "as asked"
     try:
         result = run.by_newton(jac, given) if method is None else run.by_scipy(method, given)
     except ENDS as why:

@@ -25,7 +25,7 @@ class HalfSquares:
 
     def value_and_grad(self, x: Array) -> tuple[Array, Array]:
         """The value and the gradient ``JᵀF`` at a flat vector."""
-        y = arguments.real(self.F.fun(x))
+        y = arguments.residual(self.F.fun(x))
         return 0.5 * (y @ y), self.F.jac(x).rmatvec(y)
 
     def gradient(self, *args: Array) -> Any:

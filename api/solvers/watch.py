@@ -85,6 +85,8 @@ class Watch:
         #: the last point that was good, and its value
         self.point: Array | None = None
         self.value = np.inf
+        #: why the method was chosen, in a few words
+        self.why = ""
         #: the seconds and the value of each point that the solver went to
         self.history: list[tuple[float, float]] = []
 
@@ -181,6 +183,8 @@ class Watch:
         fit.setdefault("nit", self.nit)
         if isinstance(fit.get("jac"), Timed):
             fit.jac = fit.jac.inner
+        if self.why:
+            fit.setdefault("why", self.why)
         fit.unknowns = self.F.variables
         fit.history = np.array(self.history).reshape(-1, 2)
         fit.seconds = self.seconds

@@ -13,6 +13,7 @@ from matjac.linear.primitives import Add, Broadcast, Join, MatMul, Multiply, Res
 from matjac.linear.program import Program, Step
 from matjac.tracing.differentiate import One, differentiate
 from matjac.tracing.recorded import Recorder
+from matjac.tracing.reuse import reused, run
 from matjac.tracing.sums import doubled, late_factor, masked, sum_of_squares
 
 
@@ -99,7 +100,13 @@ class Record:
 
     def run(self, values: list[Any], keep: bool = True) -> list[Any]:
         """Compute the results; unless they are kept, other values are let go when no step needs them any more."""
-        ready(self.program, self.steps, values, () if keep else self._spent)
+        program = self.program
+        if keep:
+            ready(program, self.steps, values)
+        else:
+            values.extend([program.constants.get(k) for k in range(len(values), len(program.shapes))])
+            over = self.derived("over", lambda: reused(program, self.steps, self._spent))
+            run(self.steps, over, values, self._spent)
         return [values[k] for k in self.results]
 
     def own(self, values: list[Any], *dtypes: Any) -> list[Array]:
