@@ -411,15 +411,8 @@ class Jacobian(Matrix, LinearOperator):  # type: ignore[misc]
         """The map with each variable counted along its `normal_blocks`, and how many there are, of which size."""
         if not (axis is None or (isinstance(axis, int) and axis in (0, 1))) or isinstance(axis, bool):
             raise ValueError(f"axis: got {axis!r}, expected 0, 1 or None")
-        shapes, turned = [], []
-        for shape in parts(self.in_shape if self.layout == "numerator" else self.out_shape):
-            if len(shape) > 2:
-                raise ValueError(f"normal_blocks: got a variable of shape {shape}, expected at most two dimensions")
-            along, blocked = normal.block_axis(shape, axis)
-            # blocks are consecutive where the variable is counted along them
-            turned.append((along == 0) == (self.order == "C") and min(blocked) > 1)
-            shapes.append(blocked)
-        return normal.with_axes_exchanged(self._laid_out(), turned), shapes
+        of = self.in_shape if self.layout == "numerator" else self.out_shape
+        return normal.along_blocks(self._laid_out(), parts(of), axis, self.order)
 
     def _laid_out(self) -> Point:
         """The map whose rows are the rows of the matrix as laid out."""

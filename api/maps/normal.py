@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from matjac import kernels
-from matjac.conventions import NONE, Array, Shape, as_matrix, size
+from matjac.conventions import NONE, Array, Order, Shape, as_matrix, size
 from matjac.entries.assembler import PLAIN, chunks
 from matjac.entries.plan import FEW, Plan
 from matjac.linear.expression import Expression
@@ -245,6 +245,21 @@ def block_axis(shape: Shape, axis: int | None) -> tuple[int, tuple[int, int]]:
     p, q = as_matrix(shape)
     along = (1 if q <= p else 0) if axis is None else axis
     return along, ((p, q) if along == 1 else (q, p))
+
+
+def along_blocks(
+    point: Point, given: Sequence[Shape], axis: int | None, order: Order
+) -> tuple[Point, list[tuple[int, int]]]:
+    """The map with variables of those shapes counted along their blocks, and how many there are, of which size."""
+    shapes, turned = [], []
+    for shape in given:
+        if len(shape) > 2:
+            raise ValueError(f"normal_blocks: got a variable of shape {shape}, expected at most two dimensions")
+        along, blocked = block_axis(shape, axis)
+        # blocks are consecutive where the variable is counted along them
+        turned.append((along == 0) == (order == "C") and min(blocked) > 1)
+        shapes.append(blocked)
+    return with_axes_exchanged(point, turned), shapes
 
 
 def with_axes_exchanged(point: Point, flags: Sequence[bool]) -> Point:

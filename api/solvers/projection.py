@@ -16,9 +16,9 @@ from matjac.solvers.eliminate import Linear, inverse
 class Projected(Flat):
     """``F(U(V), V)`` as a function of V, U(V) being the best U: half its square is what is minimised over both.
 
-    Its Jacobian is Kaufman's, ``(I − P) J_V`` with the projection P on the columns of J_U (*A variable projection method
-    for solving separable nonlinear least squares problems*, 1975): it lacks a part that is zero with the residuals, and
-    has the gradient all the same.
+    Its Jacobian is Kaufman's, ``(I − P) J_V`` with the projection P on the columns of J_U (*A variable projection
+    method for solving separable nonlinear least squares problems*, 1975): it lacks a part that is zero with the
+    residuals, and has the gradient all the same.
     """
 
     def __init__(self, linear: Linear, arrays: Mapping[str, Array]) -> None:
