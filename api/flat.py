@@ -1,7 +1,7 @@
 """Functions of several matrices as functions of one flat vector, which is what solvers call."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,11 @@ class Variables:
         ends = np.cumsum([0, *map(size, self.shapes)]).tolist()
         self.size = ends[-1]
         self._parts = [(slice(a, b), s) for a, b, s in zip(ends, ends[1:], self.shapes, strict=False)]
+
+    @property
+    def places(self) -> dict[str, slice]:
+        """Where each variable is in the flat vector, by its name."""
+        return {name: part for name, (part, _) in zip(self.names, self._parts, strict=True)}
 
     def __repr__(self) -> str:
         return f"<Variables {', '.join(f'{n}: {s}' for n, s in zip(self.names, self.shapes, strict=True))}>"
@@ -164,6 +169,10 @@ class Flat(ABC):
     def jac(self, x: Array) -> Jacobian:
         """The Jacobian at a flat vector."""
         return self._at(self._unpacked(x))
+
+    def value_then_jac(self, x: Array) -> tuple[Array, Callable[[], Jacobian]]:
+        """`fun`, and what makes `jac` at that point; of a compiled function from the same evaluation."""
+        return self.fun(x), lambda: self.jac(x)
 
     def jac_csr(self, x: Array, out: Any = None) -> Any:
         """The Jacobian at a flat vector as a csr_array: fresh values on a pattern that is found once.

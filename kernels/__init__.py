@@ -18,6 +18,7 @@ the number of entries between two rows, or ``ptr[r - start]`` says where row ``r
 column indices. An empty ``ptr`` and a ``gap`` and ``base`` of 0 are for a variable alone.
 """
 
+from matjac.kernels.band import band_sums
 from matjac.kernels.blocks import add_row_blocks
 from matjac.kernels.boxes import box_minimize
 from matjac.kernels.casesplit import casesplit_columns, casesplit_values
@@ -26,15 +27,31 @@ from matjac.kernels.gram import gram_blocks
 from matjac.kernels.kron import kron_columns, kron_values
 from matjac.kernels.marquardt import marquardt_judge, marquardt_scale, marquardt_trial
 from matjac.kernels.merge import merge_rows
+from matjac.kernels.schur import (
+    SchurLists,
+    SchurRows,
+    schur_deal,
+    schur_gather,
+    schur_link,
+    schur_lists,
+    schur_owners,
+    schur_reduce,
+    schur_spread,
+    schur_sums,
+    schur_whiten,
+)
 from matjac.kernels.sddmm import sddmm, spmm
 from matjac.kernels.separable import add_entries, add_products, normal_equations
 from matjac.kernels.spgemm import scatter_entries, spgemm
 from matjac.kernels.triangle import copy_prefixes, mirror
 
 __all__ = [
+    "SchurLists",
+    "SchurRows",
     "add_entries",
     "add_products",
     "add_row_blocks",
+    "band_sums",
     "box_minimize",
     "casesplit_columns",
     "casesplit_values",
@@ -52,6 +69,15 @@ __all__ = [
     "mirror",
     "normal_equations",
     "scatter_entries",
+    "schur_deal",
+    "schur_gather",
+    "schur_link",
+    "schur_lists",
+    "schur_owners",
+    "schur_reduce",
+    "schur_spread",
+    "schur_sums",
+    "schur_whiten",
     "sddmm",
     "spgemm",
     "spmm",

@@ -50,8 +50,8 @@ def test_every_data_set_has_a_model():
     assert {path.stem for path in nist.FOLDER.glob("*.dat")} == set(nist.MODELS)
 
 
-#: Powell's badly scaled function and two of Chebyquad, from ten times the paper's start.
-LOST = ("3", "35, n = 9", "35, n = 10")
+#: Powell's badly scaled function, from ten times the paper's start.
+LOST = ("3",)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -67,7 +67,9 @@ def test_more_garbow_hillstrom(number, method):
 @pytest.mark.parametrize("number", mgh.PROBLEMS)
 def test_more_garbow_hillstrom_from_afar(number, method, request):
     if number in LOST:
-        request.applymarker(pytest.mark.xfail(strict=True, reason="SciPy's trf with the columns' scales gets lost"))
+        request.applymarker(
+            pytest.mark.xfail(strict=True, reason="it crawls where exp(-x) is nothing, and SciPy's trf too")
+        )
     problem = mgh.PROBLEMS[number]
     start = 10 * problem.start
     squares = 2 * solve(mj.compile(problem.fun, start.shape), start, method=method).cost

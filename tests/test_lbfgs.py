@@ -89,11 +89,12 @@ def test_preconditioning_pays_where_the_problem_is_ill_conditioned():
 
 def test_the_choice():
     small, large = mj.compile(lambda x: x**2 - 2, (3,)), mj.compile(lambda R: R.T @ R, (20, 20))
-    assert least_squares(small, np.ones(3)).method == "trf"
+    assert least_squares(small, np.ones(3)).method == "gauss-newton"
+    assert least_squares(small, np.ones(3), x_scale=1.0).method == "trf"
     assert least_squares(large, np.eye(20), max_nfev=3).method == "lbfgs"
     assert least_squares(large, np.eye(20), max_nfev=3, jac="csr").method == "trf"
     chain = mj.compile(lambda x: np.concatenate([x[1:] - x[:-1] ** 2, 1 - x]), (500,))
-    assert least_squares(chain, np.zeros(500), max_nfev=3).method == "trf"
+    assert least_squares(chain, np.zeros(500), max_nfev=3).method == "gauss-newton"
     assert least_squares(small, np.ones(3), method="lm").method == "lm"
 
 

@@ -206,7 +206,12 @@ class Matrix:
 
     def toarray(self) -> Array:
         """The Jacobian as a dense array."""
-        return self.tocsr().toarray()  # type: ignore[no-any-return]
+        if self.nnz < self.shape[0] * self.shape[1]:
+            return self.tocsr().toarray()  # type: ignore[no-any-return]
+        # all entries are there, row by row
+        data = np.empty(self.nnz, self.dtype)
+        self._point.run(self.layout, data)
+        return data.reshape(self.shape)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         # NumPy asks for it wherever it meets a Jacobian: too easily, for what it may cost

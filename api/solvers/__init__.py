@@ -1,8 +1,9 @@
 """The solvers people use, for functions of matrices: SciPy's, Ipopt, and sparse Cholesky.
 
-Ours is one: L-BFGS in the metric of normal blocks (`lbfgs`), for SciPy's takes no preconditioner. What the others lack
-for matrices is here: packing, scales and preconditioners that need no matrix, a report of each step, and an end with
-the last good point and a message that says where.
+Ours are Gauss–Newton in a trust region (`gauss_newton`), for SciPy's knows nothing of blocks, bands and patterns;
+L-BFGS in the metric of normal blocks (`lbfgs`), for SciPy's takes no preconditioner; and Newton's method (`newton`).
+What the others lack for matrices is here: packing, scales and preconditioners that need no matrix, a report of each
+step, and an end with the last good point and a message that says where.
 
 While a solver runs, BLAS has one thread, unless a product of the function is so large that it takes tens of
 milliseconds: small ones gain nothing from a second thread, and wait for it where the processors are taken. Afterwards

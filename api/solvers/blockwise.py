@@ -35,7 +35,8 @@ class BlockCholesky:
 
     def __init__(self) -> None:
         self.failed: Array = np.empty(0, np.int64)
-        self._factors: Array = np.empty((0, 0, 0))
+        #: L in the lower triangles, the inverses of its diagonal entries on the diagonals
+        self.factors: Array = np.empty((0, 0, 0))
 
     def factor(self, blocks: Array, shift: Any = 0.0, *, overwrite: bool = False) -> "BlockCholesky":
         """Factor ``blocks[b] + diag(shift[b])``.
@@ -78,7 +79,7 @@ class BlockCholesky:
 
         # a block costs as much as writing some five times its entries, from q = 3 to 50
         split(task, 0, count, 5 * blocks.size)
-        self._factors, self.failed = out, failed
+        self.factors, self.failed = out, failed
         return self
 
     def solve(self, b: Array) -> Array:
@@ -94,7 +95,7 @@ class BlockCholesky:
         return self._solved(b, False, True)
 
     def _solved(self, b: Array, lower: bool, upper: bool) -> Array:
-        factors, failed = self._factors, self.failed
+        factors, failed = self.factors, self.failed
         right = checks.numeric("b", b)
         if right.ndim not in (2, 3) or right.shape[:2] != factors.shape[:2] or right.dtype.kind == "c":
             expected = f"real numbers of shape {factors.shape[:2]}, or so with columns"

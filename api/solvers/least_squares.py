@@ -1,4 +1,4 @@
-"""Least squares: preconditioned L-BFGS, or SciPy's `least_squares`, on functions of matrices."""
+"""Least squares: Gauss–Newton, preconditioned L-BFGS, or SciPy's `least_squares`, on functions of matrices."""
 
 from typing import Any
 
@@ -11,24 +11,23 @@ from matjac.flat import Flat
 from matjac.solvers import arguments
 from matjac.solvers import eliminate as elimination
 from matjac.solvers.blas import solver
-from matjac.solvers.lbfgs import Tolerances, lbfgs
+from matjac.solvers.damped import Damped
+from matjac.solvers.gauss_newton import gauss_newton
+from matjac.solvers.lbfgs import Ended, Tolerances, lbfgs
 from matjac.solvers.losses import Loss
-from matjac.solvers.squares import SumOfSquares
+from matjac.solvers.squares import Linearised, SumOfSquares
 from matjac.solvers.watch import ENDS, Callback, Stopped, Watch
+from matjac.solvers.ways import cheap, choose, few
 
 FACES = ("operator", "csr", "dense")
 SCIPY = ("trf", "dogbox", "lm")
-METHODS = ("lbfgs", *SCIPY)
-#: Unknowns and entries of a dense Jacobian up to which SciPy's methods with one are chosen.
-SMALL, ENTRIES = 150, 100_000
-#: Entries a column up to which SciPy's "trf" is chosen: along a chain of equations Gauss–Newton steps go all at once,
-#: and L-BFGS may end in a valley (Broyden's tridiagonal function of 1,000 unknowns).
-FEW = 10
-#: How those stop unless told otherwise: they are cheap, and SciPy's own limits leave 20 of NIST's 54 fits with less
-#: than 6 digits. These, with "trf", leave none.
-DENSE = {"ftol": None, "xtol": 1e-10, "gtol": 1e-15, "max_nfev": 5000}
-#: What `lbfgs` takes of SciPy's options.
+METHODS = ("gauss-newton", "lbfgs", *SCIPY)
+#: What ours take of SciPy's options, and how they stop unless told otherwise. Steps of Gauss–Newton are few, and the
+#: last ones bring digits that the cost no longer shows, which NIST's certified values are asked for.
 OPTIONS = {"loss": "linear", "f_scale": 1.0, "ftol": 1e-8, "xtol": 1e-10, "gtol": 1e-8, "max_nfev": None}
+NEWTON = {**OPTIONS, "ftol": None, "gtol": 1e-15}
+#: Evaluations of Gauss–Newton, in all and for each unknown, the more of both: it may crawl.
+EVALUATIONS = 5000, 100
 
 
 @solver
@@ -46,10 +45,11 @@ def least_squares(
 ) -> optimize.OptimizeResult:
     """Minimise ½‖F‖² for a function of one or several matrices.
 
-    "lbfgs" is limited-memory BFGS, without bounds in the metric of the diagonal blocks of JᵀJ, which the terms of a
-    Jacobian give without it: one value and one gradient a step, and no matrix of J's size. The other methods are
-    SciPy's; what they lack for matrices is here: packing, scales that need no matrix, a report of each step. All end
-    with the last good point where a value is not finite or the time is over.
+    "gauss-newton" takes steps of Levenberg and Marquardt in a trust region. "lbfgs" is limited-memory BFGS, without
+    bounds in the metric of the diagonal blocks of JᵀJ, which the terms of a Jacobian give without it: one value and one
+    gradient a step, and no matrix of J's size. The other methods are SciPy's; what they lack for matrices is here:
+    packing, scales that need no matrix, a report of each step. All end with the last good point where a value is not
+    finite or the time is over.
 
     Parameters
     ----------
@@ -57,10 +57,10 @@ def least_squares(
         The residuals, an array of any shape; a plain function is compiled.
     *start : array_like
         One for each variable.
-    method : {"lbfgs", "trf", "dogbox", "lm"}, optional
-        Unless given: "trf" where an argument of SciPy's alone is given (`jac`, `x_scale`, ``tr_options``, …); "trf"
-        with a dense Jacobian where that is small, run until the unknowns have ten digits, and "trf" where J has no
-        more than ten entries a column; else "lbfgs". The result's ``method`` says which it was.
+    method : {"gauss-newton", "lbfgs", "trf", "dogbox", "lm"}, optional
+        Unless given: "trf" where an argument of SciPy's alone is given (`jac`, `x_scale`, ``tr_options``, …);
+        "gauss-newton" where J is small, or sparse with factors that cost little; "trf" where J has no more than ten
+        entries a column, but its factors cost much; else "lbfgs". The result's ``method`` says which it was.
     eliminate : str or False, optional
         The name of an unknown in which the residuals are linear, given the others: "lbfgs" then minimises over the
         others, and solves for it at each point, exactly and between its bounds (variable projection). Its rows or
@@ -70,7 +70,11 @@ def least_squares(
         which.
     jac : {"operator", "csr", "dense"}, optional
         The Jacobian's face for SciPy's methods: matrix-free products, a sparse matrix, fresh values on one pattern, or
-        a dense one. A dense one for "lm", an operator for others, unless given.
+        a dense one. A dense one for "lm", an operator for others, unless given. With ``method="gauss-newton"`` how its
+        systems are solved: "dense" by Cholesky factors of JᵀJ; "csr" by a Schur complement where a variable, or its
+        rows or columns, is in each residual by one small block (as the points in bundle adjustment, which are found
+        from the pattern), by banded factors, or sparse ones; "operator" by conjugate gradients, preconditioned by the
+        diagonal blocks of JᵀJ, to a tenth of the gradient. Unless given, whichever is affordable in that order.
     bounds : tuple, optional
         ``(lower, upper)``, each a number for all entries, or a tuple with a number or an array for each variable: for U
         and V, ``((lower of U, lower of V), (upper of U, upper of V))``. None is no bound.
@@ -82,15 +86,18 @@ def least_squares(
     seconds : float, optional
         Time after which it stops at the last good point.
     **options
-        Of SciPy's ``least_squares``. "lbfgs" takes ``loss``, ``f_scale``, ``max_nfev``, and ``ftol``, ``xtol`` and
-        ``gtol``: it stops where ten steps together reduce the cost by less than ftol of it, where a step is shorter
-        than xtol of x, or where the residuals are orthogonal, up to gtol, to what J reaches.
+        Of SciPy's ``least_squares``. Our methods take ``loss``, ``f_scale``, ``max_nfev``, ``ftol``, ``xtol`` and
+        ``gtol``. "lbfgs" stops where ten steps together reduce the cost by less than ftol of it, where a step is
+        shorter than xtol of x, or where the residuals are orthogonal, up to gtol, to what J reaches. "gauss-newton"
+        stops where one step reduced the cost by less than ftol of it and the model promised no more (not unless
+        given), by xtol (10⁻¹⁰), where no cosine of the residuals with a column of J is above gtol, and where rounding
+        decides which cost is less. Of a robust loss its model is that of the squares weighted by the loss's slopes.
 
     Returns
     -------
     scipy.optimize.OptimizeResult
-        A `Fit`: SciPy's, with ``variables``, the arrays, ``method``, ``nit`` and ``seconds``; from "lbfgs" without
-        ``jac``.
+        A `Fit`: SciPy's, with ``variables``, the arrays, ``method``, ``nit`` and ``seconds``; from our methods without
+        ``jac``, and from "gauss-newton" with ``linear_algebra``, how its systems were solved.
         Where it was stopped ``success`` is False, ``status`` is -9, ``message`` says why and where, and of SciPy's
         fields there are ``x``, ``nfev``, ``njev`` and, of a linear loss, ``cost``.
 
@@ -116,39 +123,37 @@ def least_squares(
     watch, x0 = Watch(F, progress, seconds), arguments.start(F, start)
     low, high = arguments.bounds(F, bounds)
     arguments.within(F, x0, low, high)
+    way = None
     watch.why = "as asked"
     if method is None:
         scipys = jac is not None or x_scale is not None or not options.keys() <= OPTIONS.keys()
-        asked = eliminate not in (None, False)
-        small = not (scipys or asked) and _small(F, x0)
-        method = "trf" if scipys or small or not (asked or not _few(F, x0)) else "lbfgs"
-        if small:
-            jac, options = "dense", DENSE | options
-        reasons = "an argument of SciPy's", "a dense J is small", "J has few entries a column", "J is large"
-        watch.why = reasons[0 if scipys else 1 if small else 2 if method == "trf" else 3]
-    if checks.one_of("method", method, METHODS) in SCIPY:
-        if eliminate not in (None, False):
-            raise ValueError(f"eliminate: got {eliminate!r} for {method}, expected it for lbfgs alone")
+        asked, J = eliminate not in (None, False), F.jac(x0)
+        way = None if scipys or asked else cheap(J, F.variables)
+        if scipys:
+            method, watch.why = "trf", "an argument of SciPy's"
+        elif way is not None:
+            method, watch.why = "gauss-newton", "its steps cost little"
+        elif few(J) and not asked:
+            method, watch.why = "trf", "J has few entries a column"
+        else:
+            method, watch.why = "lbfgs", "J is large"
+    if checks.one_of("method", method, METHODS) != "lbfgs" and eliminate not in (None, False):
+        raise ValueError(f"eliminate: got {eliminate!r} for {method}, expected it for lbfgs alone")
+    if method in SCIPY:
         # arrays, for SciPy spreads numbers slowly
         given = {"method": method, "bounds": (low, high), **options}
         return _scipy(F, watch, x0, jac or "operator", "jac" if x_scale is None else x_scale, given)
-    for name, value in (("jac", jac), ("x_scale", x_scale)):
+    for name, value in (("jac", jac if method == "lbfgs" else None), ("x_scale", x_scale)):
         if value is not None:
-            raise ValueError(f"{name}: got {value!r} for lbfgs, which takes none")
+            raise ValueError(f"{name}: got {value!r} for {method}, which takes none")
     unknown = sorted(options.keys() - OPTIONS.keys())
     if unknown:
-        raise TypeError(f"{unknown[0]}: got an option that lbfgs does not take, expected one of {', '.join(OPTIONS)}")
-    return _lbfgs(F, watch, x0, (low, high), eliminate, OPTIONS | options)
-
-
-def _small(F: Flat, x0: Array) -> bool:
-    """Whether a dense Jacobian is nothing to speak of."""
-    return x0.size <= SMALL and np.size(F.fun(x0)) * x0.size <= ENTRIES
-
-
-def _few(F: Flat, x0: Array) -> bool:
-    """Whether the Jacobian has few entries a column."""
-    return F.jac(x0).nnz <= FEW * x0.size
+        expected = ", ".join(OPTIONS)
+        raise TypeError(f"{unknown[0]}: got an option that {method} does not take, expected one of {expected}")
+    if method == "lbfgs":
+        return _lbfgs(F, watch, x0, (low, high), eliminate, OPTIONS | options)
+    way = way or choose(F.jac(x0), F.variables, jac, lambda: watch.in_time("residuals"))
+    return _gauss_newton(F, watch, x0, (low, high), NEWTON | options, way)
 
 
 def _lbfgs(
@@ -156,8 +161,7 @@ def _lbfgs(
 ) -> Any:
     """By L-BFGS, of all unknowns or of all but one."""
     loss = Loss(options["loss"], options["f_scale"])
-    ftol, xtol, gtol = (_tolerance(name, options[name], 0.0) for name in ("ftol", "xtol", "gtol"))
-    tolerances = Tolerances(ftol, xtol, gtol, _tolerance("max_nfev", options["max_nfev"], np.inf))
+    tolerances = _tolerances(options)
     eliminated, blocks = _eliminated(F, x0, eliminate, loss)
     objective: Any = None
     if eliminated is None:
@@ -175,6 +179,30 @@ def _lbfgs(
     x = objective.whole(end.x)
     fun = F.fun(x)
     gradient = end.gradient if eliminated is None else F.jac(x).rmatvec(fun)
+    return _finish(watch, end, x, fun, gradient, bounds, message=end.message, **found)
+
+
+def _gauss_newton(
+    F: Flat, watch: Watch, x0: Array, bounds: tuple[Array, Array], options: dict[str, Any], way: Damped
+) -> Any:
+    """By Gauss–Newton."""
+    model = Linearised(F, watch, Loss(options["loss"], options["f_scale"]), way)
+    if options["max_nfev"] is None:
+        options["max_nfev"] = max(EVALUATIONS[0], EVALUATIONS[1] * x0.size)
+    tolerances = _tolerances(options)
+    chosen = {"method": "gauss-newton", "linear_algebra": way.name}
+    try:
+        end = gauss_newton(model, x0, *bounds, tolerances)
+    except ENDS as why:
+        return watch.stopped(why, x0, cost=watch.value, **chosen)
+    message = f"{end.message} Linear algebra: {way.name}."
+    return _finish(watch, end, end.x, model.residuals, end.gradient, bounds, message=message, **chosen)
+
+
+def _finish(
+    watch: Watch, end: Ended, x: Array, fun: Array, gradient: Array, bounds: tuple[Array, Array], **more: Any
+) -> Any:
+    """The result of a method of ours, at the point of all unknowns."""
     result = optimize.OptimizeResult(
         x=x,
         cost=end.value,
@@ -185,9 +213,8 @@ def _lbfgs(
         njev=watch.derivatives,
         nit=end.steps,
         status=end.status,
-        message=end.message,
         success=end.status > 0,
-        **found,
+        **more,
     )
     return watch.finish(result)
 
@@ -202,6 +229,12 @@ def _eliminated(F: Flat, x0: Array, eliminate: Any, loss: Loss) -> tuple[str | N
     if not loss.linear:
         raise ValueError(f"eliminate: got {eliminate!r} with a robust loss, expected loss='linear'")
     return elimination.asked_for(F, eliminate, arrays)
+
+
+def _tolerances(options: dict[str, Any]) -> Tolerances:
+    """When to stop."""
+    ftol, xtol, gtol = (_tolerance(name, options[name], 0.0) for name in ("ftol", "xtol", "gtol"))
+    return Tolerances(ftol, xtol, gtol, _tolerance("max_nfev", options["max_nfev"], np.inf))
 
 
 def _tolerance(name: str, given: Any, none: float) -> float:

@@ -121,7 +121,7 @@ def metric(J: Jacobian, weights: Array | None = None) -> Metric | None:
     None where blocks would cost more than many gradients: they are large, or J's entries would have to be made.
     """
     shared = shared_metric(J, weights)
-    if shared is not None or not _direct(J):
+    if shared is not None or not direct(J):
         return shared
     views = partial(_views, parts(J.in_shape), None, J.order)
     made = _factored(J.normal_blocks(None, weights), np.zeros(J.shape[1]), views, SHIFT)
@@ -158,7 +158,7 @@ def _least(squares: Array) -> Array:
     return np.where(largest > 0, SHIFT * largest, 1.0)
 
 
-def _direct(J: Jacobian) -> bool:
+def direct(J: Jacobian) -> bool:
     """Whether the blocks are small and are made from the factors, or from few entries of J."""
     shapes = [block_axis(shape, None)[1] if len(shape) < 3 else None for shape in parts(J.in_shape)]
     if any(shape is None or shape[0] * shape[1] ** 2 > LARGEST for shape in shapes):

@@ -1,12 +1,15 @@
-"""Half the sum of squares of a function, as what L-BFGS minimises."""
+"""Half the sum of squares of a function, as what L-BFGS and Gauss–Newton minimise."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from matjac.conventions import Array
 from matjac.flat import Flat
+from matjac.jacobian import Jacobian
 from matjac.solvers import arguments
+from matjac.solvers.damped import Damped
 from matjac.solvers.lbfgs import Metric
 from matjac.solvers.losses import Loss
 from matjac.solvers.precondition import metric
@@ -84,3 +87,65 @@ class SumOfSquares:
     def accepted(self, x: Array, value: float) -> None:
         """Report a step."""
         self.watch.went(x, value)
+
+
+class Linearised:
+    """``½ ‖F(x)‖²``, or a robust loss of it, watched, with F's first-order model ``F + J p`` where it was accepted.
+
+    Of a robust loss the model is that of the weighted squares ``½ Σ w (y + J p)²``: its gradient is the loss's, and its
+    curvature ``Jᵀ W J`` leaves out how the weights change.
+    """
+
+    def __init__(self, F: Flat, watch: Watch, loss: Loss, way: Damped) -> None:
+        self.watch, self.loss, self.way = watch, loss, way
+        self._evaluate: Any = F.value_then_jac
+        #: the residuals where the value was asked for last, what makes the Jacobian, the loss's weights
+        self._last: tuple[Array, Callable[[], Jacobian], Array | None]
+        #: the residuals at the point that was accepted
+        self.residuals: Array
+
+    @property
+    def evaluations(self) -> int:
+        """Values that were asked for."""
+        return self.watch.evaluations
+
+    @property
+    def slack(self) -> float:
+        """By which part a step may miss the length it is to have."""
+        return self.way.slack
+
+    def value(self, x: Array) -> float:
+        """The cost."""
+        y, jacobian = self.watch.call(self._evaluate, x)
+        value, weights = self.loss(arguments.residual(y))
+        self.watch.evaluated("residuals", x, y)
+        self._last = y, jacobian, weights
+        return value
+
+    def accepted(self, x: Array, value: float) -> Array:
+        """The gradient at the point whose value was asked for last; report a step."""
+        y, jacobian, weights = self._last
+        self.residuals = y
+        root = None if weights is None else np.sqrt(weights)
+        self._J = self.way.face(jacobian(), root)
+        gradient: Array = self._J.T @ (y if root is None else root * y)
+        self.watch.derived("Jᵀ · residuals", x, gradient)
+        self.watch.went(x, value)
+        return gradient
+
+    def hold(self, held: Array | None) -> Array:
+        """The norms of J's columns, 0 of those that are held from now on."""
+        self.way.take(self._J, held)
+        return self.way.norms()
+
+    def step(self, gradient: Array, shift: Array) -> Array:
+        """The damped step."""
+        return self.way.solve(gradient, shift)
+
+    def product(self, p: Array) -> Array:
+        """``J p``, of rows times the roots of the weights."""
+        return self._J @ p  # type: ignore[no-any-return]
+
+    def adjoint(self, u: Array) -> Array:
+        """``Jᵀ u``."""
+        return self._J.T @ u  # type: ignore[no-any-return]

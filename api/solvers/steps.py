@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.linalg import blas, cho_factor, cho_solve, lapack
+from scipy.linalg import lapack
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 from scipy.sparse.linalg import LinearOperator, gmres, lsmr, splu
 
 from matjac.conventions import Array
 from matjac.flat import Flat
 from matjac.jacobian import Jacobian
+from matjac.solvers import damped
 
 #: Unknowns up to which sparse factors are not worth a look.
 TINY = 50
@@ -87,12 +88,7 @@ class Dense(Steps):
         return lapack.dgetrs(self._factors, self._pivots, b, trans=1)[0]  # type: ignore[no-any-return]
 
     def damped(self, y: Array, damping: float) -> Array:
-        D = self.D
-        scaled = self.J / D
-        # the upper triangle alone; the transpose is laid out as BLAS wants it
-        normal = blas.dsyrk(1.0, scaled.T)
-        normal[np.diag_indices_from(normal)] += damping
-        return -cho_solve(cho_factor(normal, overwrite_a=True), scaled.T @ y) / D  # type: ignore[no-any-return]
+        return _damped(damped.Dense(), self, y, damping)
 
     def norms(self) -> Array:
         return np.linalg.norm(self.J, axis=0)  # type: ignore[no-any-return]
@@ -113,11 +109,7 @@ class Sparse(Steps):
             return None
 
     def damped(self, y: Array, damping: float) -> Array:
-        D = self.D
-        scaled = self.J @ sp.diags_array(1 / D)
-        normal = (scaled.T @ scaled + damping * sp.eye_array(D.size)).tocsc()
-        options = {"SymmetricMode": True}
-        return -splu(normal, "MMD_AT_PLUS_A", 0.0, options=options).solve(scaled.T @ y) / D  # type: ignore[no-any-return]
+        return _damped(damped.Sparse(), self, y, damping)
 
     def norms(self) -> Array:
         return np.sqrt((self.J * self.J).sum(axis=0))  # type: ignore[no-any-return]
@@ -175,6 +167,11 @@ class Krylov(Steps):
             return self.J.rmatvec(np.ravel(u))  # type: ignore[no-any-return]
 
         return LinearOperator(self.J.shape, product, adjoint, dtype=float)
+
+
+def _damped(way: damped.Damped, steps: Steps, y: Array, damping: float) -> Array:
+    way.take(steps.J)
+    return way.solve(steps.J.T @ y, damping * steps.D**2)
 
 
 def sparse_lu(matrix: Any) -> Callable[[Array], Array]:

@@ -161,6 +161,13 @@ class Compiled(Flat):
         # a copy: the Jacobian may be made of the program's own array (the slope of exp is its value)
         return np.array(value), self._jacobian(values, chosen)
 
+    def value_then_jac(self, x: Array) -> tuple[Array, Callable[[], Jacobian]]:
+        """`fun`, and what makes `jac` at that point from the same evaluation."""
+        values = self._record.start(self._unpacked(x))
+        (value,) = self._record.run(values)
+        # a copy: see above
+        return self._flat_value(np.array(value)), lambda: self._jacobian(values, self._every)
+
     def _at(self, arrays: list[Array]) -> Jacobian:
         return self._jacobian(self._record.start(arrays), self._every)
 

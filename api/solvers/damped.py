@@ -1,0 +1,176 @@
+"""Damped steps of least squares: ``(JᵀJ + S) p = −g`` with a diagonal S, by dense or sparse factors, or products."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.linalg import blas, lapack
+from scipy.sparse.linalg import LinearOperator, cg, splu
+
+from matjac.conventions import Array
+from matjac.jacobian import Jacobian
+from matjac.solvers.precondition import block_jacobi, direct
+
+#: The residual of an inexact step, beside the gradient, and the products of one step.
+FORCING, PRODUCTS = 0.1, 200
+
+
+class Damped(ABC):
+    """Systems with JᵀJ + S, for Jacobians of one function, by one way to solve them."""
+
+    #: what a result calls it
+    name: str
+    #: by which part a step may miss the length it is to have: each try costs a factorisation
+    slack = 0.25
+
+    @abstractmethod
+    def face(self, J: Jacobian, weights: Array | None = None) -> Any:
+        """J as it is multiplied and taken here, its rows times `weights`."""
+
+    @abstractmethod
+    def take(self, J: Any, held: Array | None = None) -> None:
+        """Make ready for a J of that face; of unknowns that are `held` the columns are zero."""
+
+    @abstractmethod
+    def norms(self) -> Array:
+        """The norms of the columns of the J that was taken."""
+
+    @abstractmethod
+    def solve(self, g: Array, shift: Array) -> Array:
+        """The p with ``(JᵀJ + diag(shift)) p = −g``; LinAlgError where that matrix is not positive definite."""
+
+
+class Dense(Damped):
+    """Cholesky factors by LAPACK."""
+
+    name = "dense"
+    slack = 0.02
+
+    def face(self, J: Jacobian, weights: Array | None = None) -> Array:
+        dense = J.toarray().astype(float, copy=False)
+        return dense if weights is None else weights[:, None] * dense
+
+    def take(self, J: Array, held: Array | None = None) -> None:
+        matrix = J if held is None else np.where(held, 0.0, J)
+        # the upper triangle alone; the transpose is laid out as BLAS wants it
+        self._normal = blas.dsyrk(1.0, matrix.T)
+        self._diagonal = self._normal.diagonal()
+
+    def norms(self) -> Array:
+        return np.sqrt(self._diagonal)  # type: ignore[no-any-return]
+
+    def solve(self, g: Array, shift: Array) -> Array:
+        lifted = self._normal.copy(order="F")
+        lifted.reshape(-1, order="F")[:: g.size + 1] += shift
+        return cholesky(lifted, g)
+
+
+class Sparse(Damped):
+    """Sparse factors by SuperLU, for symmetric matrices."""
+
+    name = "sparse"
+
+    def face(self, J: Jacobian, weights: Array | None = None) -> Any:
+        return weighted_rows(J.tocsr(), weights)
+
+    def take(self, J: Any, held: Array | None = None) -> None:
+        matrix = without(J, held)
+        self._normal = (matrix.T @ matrix).tocsc()
+        self._norms = np.sqrt(np.bincount(matrix.indices, matrix.data**2, matrix.shape[1]))
+
+    def norms(self) -> Array:
+        return self._norms
+
+    def solve(self, g: Array, shift: Array) -> Array:
+        lifted = (self._normal + sp.diags_array(shift)).tocsc()
+        try:
+            factors = splu(lifted, "MMD_AT_PLUS_A", 0.0, options={"SymmetricMode": True})
+        except RuntimeError as error:
+            raise np.linalg.LinAlgError(str(error)) from None
+        p = -factors.solve(g)
+        if not np.isfinite(p).all():
+            raise np.linalg.LinAlgError("the solution is not finite")
+        return p  # type: ignore[no-any-return]
+
+
+class Products(Damped):
+    """Conjugate gradients with products alone, preconditioned by the diagonal blocks of JᵀJ where these cost little.
+
+    The residual of what they end with is a tenth of the gradient.
+    """
+
+    name = "products"
+
+    def __init__(self, in_time: Callable[[], None]) -> None:
+        self.in_time = in_time
+
+    def face(self, J: Jacobian, weights: Array | None = None) -> Any:
+        self._jacobian, self._weights = J, None if weights is None else weights**2
+        if weights is None:
+            return J
+        scale: Array = weights
+        return LinearOperator(
+            J.shape,
+            matvec=lambda p: scale * (J @ np.ravel(p)),
+            rmatvec=lambda y: J.T @ (scale * np.ravel(y)),
+            dtype=float,
+        )
+
+    def take(self, J: Any, held: Array | None = None) -> None:
+        self._J, self._free = J, None if held is None else ~held
+
+    def norms(self) -> Array:
+        J = self._jacobian
+        if direct(J):
+            return J.column_norms()
+        # one number for all, of the size of J: its columns' norms may need its entries
+        v = np.cos(np.arange(J.shape[1]))
+        return np.full(v.size, np.linalg.norm(self._J @ v) / np.linalg.norm(v))
+
+    def solve(self, g: Array, shift: Array) -> Array:
+        J, free = self._J, self._free
+        M = block_jacobi(self._jacobian, np.sqrt(shift), self._weights) if direct(self._jacobian) else None
+
+        def product(p: Array) -> Array:
+            self.in_time()
+            p = np.ravel(p) if free is None else free * np.ravel(p)
+            found = J.T @ (J @ p) + shift * p
+            return found if free is None else free * found  # type: ignore[no-any-return]
+
+        inverse = M
+        if M is not None and free is not None:
+            inverse = LinearOperator(M.shape, lambda b: free * (M @ (free * np.ravel(b))), dtype=float)
+        matrix = LinearOperator((g.size, g.size), product, dtype=float)
+        b = -g if free is None else np.where(free, -g, 0.0)
+        return cg(matrix, b, rtol=FORCING, atol=0.0, maxiter=PRODUCTS, M=inverse)[0]  # type: ignore[no-any-return]
+
+
+def cholesky(matrix: Array, g: Array) -> Array:
+    """``−A⁻¹ g`` for the upper triangle of A in order "F", which is overwritten."""
+    if not g.size:
+        return g
+    _, p, failed = lapack.dposv(matrix, g, overwrite_a=True)
+    if failed:
+        raise np.linalg.LinAlgError(f"pivot {failed} is not positive")
+    return -p  # type: ignore[no-any-return]
+
+
+def weighted_rows(matrix: Any, weights: Array | None) -> Any:
+    """A csr_array of numbers of double precision, its rows times `weights`."""
+    if weights is None and matrix.dtype == float:
+        return matrix
+    data = matrix.data.astype(float, copy=False)
+    if weights is not None:
+        data = data * np.repeat(weights, np.diff(matrix.indptr))
+    return _valued(matrix, data)
+
+
+def without(matrix: Any, held: Array | None) -> Any:
+    """A csr_array whose columns that are held have zeros."""
+    return matrix if held is None else _valued(matrix, np.where(held[matrix.indices], 0.0, matrix.data))
+
+
+def _valued(matrix: Any, data: Array) -> Any:
+    return sp.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)

@@ -1,0 +1,91 @@
+"""Which linear algebra makes the steps of Gauss–Newton, by shapes, entries and what factors would cost."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from matjac.flat import Variables
+from matjac.jacobian import Jacobian
+from matjac.solvers.banded import WIDEST, Banded, band
+from matjac.solvers.damped import Damped, Dense, Products, Sparse
+from matjac.solvers.schur import Plan, Schur, separable
+from matjac.solvers.steps import factors_stay_sparse
+
+#: Unknowns and entries of a dense Jacobian that is nothing to speak of.
+SMALL, ENTRIES = 150, 100_000
+#: Entries of a Jacobian, in all and for each column, beyond which its pattern is not looked at.
+MOST, EACH = 10**7, 100
+#: Entries of each column up to which sparse factors are chosen unasked: along a chain of equations Gauss–Newton steps
+#: go all at once, and L-BFGS may end in a valley (Broyden's tridiagonal function of 1,000 unknowns).
+FEW = 10
+#: Multiplications for each entry of J that an elimination may cost, unasked and asked for. Bundle adjustment takes some
+#: hundred, and a tenth of L-BFGS's time; completions of matrices 500, and ten times as long as L-BFGS.
+WORK, MORE = 200, 2000
+#: Unknowns and entries up to which a dense Jacobian is affordable.
+AFFORDABLE, LARGE = 2000, 10**7
+
+
+def cheap(J: Jacobian, variables: Variables) -> Damped | None:
+    """What makes a step cost little beside many gradients, None where nothing does."""
+    rows, columns = J.shape
+    if columns <= SMALL and rows * columns <= ENTRIES:
+        return Dense()
+    if J.nnz > min(MOST, EACH * columns):
+        return None
+    matrix = pattern(J)
+    found = eliminating(matrix, variables, WORK)
+    return found or (factors(matrix) if few(J) else None)
+
+
+def few(J: Jacobian) -> bool:
+    """Whether a Jacobian has few entries a column."""
+    return J.nnz <= FEW * J.shape[1]
+
+
+def choose(J: Jacobian, variables: Variables, jac: str | None, in_time: Callable[[], None]) -> Damped:
+    """What makes the steps by the Jacobian's face, or of what is affordable the cheapest."""
+    rows, columns = J.shape
+    if jac == "operator":
+        return Products(in_time)
+    if jac == "dense" or (jac is None and columns <= SMALL and rows * columns <= ENTRIES):
+        return Dense()
+    if jac == "csr" or J.nnz <= min(MOST, EACH * columns):
+        matrix = pattern(J)
+        found = eliminating(matrix, variables, MORE) or factors(matrix) or summed(matrix, MORE)
+        if found or jac == "csr":
+            return found or Sparse()
+    return Dense() if columns <= AFFORDABLE and rows * columns <= LARGE else Products(in_time)
+
+
+def eliminating(matrix: Any, variables: Variables, work: float) -> Damped | None:
+    """A Schur complement, where it takes so many multiplications for each entry."""
+    names, label = separable(matrix, variables.places)
+    limit = work * matrix.nnz
+    if not names or np.count_nonzero(label < 0) ** 3 / 3 > limit:
+        return None
+    plan = Plan(matrix, label)
+    return Schur(plan, names) if plan.work <= limit else None
+
+
+def factors(matrix: Any) -> Damped | None:
+    """Banded or sparse factors, where they cost less than dense ones."""
+    if not factors_stay_sparse(matrix):
+        return None
+    order, width = band(matrix)
+    return Banded(order, width) if width <= WIDEST else Sparse()
+
+
+def summed(matrix: Any, work: float) -> Damped | None:
+    """Dense factors of the sum of sparse rows, where these take so many multiplications for each entry."""
+    if matrix.shape[1] ** 3 / 3 > work * matrix.nnz:
+        return None
+    plan = Plan(matrix, np.full(matrix.shape[1], -1))
+    return Schur(plan, ()) if plan.work <= work * matrix.nnz else None
+
+
+def pattern(J: Jacobian) -> Any:
+    """The pattern of J."""
+    indptr, indices = J.structure()
+    return sp.csr_array((np.ones(indices.size, np.float32), indices, indptr), shape=J.shape)
