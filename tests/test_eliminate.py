@@ -105,12 +105,44 @@ def test_value_and_gradient(name, unknown, order):
 @pytest.mark.parametrize(("name", "unknown"), CASES)
 def test_the_minimum_is_that_of_all_unknowns(name, unknown):
     F, arrays = compiled(name)
-    fit = least_squares(F, *arrays.values(), eliminate=unknown, ftol=1e-13, xtol=0, max_nfev=2000)
+    options = {"ftol": 1e-13, "xtol": 0, "max_nfev": 2000}
+    fit = least_squares(F, *arrays.values(), eliminate=unknown, method="lbfgs", **options)
     assert (fit.eliminated, fit.method) == (unknown, "lbfgs")
     assert_allclose(fit.cost, 0.5 * np.sum(F(*fit.variables) ** 2), atol=1e-20)
     assert_allclose(fit.grad, F.jac(fit.x).rmatvec(fit.fun), atol=1e-9)
     together = optimize.least_squares(F.fun, fit.x, lambda x: F.jac(x).toarray(), xtol=1e-14, ftol=1e-14)
     assert fit.cost <= together.cost * (1 + 1e-5) + 1e-12
+
+
+@pytest.mark.parametrize("method", [None, "gauss-newton", "trf", "dogbox", "lm"])
+@pytest.mark.parametrize(("name", "unknown"), [("listed, with a ridge", "U"), ("exponentials", "a")])
+def test_methods_take_what_is_left(name, unknown, method):
+    F, arrays = compiled(name)
+    seen = []
+    tight = {} if method is None else {"xtol": 1e-10, "ftol": 1e-12}
+    fit = least_squares(F, *arrays.values(), eliminate=unknown, method=method, progress=seen.append, **tight)
+    assert fit.success
+    assert (fit.eliminated, fit.method) == (unknown, method or "gauss-newton")
+    assert_allclose(fit.x, F.pack(*fit.variables))
+    assert_allclose(fit.cost, 0.5 * np.sum(F(*fit.variables) ** 2), atol=1e-20)
+    assert_allclose(fit.grad, 0, atol=1e-4)
+    assert seen[-1].x.shape == fit.x.shape
+    assert unknown in fit.report()
+    by_lbfgs = least_squares(F, *arrays.values(), eliminate=unknown, method="lbfgs", ftol=1e-13, max_nfev=2000)
+    assert_allclose(fit.cost, by_lbfgs.cost, rtol=1e-5, atol=1e-10)
+
+
+@pytest.mark.parametrize("method", ["gauss-newton", "trf"])
+def test_methods_keep_bounds_of_what_is_left_and_of_what_is_eliminated(method):
+    F, arrays = compiled("listed, with a ridge")
+    bounds = ((0.0, -0.2), (0.6, 0.9))
+    start = np.clip(arrays["U"], 0.0, 0.6), np.clip(arrays["V"], -0.2, 0.9)
+    fit = least_squares(F, *start, eliminate="U", method=method, bounds=bounds)
+    U, V = fit.variables
+    assert U.min() >= 0
+    assert U.max() <= 0.6
+    assert V.min() >= -0.2
+    assert V.max() <= 0.9
 
 
 @pytest.mark.parametrize("unknown", ["U", "V"])
@@ -120,7 +152,7 @@ def test_between_bounds(name, unknown):
     low, high = 0.0, 0.6
     start = {k: np.clip(v, low, high) for k, v in arrays.items()}
     seen = []
-    options = {"bounds": (low, high), "ftol": 1e-13, "xtol": 0, "gtol": 0}
+    options = {"method": "lbfgs", "bounds": (low, high), "ftol": 1e-13, "xtol": 0, "gtol": 0}
     fit = least_squares(F, *start.values(), eliminate=unknown, progress=lambda at: seen.append(at.x), **options)
     assert all(((x >= low) & (x <= high)).all() for x in seen)
     assert fit.optimality < 1e-4
@@ -136,7 +168,7 @@ def test_closed_forms_are_eliminated_too():
 
     F = mj.Function(lambda U, V: U @ V.T - Y, by_both, (9, 2), (7, 2), names=("U", "V"))
     start = [np.random.default_rng(k).standard_normal(shape) for k, shape in enumerate(((9, 2), (7, 2)))]
-    fit = least_squares(F, *start, eliminate="V", ftol=1e-13)
+    fit = least_squares(F, *start, eliminate="V", method="lbfgs", ftol=1e-13)
     values = np.linalg.svd(Y, compute_uv=False)
     assert_allclose(fit.cost, 0.5 * np.sum(values[2:] ** 2), rtol=1e-8)
     # of these nothing is recorded, and none is eliminated unasked
@@ -223,7 +255,6 @@ def test_the_plain_call_says_what_it_eliminated():
         ({"eliminate": True}, ValueError, "expected one of U, V"),
         ({"eliminate": "V"}, ValueError, "residuals are linear"),
         ({"eliminate": "U", "loss": "huber"}, ValueError, "robust"),
-        ({"eliminate": "U", "method": "trf"}, ValueError, "expected it for lbfgs alone"),
     ],
 )
 def test_errors_at_the_door(options, error, text):
@@ -264,7 +295,8 @@ def test_a_start_where_nothing_can_be_solved_for():
 def test_stops_and_reports():
     F, arrays = compiled("weighted")
     seen = []
-    fit = least_squares(F, *arrays.values(), eliminate="U", progress=lambda at: seen.append(at) or at.steps == 3)
+    stop = {"progress": lambda at: seen.append(at) or at.steps == 3}
+    fit = least_squares(F, *arrays.values(), eliminate="U", method="lbfgs", **stop)
     assert not fit.success
     assert_array_equal(fit.x, seen[-1].x)
     assert_allclose(0.5 * np.sum(F(*fit.variables) ** 2), fit.cost)

@@ -1,7 +1,7 @@
 """Variable projection: an unknown in which the residuals are linear is eliminated from a fit."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -59,6 +59,10 @@ class Blocks(NamedTuple):
         # along this axis a variable is counted as it is
         point, _ = J.blocked(1 if self.order == "C" else 0)
         return normal.normal_blocks(point, [self.counted], None)[0]
+
+
+#: The name of an unknown, and how it is solved for.
+Unknown: TypeAlias = tuple[str, Blocks]
 
 
 class Linear:
@@ -171,7 +175,7 @@ class Eliminated:
 # what can be eliminated ----------------------------------------------------------------------------------
 
 
-def separable(F: Flat, arrays: Mapping[str, Array]) -> tuple[str, Blocks] | None:
+def separable(F: Flat, arrays: Mapping[str, Array]) -> Unknown | None:
     """The unknown that is worth being eliminated, by the structure of a compiled function: of the fewest blocks."""
     found: list[tuple[int, str, Blocks]] = []
     for name, value in arrays.items():
@@ -188,7 +192,7 @@ def separable(F: Flat, arrays: Mapping[str, Array]) -> tuple[str, Blocks] | None
     return min(found)[1:] if found else None
 
 
-def asked_for(F: Flat, name: Any, arrays: Mapping[str, Array]) -> tuple[str, Blocks]:
+def asked_for(F: Flat, name: Any, arrays: Mapping[str, Array]) -> Unknown:
     """The unknown of that name, checked: the residuals are linear in it, and its blocks are of a size to solve with."""
     if not isinstance(name, str) or name not in arrays:
         raise ValueError(f"eliminate: got {name!r}, expected one of {', '.join(arrays)}, None or False")

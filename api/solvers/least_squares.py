@@ -2,32 +2,22 @@
 
 from typing import Any
 
-import numpy as np
 from scipy import optimize
 
 from matjac import checks
-from matjac.conventions import Array
-from matjac.flat import Flat
 from matjac.solvers import arguments
-from matjac.solvers import eliminate as elimination
+from matjac.solvers.batch import batch_least_squares
 from matjac.solvers.blas import solver
-from matjac.solvers.damped import Damped
-from matjac.solvers.gauss_newton import gauss_newton
-from matjac.solvers.lbfgs import Ended, Tolerances, lbfgs
+from matjac.solvers.damped import Damped, Dense
+from matjac.solvers.eliminate import asked_for, separable
 from matjac.solvers.losses import Loss
-from matjac.solvers.squares import Linearised, SumOfSquares
-from matjac.solvers.watch import ENDS, Callback, Stopped, Watch
-from matjac.solvers.ways import cheap, choose, few
+from matjac.solvers.methods import OPTIONS, Problem, by_gauss_newton, by_lbfgs, by_scipy
+from matjac.solvers.watch import Callback, Watch
+from matjac.solvers.ways import cheap, choose, few, is_small
 
 FACES = ("operator", "csr", "dense")
 SCIPY = ("trf", "dogbox", "lm")
 METHODS = ("gauss-newton", "lbfgs", *SCIPY)
-#: What ours take of SciPy's options, and how they stop unless told otherwise. Steps of Gauss–Newton are few, and the
-#: last ones bring digits that the cost no longer shows, which NIST's certified values are asked for.
-OPTIONS = {"loss": "linear", "f_scale": 1.0, "ftol": 1e-8, "xtol": 1e-10, "gtol": 1e-8, "max_nfev": None}
-NEWTON = {**OPTIONS, "ftol": None, "gtol": 1e-15}
-#: Evaluations of Gauss–Newton, in all and for each unknown, the more of both: it may crawl.
-EVALUATIONS = 5000, 100
 
 
 @solver
@@ -36,6 +26,7 @@ def least_squares(
     *start: Any,
     method: str | None = None,
     eliminate: Any = None,
+    batch: int | None = None,
     jac: str | None = None,
     bounds: Any = None,
     x_scale: Any = None,
@@ -59,15 +50,23 @@ def least_squares(
         One for each variable.
     method : {"gauss-newton", "lbfgs", "trf", "dogbox", "lm"}, optional
         Unless given: "trf" where an argument of SciPy's alone is given (`jac`, `x_scale`, ``tr_options``, …);
-        "gauss-newton" where J is small, or sparse with factors that cost little; "trf" where J has no more than ten
-        entries a column, but its factors cost much; else "lbfgs". The result's ``method`` says which it was.
+        "gauss-newton" where J is small; "lbfgs" where an unknown is eliminated; "gauss-newton" where J is sparse with
+        factors that cost little; "trf" where J has no more than ten entries a column, but its factors cost much; else
+        "lbfgs". The result's ``method`` says which it was, its `Fit.report` why.
     eliminate : str or False, optional
-        The name of an unknown in which the residuals are linear, given the others: "lbfgs" then minimises over the
-        others, and solves for it at each point, exactly and between its bounds (variable projection). Its rows or
-        columns are solved for one by one where each residual reaches one of them (U or V of UVᵀ with gaps, weights or
-        ridges), else all together. Unless given, such an unknown is found from what was recorded of F, where its rows
-        or columns have at most 64 entries and the loss is linear; False is none. The result's ``eliminated`` says
-        which.
+        The name of an unknown in which the residuals are linear, given the others: the method then minimises over the
+        others, and solves for it at each point, exactly and between its bounds (variable projection; with Kaufman's
+        Jacobian, which is dense as a matrix, where the method is not "lbfgs"). Its rows or columns are solved for one
+        by one where each residual reaches one of them (U or V of UVᵀ with gaps, weights or ridges), else all together.
+        Unless given, "lbfgs" eliminates such an unknown where the record of F shows it, its rows or columns have at
+        most 64 entries and the loss is linear; False is none. The result's ``eliminated`` says which.
+    batch : int, optional
+        How many of the first axes of F's value, and of each variable, count problems of their own, whose residuals
+        depend on their own unknowns alone: each is fitted for itself, all at the same time, by Levenberg and
+        Marquardt's steps with a damping and an end of its own. Of the other arguments there are then `bounds`,
+        `progress`, `seconds`, ``ftol``, ``xtol``, ``gtol`` (10⁻⁸ unless given; gtol is of the gradient's largest entry)
+        and ``max_nit``, the most steps of a problem (200). In the result ``cost``, ``optimality``, ``converged`` and
+        ``statuses`` are arrays of a number for each problem, and ``success`` says whether all have converged.
     jac : {"operator", "csr", "dense"}, optional
         The Jacobian's face for SciPy's methods: matrix-free products, a sparse matrix, fresh values on one pattern, or
         a dense one. A dense one for "lm", an operator for others, unless given. With ``method="gauss-newton"`` how its
@@ -117,172 +116,67 @@ def least_squares(
     True
     """
     F = arguments.residuals(F)
+    if batch is not None:
+        _refuse("batch", {"method": method, "eliminate": eliminate, "jac": jac, "x_scale": x_scale}, {})
+        given = {"bounds": bounds, "progress": progress, "seconds": seconds}
+        return batch_least_squares(F, *start, batch=batch, **given, **options)
     arguments.refuse(options, "fun", "x0", "args", "kwargs", "callback")
     if jac is not None:
         checks.one_of("jac", jac, FACES)
+    if method is not None:
+        checks.one_of("method", method, METHODS)
     watch, x0 = Watch(F, progress, seconds), arguments.start(F, start)
     low, high = arguments.bounds(F, bounds)
     arguments.within(F, x0, low, high)
-    way = None
-    watch.why = "as asked"
-    if method is None:
-        scipys = jac is not None or x_scale is not None or not options.keys() <= OPTIONS.keys()
-        asked, J = eliminate not in (None, False), F.jac(x0)
-        way = None if scipys or asked else cheap(J, F.variables)
-        if scipys:
-            method, watch.why = "trf", "an argument of SciPy's"
-        elif way is not None:
-            method, watch.why = "gauss-newton", "its steps cost little"
-        elif few(J) and not asked:
-            method, watch.why = "trf", "J has few entries a column"
-        else:
-            method, watch.why = "lbfgs", "J is large"
-    if checks.one_of("method", method, METHODS) != "lbfgs" and eliminate not in (None, False):
-        raise ValueError(f"eliminate: got {eliminate!r} for {method}, expected it for lbfgs alone")
-    if method in SCIPY:
-        # arrays, for SciPy spreads numbers slowly
-        given = {"method": method, "bounds": (low, high), **options}
-        return _scipy(F, watch, x0, jac or "operator", "jac" if x_scale is None else x_scale, given)
-    for name, value in (("jac", jac if method == "lbfgs" else None), ("x_scale", x_scale)):
+    problem = Problem(F, watch, x0, low, high)
+    robust = not Loss(options.get("loss", "linear"), options.get("f_scale", 1.0)).linear
+    scipys = jac is not None or x_scale is not None or not options.keys() <= OPTIONS.keys()
+    unknown = way = None
+    if eliminate not in (None, False):
+        if robust:
+            raise ValueError(f"eliminate: got {eliminate!r} with a robust loss, expected loss='linear'")
+        unknown = asked_for(F, eliminate, problem.by_name(x0))
+    rest = problem if unknown is None else problem.without(unknown)
+    if method is not None:
+        watch.why = "as asked"
+    elif scipys:
+        method, watch.why = "trf", "an argument of SciPy's"
+    else:
+        method, watch.why, way = _chosen(rest, unknown is not None)
+    if method == "lbfgs":
+        _refuse(method, {"jac": jac, "x_scale": x_scale}, options)
+        if eliminate is None and not robust:
+            unknown = separable(F, problem.by_name(x0))
+        return by_lbfgs(problem, unknown, options)
+    rest.watch.why = watch.why
+    if method == "gauss-newton":
+        _refuse(method, {"x_scale": x_scale}, options)
+        way = way or choose(rest.F.jac(rest.x0), rest.F.variables, jac, lambda: rest.watch.in_time("residuals"))
+        fit = by_gauss_newton(rest, way, options)
+    else:
+        fit = by_scipy(rest, method, jac or "operator", "jac" if x_scale is None else x_scale, options)
+    return fit if rest is problem else problem.of_all(rest, fit)
+
+
+def _chosen(problem: Problem, eliminated: bool) -> tuple[str, str, Damped | None]:
+    """The method, why, and what makes its steps."""
+    F, J = problem.F, problem.F.jac(problem.x0)
+    if is_small(*J.shape):
+        return "gauss-newton", "its steps cost little", Dense()
+    if eliminated or separable(F, problem.by_name(problem.x0)):
+        return "lbfgs", "the residuals are linear in an unknown", None
+    way = cheap(J, F.variables)
+    if way is not None:
+        return "gauss-newton", "its steps cost little", way
+    return ("trf", "J has few entries a column", None) if few(J) else ("lbfgs", "J is large", None)
+
+
+def _refuse(method: str, given: dict[str, Any], options: dict[str, Any]) -> None:
+    """Refuse what a method of ours does not take."""
+    for name, value in given.items():
         if value is not None:
             raise ValueError(f"{name}: got {value!r} for {method}, which takes none")
     unknown = sorted(options.keys() - OPTIONS.keys())
     if unknown:
         expected = ", ".join(OPTIONS)
         raise TypeError(f"{unknown[0]}: got an option that {method} does not take, expected one of {expected}")
-    if method == "lbfgs":
-        return _lbfgs(F, watch, x0, (low, high), eliminate, OPTIONS | options)
-    way = way or choose(F.jac(x0), F.variables, jac, lambda: watch.in_time("residuals"))
-    return _gauss_newton(F, watch, x0, (low, high), NEWTON | options, way)
-
-
-def _lbfgs(
-    F: Flat, watch: Watch, x0: Array, bounds: tuple[Array, Array], eliminate: Any, options: dict[str, Any]
-) -> Any:
-    """By L-BFGS, of all unknowns or of all but one."""
-    loss = Loss(options["loss"], options["f_scale"])
-    tolerances = _tolerances(options)
-    eliminated, blocks = _eliminated(F, x0, eliminate, loss)
-    objective: Any = None
-    if eliminated is None:
-        objective, edges = SumOfSquares(F, watch, loss, x0), bounds
-    else:
-        low, high = (dict(zip(F.variables.names, F.unpack(edge), strict=True)) for edge in bounds)
-        linear = elimination.Linear(F, eliminated, blocks, low.pop(eliminated), high.pop(eliminated))
-        objective = elimination.Eliminated(linear, dict(zip(F.variables.names, F.unpack(x0), strict=True)), watch)
-        edges = objective.rest.pack(*low.values()), objective.rest.pack(*high.values())
-    found = {"method": "lbfgs", "eliminated": eliminated}
-    try:
-        end = lbfgs(objective, objective.start, *edges, tolerances)
-    except ENDS as why:
-        return watch.stopped(why, x0, cost=watch.value, **found)
-    x = objective.whole(end.x)
-    fun = F.fun(x)
-    gradient = end.gradient if eliminated is None else F.jac(x).rmatvec(fun)
-    return _finish(watch, end, x, fun, gradient, bounds, message=end.message, **found)
-
-
-def _gauss_newton(
-    F: Flat, watch: Watch, x0: Array, bounds: tuple[Array, Array], options: dict[str, Any], way: Damped
-) -> Any:
-    """By Gauss–Newton."""
-    model = Linearised(F, watch, Loss(options["loss"], options["f_scale"]), way)
-    if options["max_nfev"] is None:
-        options["max_nfev"] = max(EVALUATIONS[0], EVALUATIONS[1] * x0.size)
-    tolerances = _tolerances(options)
-    chosen = {"method": "gauss-newton", "linear_algebra": way.name}
-    try:
-        end = gauss_newton(model, x0, *bounds, tolerances)
-    except ENDS as why:
-        return watch.stopped(why, x0, cost=watch.value, **chosen)
-    message = f"{end.message} Linear algebra: {way.name}."
-    return _finish(watch, end, end.x, model.residuals, end.gradient, bounds, message=message, **chosen)
-
-
-def _finish(
-    watch: Watch, end: Ended, x: Array, fun: Array, gradient: Array, bounds: tuple[Array, Array], **more: Any
-) -> Any:
-    """The result of a method of ours, at the point of all unknowns."""
-    result = optimize.OptimizeResult(
-        x=x,
-        cost=end.value,
-        fun=fun,
-        grad=gradient,
-        optimality=float(np.abs(np.clip(x - gradient, *bounds) - x).max(initial=0.0)),
-        nfev=watch.evaluations,
-        njev=watch.derivatives,
-        nit=end.steps,
-        status=end.status,
-        success=end.status > 0,
-        **more,
-    )
-    return watch.finish(result)
-
-
-def _eliminated(F: Flat, x0: Array, eliminate: Any, loss: Loss) -> tuple[str | None, Any]:
-    """The unknown that is to be eliminated, and its blocks; or None."""
-    arrays = dict(zip(F.variables.names, F.unpack(x0), strict=True))
-    if eliminate is False or (eliminate is None and not loss.linear):
-        return None, None
-    if eliminate is None:
-        return elimination.separable(F, arrays) or (None, None)
-    if not loss.linear:
-        raise ValueError(f"eliminate: got {eliminate!r} with a robust loss, expected loss='linear'")
-    return elimination.asked_for(F, eliminate, arrays)
-
-
-def _tolerances(options: dict[str, Any]) -> Tolerances:
-    """When to stop."""
-    ftol, xtol, gtol = (_tolerance(name, options[name], 0.0) for name in ("ftol", "xtol", "gtol"))
-    return Tolerances(ftol, xtol, gtol, _tolerance("max_nfev", options["max_nfev"], np.inf))
-
-
-def _tolerance(name: str, given: Any, none: float) -> float:
-    """A number that is not negative; None is no such test."""
-    value = none if given is None else float(checks.array(name, given, 0))
-    if not value >= 0:
-        raise ValueError(f"{name}: got {given}, expected a number that is not negative")
-    return value
-
-
-def _scipy(F: Flat, watch: Watch, x0: Array, jac: str, x_scale: Any, options: dict[str, Any]) -> Any:
-    """By a method of SciPy's."""
-    # SciPy's inner solver for operators wants two unknowns
-    dense = jac == "dense" or options["method"] == "lm" or x0.size == 1
-    last: tuple[Array, Array] | None = None
-
-    def residual(x: Array) -> Array:
-        nonlocal last
-        y = arguments.residual(watch.call(F.fun, x))
-        watch.evaluated("residuals", x, y)
-        last = np.array(x), y
-        return y
-
-    def jacobian(x: Array) -> Any:
-        y = last[1] if last is not None and np.array_equal(last[0], x) else F.fun(x)
-        if not np.isfinite(y).all():
-            # MINPACK goes on from such points
-            raise Stopped(watch.trouble)
-        J = F.jac_csr(x) if jac == "csr" else F.jac(x)
-        watch.derived("Jᵀ · residuals", x, J.T @ y)
-        watch.went(x, 0.5 * float(y @ y))
-        return J.toarray() if dense else watch.timed(J)
-
-    try:
-        if isinstance(x_scale, str) and dense:
-            # SciPy's own, which it renews at each step
-            options["x_scale"] = checks.one_of("x_scale", x_scale, ("jac",))
-        elif isinstance(x_scale, str):
-            checks.one_of("x_scale", x_scale, ("jac",))
-            J = F.jac(x0)
-            watch.derived("Jᵀ · residuals", x0, J.T @ residual(x0))
-            norms = J.column_norms()
-            options["x_scale"] = 1 / np.where(norms > 0, norms, 1)
-        else:
-            options["x_scale"] = F.variables.spread("x_scale", x_scale)
-        result = optimize.least_squares(residual, x0, jacobian, **options)
-    except ENDS as why:
-        cost = {"cost": watch.value} if options.get("loss", "linear") == "linear" else {}
-        return watch.stopped(why, x0, method=options["method"], **cost)
-    result.method = options["method"]
-    return watch.finish(result)

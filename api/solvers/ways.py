@@ -29,14 +29,16 @@ AFFORDABLE, LARGE = 2000, 10**7
 
 def cheap(J: Jacobian, variables: Variables) -> Damped | None:
     """What makes a step cost little beside many gradients, None where nothing does."""
-    rows, columns = J.shape
-    if columns <= SMALL and rows * columns <= ENTRIES:
-        return Dense()
-    if J.nnz > min(MOST, EACH * columns):
+    if J.nnz > min(MOST, EACH * J.shape[1]):
         return None
     matrix = pattern(J)
     found = eliminating(matrix, variables, WORK)
     return found or (factors(matrix) if few(J) else None)
+
+
+def is_small(rows: int, columns: int) -> bool:
+    """Whether a dense Jacobian of that shape is nothing to speak of."""
+    return columns <= SMALL and rows * columns <= ENTRIES
 
 
 def few(J: Jacobian) -> bool:
@@ -49,7 +51,7 @@ def choose(J: Jacobian, variables: Variables, jac: str | None, in_time: Callable
     rows, columns = J.shape
     if jac == "operator":
         return Products(in_time)
-    if jac == "dense" or (jac is None and columns <= SMALL and rows * columns <= ENTRIES):
+    if jac == "dense" or (jac is None and is_small(rows, columns)):
         return Dense()
     if jac == "csr" or J.nnz <= min(MOST, EACH * columns):
         matrix = pattern(J)

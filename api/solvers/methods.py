@@ -1,0 +1,194 @@
+"""The methods of `least_squares`: each from a checked problem to SciPy's result."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import optimize
+
+from matjac import checks
+from matjac.conventions import Array
+from matjac.flat import Flat
+from matjac.solvers import arguments
+from matjac.solvers.damped import Damped
+from matjac.solvers.eliminate import Eliminated, Linear, Unknown
+from matjac.solvers.gauss_newton import gauss_newton
+from matjac.solvers.lbfgs import Ended, Tolerances, lbfgs
+from matjac.solvers.losses import Loss
+from matjac.solvers.projection import Projected
+from matjac.solvers.squares import Linearised, SumOfSquares
+from matjac.solvers.watch import ENDS, Callback, Stopped, Watch
+
+#: What ours take of SciPy's options, and how they stop unless told otherwise. Steps of Gauss–Newton are few, and the
+#: last ones bring digits that the cost no longer shows, which NIST's certified values are asked for.
+OPTIONS = {"loss": "linear", "f_scale": 1.0, "ftol": 1e-8, "xtol": 1e-10, "gtol": 1e-8, "max_nfev": None}
+NEWTON = {**OPTIONS, "ftol": None, "gtol": 1e-15}
+#: Evaluations of Gauss–Newton, in all and for each unknown, the more of both: it may crawl.
+EVALUATIONS = 5000, 100
+
+
+@dataclass
+class Problem:
+    """A fit, checked: its function, where to start, and the flat bounds."""
+
+    F: Flat
+    watch: Watch
+    x0: Array
+    low: Array
+    high: Array
+
+    def by_name(self, x: Array) -> dict[str, Array]:
+        """The variables that a flat vector holds, by their names."""
+        return dict(zip(self.F.variables.names, self.F.unpack(x), strict=True))
+
+    def linear(self, unknown: Unknown) -> Linear:
+        """The unknown that is eliminated, between its bounds."""
+        low, high = (self.by_name(edge)[unknown[0]] for edge in (self.low, self.high))
+        return Linear(self.F, *unknown, low, high)
+
+    def without(self, unknown: Unknown) -> "Problem":
+        """What is left when an unknown is eliminated from the residuals."""
+        watch, projected = self.watch, Projected(self.linear(unknown), self.by_name(self.x0))
+        names = projected.variables.names
+        parts = (projected.pack(*[self.by_name(x)[k] for k in names]) for x in (self.x0, self.low, self.high))
+        inner = Watch(projected, _of_all(watch.progress, projected), watch.limit)
+        inner.why = watch.why
+        return Problem(projected, inner, *parts)
+
+    def of_all(self, rest: "Problem", fit: Any) -> Any:
+        """The result of what was left, as one of all unknowns."""
+        P: Any = rest.F
+        fit.x, fit.unknowns, fit.eliminated = P.whole(fit.x), self.F.variables, P.linear.name
+        fit.variables = self.F.unpack(fit.x)
+        # what SciPy says of the others alone
+        for name in ("jac", "active_mask"):
+            fit.pop(name, None)
+        if fit.get("fun") is not None:
+            fit.grad = self.F.jac(fit.x).rmatvec(fit.fun)
+        return fit
+
+
+def _of_all(progress: Callback | None, projected: Projected) -> Callback | None:
+    """A callback that is told of all unknowns."""
+    if progress is None:
+        return None
+    return lambda at: progress(replace(at, x=projected.whole(at.x)))
+
+
+def by_lbfgs(problem: Problem, unknown: Unknown | None, options: dict[str, Any]) -> Any:
+    """By L-BFGS, of all unknowns or of all but one."""
+    options = OPTIONS | options
+    F, watch = problem.F, problem.watch
+    loss, tolerances = Loss(options["loss"], options["f_scale"]), _tolerances(options)
+    objective: Any = SumOfSquares(F, watch, loss, problem.x0)
+    edges = problem.low, problem.high
+    if unknown is not None:
+        objective = Eliminated(problem.linear(unknown), problem.by_name(problem.x0), watch)
+        names = objective.rest.variables.names
+        low, high = (objective.rest.pack(*[problem.by_name(edge)[name] for name in names]) for edge in edges)
+        edges = low, high
+    found = {"method": "lbfgs", "eliminated": unknown and unknown[0]}
+    try:
+        end = lbfgs(objective, objective.start, *edges, tolerances)
+    except ENDS as why:
+        return watch.stopped(why, problem.x0, cost=watch.value, **found)
+    x = objective.whole(end.x)
+    fun = F.values(x)
+    gradient = end.gradient if unknown is None else F.jac(x).rmatvec(fun)
+    return _finish(problem, end, x, fun, gradient, message=end.message, **found)
+
+
+def by_gauss_newton(problem: Problem, way: Damped, options: dict[str, Any]) -> Any:
+    """By Gauss–Newton."""
+    options = NEWTON | options
+    watch, x0 = problem.watch, problem.x0
+    model = Linearised(problem.F, watch, Loss(options["loss"], options["f_scale"]), way)
+    if options["max_nfev"] is None:
+        options["max_nfev"] = max(EVALUATIONS[0], EVALUATIONS[1] * x0.size)
+    tolerances = _tolerances(options)
+    chosen = {"method": "gauss-newton", "linear_algebra": way.name}
+    try:
+        end = gauss_newton(model, x0, problem.low, problem.high, tolerances)
+    except ENDS as why:
+        return watch.stopped(why, x0, cost=watch.value, **chosen)
+    message = f"{end.message} Linear algebra: {way.name}."
+    return _finish(problem, end, end.x, model.residuals, end.gradient, message=message, **chosen)
+
+
+def _finish(problem: Problem, end: Ended, x: Array, fun: Array, gradient: Array, **more: Any) -> Any:
+    """The result of a method of ours, at the point of all unknowns."""
+    watch, inside = problem.watch, np.clip(x - gradient, problem.low, problem.high)
+    result = optimize.OptimizeResult(
+        x=x,
+        cost=end.value,
+        fun=fun,
+        grad=gradient,
+        optimality=float(np.abs(inside - x).max(initial=0.0)),
+        nfev=watch.evaluations,
+        njev=watch.derivatives,
+        nit=end.steps,
+        status=end.status,
+        success=end.status > 0,
+        **more,
+    )
+    return watch.finish(result)
+
+
+def _tolerances(options: dict[str, Any]) -> Tolerances:
+    """When to stop."""
+    ftol, xtol, gtol = (_tolerance(name, options[name], 0.0) for name in ("ftol", "xtol", "gtol"))
+    return Tolerances(ftol, xtol, gtol, _tolerance("max_nfev", options["max_nfev"], np.inf))
+
+
+def _tolerance(name: str, given: Any, none: float) -> float:
+    """A number that is not negative; None is no such test."""
+    value = none if given is None else float(checks.array(name, given, 0))
+    if not value >= 0:
+        raise ValueError(f"{name}: got {given}, expected a number that is not negative")
+    return value
+
+
+def by_scipy(problem: Problem, method: str, jac: str, x_scale: Any, options: dict[str, Any]) -> Any:
+    """By a method of SciPy's."""
+    F, watch, x0 = problem.F, problem.watch, problem.x0
+    # arrays, for SciPy spreads numbers slowly
+    options = {"method": method, "bounds": (problem.low, problem.high), **options}
+    # SciPy's inner solver for operators wants two unknowns
+    dense = jac == "dense" or options["method"] == "lm" or x0.size == 1
+    last: tuple[Array, Array] | None = None
+
+    def residual(x: Array) -> Array:
+        nonlocal last
+        y = arguments.residual(watch.call(F.fun, x))
+        watch.evaluated("residuals", x, y)
+        last = np.array(x), y
+        return y
+
+    def jacobian(x: Array) -> Any:
+        y = last[1] if last is not None and np.array_equal(last[0], x) else F.fun(x)
+        if not np.isfinite(y).all():
+            # MINPACK goes on from such points
+            raise Stopped(watch.trouble)
+        J = F.jac_csr(x) if jac == "csr" else F.jac(x)
+        watch.derived("Jᵀ · residuals", x, J.T @ y)
+        watch.went(x, 0.5 * float(y @ y))
+        return J.toarray() if dense else watch.timed(J)
+
+    try:
+        if isinstance(x_scale, str) and dense:
+            # SciPy's own, which it renews at each step
+            options["x_scale"] = checks.one_of("x_scale", x_scale, ("jac",))
+        elif isinstance(x_scale, str):
+            checks.one_of("x_scale", x_scale, ("jac",))
+            J = F.jac(x0)
+            watch.derived("Jᵀ · residuals", x0, J.T @ residual(x0))
+            norms = J.column_norms()
+            options["x_scale"] = 1 / np.where(norms > 0, norms, 1)
+        else:
+            options["x_scale"] = F.variables.spread("x_scale", x_scale)
+        result = optimize.least_squares(residual, x0, jacobian, **options)
+    except ENDS as why:
+        cost = {"cost": watch.value} if options.get("loss", "linear") == "linear" else {}
+        return watch.stopped(why, x0, method=options["method"], **cost)
+    result.method = options["method"]
+    return watch.finish(result)
