@@ -14,7 +14,6 @@ import pytest
 from scipy.optimize import least_squares
 
 import matjac as mj
-from matjac.solvers.batch import batch_least_squares
 from matjac.threads import split, thread_count
 
 COUNT, SAMPLE = 10_000, 100
@@ -226,7 +225,7 @@ def test_ten_thousand_fits(benchmark, made):
 
     benchmark.group = made.__doc__
     benchmark.pedantic(
-        lambda: ours.append(batch_least_squares(problem.F, problem.given, **TOLERANCES)),
+        lambda: ours.append(mj.solvers.least_squares(problem.F, problem.given, **TOLERANCES, batch=1)),
         setup=both,
         rounds=5,
         warmup_rounds=1,

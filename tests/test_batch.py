@@ -7,7 +7,6 @@ from scipy.optimize import least_squares
 
 import matjac as mj
 from matjac.maps.point import Point
-from matjac.solvers.batch import batch_least_squares
 from matjac.tracing.restrict import restricted
 
 T = np.linspace(0, 1, 12)
@@ -43,7 +42,7 @@ def one_by_one(residuals, starts, **options):
 def test_decays_agree_with_a_loop(count, order, few):
     data, residuals = decays(count)
     start = np.tile([1.0, 2.0, 0.0], (count, 1))
-    fit = batch_least_squares(mj.compile(residuals, (count, 3), order=order), start)
+    fit = mj.solvers.least_squares(mj.compile(residuals, (count, 3), order=order), start, batch=1)
     fits = one_by_one(lambda b, x: x[0] * np.exp(-x[1] * T) + x[2] - data[b], start)
     assert fit.success
     assert fit.converged.shape == fit.cost.shape == (count,)
@@ -69,7 +68,7 @@ def test_several_variables_of_several_axes(order):
 
     F = mj.compile(residuals, (*shape, 4, 2), (*shape, 3, 2), shape, order=order)
     start = rng.standard_normal((*shape, 4, 2)), rng.standard_normal((*shape, 3, 2)), np.zeros(shape)
-    fit = batch_least_squares(F, *start, batch=2)
+    fit = mj.solvers.least_squares(F, *start, batch=2)
 
     def alone(b, x):
         U, V, c = x[:8].reshape(4, 2), x[8:14].reshape(3, 2), x[14]
@@ -87,7 +86,7 @@ def test_gram_fits_agree_with_a_loop(few):
     rng = np.random.default_rng(2)
     X = rng.standard_normal((30, 6, 4))
     K, start = X.mT @ X / 6, rng.standard_normal((30, 3, 4))
-    fit = batch_least_squares(mj.compile(lambda R: R.mT @ R - K, (30, 3, 4)), start, ftol=1e-12)
+    fit = mj.solvers.least_squares(mj.compile(lambda R: R.mT @ R - K, (30, 3, 4)), start, ftol=1e-12, batch=1)
     fits = one_by_one(lambda b, x: (x.reshape(3, 4).T @ x.reshape(3, 4) - K[b]).ravel(), start, method="lm")
     assert fit.success
     assert_allclose(fit.cost, [each.cost for each in fits], rtol=1e-6)
@@ -100,7 +99,7 @@ def test_what_is_not_finite_stops_one_problem(few):
     # an exponential that overflows at the first step is no trouble for the others either
     start[4] = [1.0, -800.0, 0.0]
     F = mj.compile(lambda p: p[:, :1] * np.exp(-p[:, 1:2] * T) + p[:, 2:] - data, (6, 3))
-    fit = batch_least_squares(F, start)
+    fit = mj.solvers.least_squares(F, start, batch=1)
     good = np.array([True, True, False, True, False, True])
     assert_array_equal(fit.converged, good)
     assert_array_equal(fit.statuses == -9, ~good)
@@ -108,23 +107,23 @@ def test_what_is_not_finite_stops_one_problem(few):
     assert "2 of 6 problems: values or derivatives are not finite" in fit.message
     assert_array_equal(fit.variables[0][~good], start[~good])
     data[2, 3] = 0
-    alone = batch_least_squares(mj.compile(residuals, (6, 3)), np.tile([1.0, 2.0, 0.0], (6, 1)))
+    alone = mj.solvers.least_squares(mj.compile(residuals, (6, 3)), np.tile([1.0, 2.0, 0.0], (6, 1)), batch=1)
     assert_allclose(fit.cost[good], alone.cost[good], rtol=1e-6)
 
 
 def test_coupled_problems_are_refused(few):
     F = mj.compile(lambda X: X - X[::-1], (4, 2))
     with pytest.raises(ValueError, match=r"residuals of problem 0 that depend on X\[3, 0\], of problem 3"):
-        batch_least_squares(F, np.ones((4, 2)))
+        mj.solvers.least_squares(F, np.ones((4, 2)), batch=1)
     total = mj.compile(lambda X: X - np.sum(X, axis=0), (4, 2), order="F")
     with pytest.raises(ValueError, match="expected problems with nothing in common"):
-        batch_least_squares(total, np.ones((4, 2)))
+        mj.solvers.least_squares(total, np.ones((4, 2)), batch=1)
 
 
 def test_few_values_of_all_problems_are_not_coupled():
     """Rows of such a function are swept for a matrix; their terms say what depends on what."""
     F = mj.compile(lambda x: np.exp(x) - 2.0, (3,))
-    fit = batch_least_squares(F, np.zeros(3))
+    fit = mj.solvers.least_squares(F, np.zeros(3), batch=1)
     assert_allclose(fit.variables[0], np.full(3, np.log(2)), rtol=1e-6)
     assert_array_equal(fit.converged, [True] * 3)
 
@@ -133,22 +132,24 @@ def test_shapes_and_options_are_checked():
     _, residuals = decays(3)
     F, start = mj.compile(residuals, (3, 3)), np.ones((3, 3))
     with pytest.raises(ValueError, match=r"batch: got 2 axes and p of shape \(3, 3\)"):
-        batch_least_squares(F, start, batch=2)
+        mj.solvers.least_squares(F, start, batch=2)
     with pytest.raises(ValueError, match=r"batch: got 0 axes"):
-        batch_least_squares(F, start, batch=0)
+        mj.solvers.least_squares(F, start, batch=0)
     mixed = mj.compile(lambda X, c: X * c, (3, 2), (2,))
     with pytest.raises(ValueError, match=r"batch: got 1 axes and c of shape \(2,\)"):
-        batch_least_squares(mixed, np.ones((3, 2)), np.ones(2))
+        mj.solvers.least_squares(mixed, np.ones((3, 2)), np.ones(2), batch=1)
     with pytest.raises(ValueError, match="ftol: got -1"):
-        batch_least_squares(F, start, ftol=-1)
+        mj.solvers.least_squares(F, start, ftol=-1, batch=1)
     with pytest.raises(TypeError, match="F: got"):
-        batch_least_squares("residuals", start)
-    assert_array_equal(batch_least_squares(residuals, start).x, batch_least_squares(F, start).x)
+        mj.solvers.least_squares("residuals", start, batch=1)
+    assert_array_equal(
+        mj.solvers.least_squares(residuals, start, batch=1).x, mj.solvers.least_squares(F, start, batch=1).x
+    )
 
 
 def test_no_problems():
     F = mj.compile(lambda p: p[:, :1] * T + p[:, 1:], (0, 2))
-    fit = batch_least_squares(F, np.empty((0, 2)))
+    fit = mj.solvers.least_squares(F, np.empty((0, 2)), batch=1)
     assert fit.success
     assert fit.cost.shape == (0,)
     assert fit.variables[0].shape == (0, 2)
@@ -159,7 +160,7 @@ def test_bounds(few):
     start = np.tile([1.0, 2.0, 0.0], (25, 1))
     low, high = np.array([0.0, 1.5, -0.1]), np.array([1.2, 3.0, np.inf])
     F = mj.compile(residuals, (25, 3))
-    fit = batch_least_squares(F, start, bounds=(np.tile(low, (25, 1)), np.tile(high, (25, 1))))
+    fit = mj.solvers.least_squares(F, start, batch=1, bounds=(np.tile(low, (25, 1)), np.tile(high, (25, 1))))
     fits = one_by_one(lambda b, x: x[0] * np.exp(-x[1] * T) + x[2] - data[b], start, bounds=(low, high))
     assert fit.success
     assert np.all((fit.variables[0] >= low) & (fit.variables[0] <= high))
@@ -171,14 +172,14 @@ def test_progress_stops_and_tells(few):
     _, residuals = decays(4)
     F, start = mj.compile(residuals, (4, 3)), np.tile([1.0, 2.0, 0.0], (4, 1))
     seen = []
-    fit = batch_least_squares(F, start, progress=lambda p: seen.append(p.value) or len(seen) == 3)
+    fit = mj.solvers.least_squares(F, start, progress=lambda p: seen.append(p.value) or len(seen) == 3, batch=1)
     assert len(seen) == 3
     # to more rounding than one sum has
     assert np.all(np.diff(seen) <= 1e-12 * seen[0])
     assert (fit.success, fit.status) == (False, -9)
     assert "the callback stopped it at step 3" in fit.message
     assert_allclose(fit.cost.sum(), seen[-1])
-    short = batch_least_squares(F, start, max_nit=2)
+    short = mj.solvers.least_squares(F, start, max_nit=2, batch=1)
     assert (short.success, short.status, short.nit) == (False, 0, 2)
     assert "4 of 4 problems: the maximum number of steps was made" in short.message
 
@@ -188,7 +189,9 @@ def test_a_function_with_a_jacobian_of_one_s_own():
     F = mj.compile(residuals, (5, 3))
     own = mj.Function(residuals, lambda p: F.jacobian(p), (5, 3))
     start = np.tile([1.0, 2.0, 0.0], (5, 1))
-    assert_allclose(batch_least_squares(own, start).cost, batch_least_squares(F, start).cost)
+    assert_allclose(
+        mj.solvers.least_squares(own, start, batch=1).cost, mj.solvers.least_squares(F, start, batch=1).cost
+    )
 
 
 rng = np.random.default_rng(9)

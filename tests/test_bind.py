@@ -10,7 +10,6 @@ from functions import FUNCTIONS, REAL
 from numpy.testing import assert_allclose, assert_array_equal
 
 import matjac as mj
-from matjac.solvers.batch import batch_least_squares
 from matjac.tracing import compiled
 
 SEVERAL = {name: (fun, shapes) for name, (fun, shapes) in (FUNCTIONS | REAL).items() if len(shapes) > 1}
@@ -244,7 +243,7 @@ def test_a_batch_takes_it():
     F = mj.compile(lambda p, y: p[:, :1] * np.exp(-p[:, 1:] * t) - y, (400, 2), (400, 12))
     for scale in (1.0, 2.0):
         y = scale * rates[:, :1] * np.exp(-rates[:, 1:] * t)
-        fit = batch_least_squares(F.bind(y=y), np.ones((400, 2)))
+        fit = mj.solvers.least_squares(F.bind(y=y), np.ones((400, 2)), batch=1)
         assert fit.success
         assert_allclose(fit.variables[0], rates * [scale, 1], rtol=1e-6)
 

@@ -9,7 +9,6 @@ from threadpoolctl import OpenBLASController, ThreadpoolController, threadpool_l
 import matjac as mj
 from matjac import solvers
 from matjac.solvers import blas
-from matjac.solvers.batch import batch_least_squares
 
 K = (lambda B: B.T @ B)(np.random.default_rng(0).standard_normal((4, 4)))
 START = np.eye(4) + 0.2 * np.tri(4)
@@ -46,7 +45,7 @@ CALLS = {
     "root": lambda p: solvers.root(lambda X: X @ X - K, START, progress=p),
     "ipopt": lambda p: solvers.ipopt(half, START, progress=p),
     "solve_ivp": lambda p: solvers.solve_ivp(lambda R: -R @ gram(R), (0, 1), START, progress=p),
-    "batch": lambda p: batch_least_squares(lambda X: X**2 - 2.0, np.ones((3, 2)), progress=p),
+    "batch": lambda p: mj.solvers.least_squares(lambda X: X**2 - 2.0, np.ones((3, 2)), progress=p, batch=1),
 }
 
 

@@ -10,7 +10,6 @@ from scipy.optimize import OptimizeResult
 
 import matjac as mj
 from matjac import solvers
-from matjac.solvers.batch import batch_least_squares
 
 rng = np.random.default_rng(2)
 A = rng.standard_normal((6, 2)) @ rng.standard_normal((2, 5)) + 0.1 * rng.standard_normal((6, 5))
@@ -106,7 +105,7 @@ def test_reports_of_runs_that_were_stopped():
         fit = solvers.minimize(lambda x: np.sum(1 / x), np.zeros(2))
     assert "objective: got inf" in fit.report()
     assert fit.history.shape == (0, 2)
-    fit = batch_least_squares(lambda X: X**2 - 2.0, np.ones((3, 2)))
+    fit = mj.solvers.least_squares(lambda X: X**2 - 2.0, np.ones((3, 2)), batch=1)
     assert "X (3, 2): 6 numbers" in fit.report()
 
 

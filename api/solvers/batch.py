@@ -8,7 +8,6 @@ from scipy.optimize import OptimizeResult
 from matjac import checks
 from matjac.conventions import Array
 from matjac.solvers import arguments
-from matjac.solvers.blas import solver
 from matjac.solvers.marquardt import FAILED, Fits, Rules
 from matjac.solvers.separate import Problems
 from matjac.solvers.watch import STOPPED, Callback, Stopped, Watch
@@ -29,7 +28,6 @@ MESSAGES = {
 }
 
 
-@solver
 def batch_least_squares(
     F: Any,
     *start: Any,
@@ -85,10 +83,9 @@ def batch_least_squares(
     Examples
     --------
     >>> import numpy as np, matjac as mj
-    >>> from matjac.solvers.batch import batch_least_squares
     >>> K = np.array([[[2.0, 1.0], [1.0, 2.0]], [[5.0, 2.0], [2.0, 1.0]]])
     >>> F = mj.compile(lambda R: R.mT @ R - K, (2, 2, 2))
-    >>> fit = batch_least_squares(F, np.stack([np.eye(2), np.eye(2)]))
+    >>> fit = mj.solvers.least_squares(F, np.stack([np.eye(2), np.eye(2)]), batch=1)
     >>> (R,) = fit.variables
     >>> fit.success, np.allclose(R.mT @ R, K, atol=1e-4)
     (True, True)
