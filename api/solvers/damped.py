@@ -147,6 +147,25 @@ class Products(Damped):
         return cg(matrix, b, rtol=FORCING, atol=0.0, maxiter=PRODUCTS, M=inverse)[0]  # type: ignore[no-any-return]
 
 
+class Places:
+    """The pattern that something was planned for: kernels write where it says, and check nothing."""
+
+    def __init__(self, matrix: Any) -> None:
+        self.arrays = matrix.indptr, matrix.indices
+
+    def check(self, matrix: Any) -> None:
+        """Refuse a csr_array with entries in other places."""
+        arrays = matrix.indptr, matrix.indices
+        if all(mine is its for mine, its in zip(self.arrays, arrays, strict=True)):
+            return
+        if not all(map(np.array_equal, self.arrays, arrays)):
+            raise ValueError(
+                "Jacobian: got entries in other places than at the start, expected the same; jac='operator' takes any"
+            )
+        # told at once next time
+        self.arrays = arrays
+
+
 def cholesky(matrix: Array, g: Array) -> Array:
     """``−A⁻¹ g`` for the upper triangle of A in order "F", which is overwritten."""
     if not g.size:
