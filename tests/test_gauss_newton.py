@@ -358,6 +358,17 @@ def test_columns_that_differ_by_many_orders():
     assert_allclose(fit.x * scales, plain.x, rtol=1e-5)
 
 
+def test_columns_that_are_nearly_dependent():
+    """The condition of JᵀJ is beyond what numbers hold; singular values of J are not."""
+    A, b = np.vander(np.linspace(0, 1, 40), 14), 1e6 * np.sin(np.linspace(0, 9, 40))
+    assert np.linalg.cond(A.T @ A) > 1e17
+    F = mj.compile(lambda x: A @ x - b, (14,))
+    known = A @ np.linalg.lstsq(A, b, rcond=None)[0] - b
+    fit = least_squares(F, np.zeros(14))
+    assert fit.success
+    assert fit.cost <= 0.5 * known @ known * (1 + 1e-6)
+
+
 def test_a_large_residual():
     """Where it is, Gauss–Newton is slow: the cost is still that of SciPy's."""
     t = np.arange(1, 21) / 5

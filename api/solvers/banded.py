@@ -30,7 +30,7 @@ class Banded(Damped):
     def face(self, J: Jacobian, weights: Array | None = None) -> Any:
         return weighted_rows(J.tocsr(), weights)
 
-    def take(self, J: Any, held: Array | None = None) -> None:
+    def take(self, J: Any, held: Array | None = None, y: Array | None = None) -> None:
         self.places.check(J)
         self._band = np.zeros((self.width + 1, self.order.size), order="F")
         data = without(J, held).data

@@ -93,7 +93,7 @@ class Schur(Damped):
     def face(self, J: Jacobian, weights: Array | None = None) -> Any:
         return weighted_rows(J.tocsr(), weights)
 
-    def take(self, J: Any, held: Array | None = None) -> None:
+    def take(self, J: Any, held: Array | None = None, y: Array | None = None) -> None:
         plan = self.plan
         plan.places.check(J)
         (count, q), kept = plan.blocks.shape, plan.kept.size
