@@ -10,7 +10,7 @@ from scipy.sparse.csgraph import reverse_cuthill_mckee
 from matjac import kernels
 from matjac.conventions import Array
 from matjac.jacobian import Jacobian
-from matjac.solvers.damped import Damped, weighted_rows, without
+from matjac.solvers.damped import Damped, Places, weighted_rows, without
 
 #: The widest band: beyond it sparse factors are as fast.
 WIDEST = 48
@@ -21,7 +21,8 @@ class Banded(Damped):
 
     name = "banded"
 
-    def __init__(self, order: Array, width: int) -> None:
+    def __init__(self, matrix: Any, order: Array, width: int) -> None:
+        self.places = Places(matrix)
         #: the unknown at each place of the band, each unknown's place, and how many diagonals are below the first
         self.order, self.place, self.width = order, np.empty_like(order), width
         self.place[order] = np.arange(order.size)
@@ -29,7 +30,8 @@ class Banded(Damped):
     def face(self, J: Jacobian, weights: Array | None = None) -> Any:
         return weighted_rows(J.tocsr(), weights)
 
-    def take(self, J: Any, held: Array | None = None) -> None:
+    def take(self, J: Any, held: Array | None = None, y: Array | None = None) -> None:
+        self.places.check(J)
         self._band = np.zeros((self.width + 1, self.order.size), order="F")
         data = without(J, held).data
         kernels.band_sums(data, J.indptr, J.indices, self.place, self._band, 0, J.shape[0])

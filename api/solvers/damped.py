@@ -15,6 +15,8 @@ from matjac.solvers.precondition import block_jacobi, direct
 
 #: The residual of an inexact step, beside the gradient, and the products of one step.
 FORCING, PRODUCTS = 0.1, 200
+#: The part of a diagonal entry of JᵀJ that is left of it as a pivot where JᵀJ is nearly singular.
+NEARLY = 1e-10
 
 
 class Damped(ABC):
@@ -24,14 +26,19 @@ class Damped(ABC):
     name: str
     #: by which part a step may miss the length it is to have: each try costs a factorisation
     slack = 0.25
+    #: the least shift, beside the columns' squares: a matrix without full rank has factors still
+    floor = 1e-14
 
     @abstractmethod
     def face(self, J: Jacobian, weights: Array | None = None) -> Any:
         """J as it is multiplied and taken here, its rows times `weights`."""
 
     @abstractmethod
-    def take(self, J: Any, held: Array | None = None) -> None:
-        """Make ready for a J of that face; of unknowns that are `held` the columns are zero."""
+    def take(self, J: Any, held: Array | None = None, y: Array | None = None) -> None:
+        """Make ready for a J of that face; of unknowns that are `held` the columns are zero.
+
+        With the residuals y, of which the gradients to come are Jᵀ y, a step can be more exact.
+        """
 
     @abstractmethod
     def norms(self) -> Array:
@@ -43,19 +50,20 @@ class Damped(ABC):
 
 
 class Dense(Damped):
-    """Cholesky factors by LAPACK."""
+    """Cholesky factors by LAPACK; singular values where JᵀJ is nearly singular, which has the squares of J's."""
 
     name = "dense"
     slack = 0.02
+    floor = 0.0
 
     def face(self, J: Jacobian, weights: Array | None = None) -> Array:
         dense = J.toarray().astype(float, copy=False)
         return dense if weights is None else weights[:, None] * dense
 
-    def take(self, J: Array, held: Array | None = None) -> None:
-        matrix = J if held is None else np.where(held, 0.0, J)
+    def take(self, J: Array, held: Array | None = None, y: Array | None = None) -> None:
+        self._matrix, self._y = J if held is None else np.where(held, 0.0, J), y
         # the upper triangle alone; the transpose is laid out as BLAS wants it
-        self._normal = blas.dsyrk(1.0, matrix.T)
+        self._normal = blas.dsyrk(1.0, self._matrix.T)
         self._diagonal = self._normal.diagonal()
 
     def norms(self) -> Array:
@@ -64,7 +72,22 @@ class Dense(Damped):
     def solve(self, g: Array, shift: Array) -> Array:
         lifted = self._normal.copy(order="F")
         lifted.reshape(-1, order="F")[:: g.size + 1] += shift
-        return cholesky(lifted, g)
+        factor, p, failed = lapack.dposv(lifted, g)
+        if not failed and (factor.diagonal() ** 2 > NEARLY * lifted.diagonal()).all():
+            return -p  # type: ignore[no-any-return]
+        if self._y is None:
+            if failed:
+                raise np.linalg.LinAlgError(f"pivot {failed} is not positive")
+            return -p  # type: ignore[no-any-return]
+        return self._least(shift)
+
+    def _least(self, shift: Array) -> Array:
+        """The shortest of the steps that minimise, by singular values of J above its shifts, in the columns' scale."""
+        augmented = np.concatenate([self._matrix, np.diag(np.sqrt(shift))])
+        norms = np.linalg.norm(augmented, axis=0)
+        scale = np.where(norms > 0, norms, 1.0)
+        right = np.concatenate([-self._y, np.zeros(shift.size)])  # type: ignore[operator]
+        return np.linalg.lstsq(augmented / scale, right, rcond=None)[0] / scale  # type: ignore[no-any-return]
 
 
 class Sparse(Damped):
@@ -75,7 +98,7 @@ class Sparse(Damped):
     def face(self, J: Jacobian, weights: Array | None = None) -> Any:
         return weighted_rows(J.tocsr(), weights)
 
-    def take(self, J: Any, held: Array | None = None) -> None:
+    def take(self, J: Any, held: Array | None = None, y: Array | None = None) -> None:
         matrix = without(J, held)
         self._normal = (matrix.T @ matrix).tocsc()
         self._norms = np.sqrt(np.bincount(matrix.indices, matrix.data**2, matrix.shape[1]))
@@ -118,7 +141,7 @@ class Products(Damped):
             dtype=float,
         )
 
-    def take(self, J: Any, held: Array | None = None) -> None:
+    def take(self, J: Any, held: Array | None = None, y: Array | None = None) -> None:
         self._J, self._free = J, None if held is None else ~held
 
     def norms(self) -> Array:
@@ -147,14 +170,23 @@ class Products(Damped):
         return cg(matrix, b, rtol=FORCING, atol=0.0, maxiter=PRODUCTS, M=inverse)[0]  # type: ignore[no-any-return]
 
 
-def cholesky(matrix: Array, g: Array) -> Array:
-    """``−A⁻¹ g`` for the upper triangle of A in order "F", which is overwritten."""
-    if not g.size:
-        return g
-    _, p, failed = lapack.dposv(matrix, g, overwrite_a=True)
-    if failed:
-        raise np.linalg.LinAlgError(f"pivot {failed} is not positive")
-    return -p  # type: ignore[no-any-return]
+class Places:
+    """The pattern that something was planned for: kernels write where it says, and check nothing."""
+
+    def __init__(self, matrix: Any) -> None:
+        self.arrays = matrix.indptr, matrix.indices
+
+    def check(self, matrix: Any) -> None:
+        """Refuse a csr_array with entries in other places."""
+        arrays = matrix.indptr, matrix.indices
+        if all(mine is its for mine, its in zip(self.arrays, arrays, strict=True)):
+            return
+        if not all(map(np.array_equal, self.arrays, arrays)):
+            raise ValueError(
+                "Jacobian: got entries in other places than at the start, expected the same; jac='operator' takes any"
+            )
+        # told at once next time
+        self.arrays = arrays
 
 
 def weighted_rows(matrix: Any, weights: Array | None) -> Any:

@@ -13,8 +13,6 @@ SUFFICIENT, POOR, GOOD, SHRINK, GROW = 1e-4, 0.25, 0.75, 0.25, 2.0
 #: What the columns' largest norms are multiplied with at each step: what they were far away is forgotten. Without it
 #: the columns of a polynomial from afar (Chebyquad) stay scaled by what they were there.
 FADE = 0.98
-#: The least damping, beside the columns' squares: a matrix without full rank has factors still.
-FLOOR = 1e-14
 #: The first guess of a damping, how many are tried, and how often a step between bounds is made anew.
 GUESS, TRIALS, PASSES = 1e-3, 30, 10
 #: The part of the cost that rounding decides, and the part of the first cost, or of 1, that is nothing.
@@ -32,14 +30,21 @@ class Model(Protocol):
     def slack(self) -> float:
         """By which part a step may be longer or shorter than the region where it is restricted."""
 
+    @property
+    def floor(self) -> float:
+        """The least damping, beside the columns' squares, with which systems can be solved."""
+
     def value(self, x: Array) -> float:
         """The cost at a point, or what is not finite."""
 
     def accepted(self, x: Array, value: float) -> Array:
         """Go to the point whose value was asked for last; the gradient there."""
 
-    def hold(self, held: Array | None) -> Array:
-        """Make ready for steps that leave some unknowns where they are; the norms of J's columns, of those 0."""
+    def hold(self, held: Array | None, gone: Array | None = None) -> Array:
+        """Make ready for steps that leave some unknowns where they are; the norms of J's columns, of those 0.
+
+        They begin where a step has `gone` already.
+        """
 
     def step(self, gradient: Array, shift: Array) -> Array:
         """The p with ``(JᵀJ + diag(shift)) p = −gradient``; LinAlgError where that fails."""
@@ -87,7 +92,7 @@ def gauss_newton(model: Model, x: Array, low: Array, high: Array, tolerances: To
         scale = np.where(largest > 0, largest, 1.0)
         if not steps:
             radius = _norm(scale * x) or 1.0
-        floor = FLOOR * np.where(some, norms, 1.0) ** 2
+        floor = model.floor * np.where(some, norms, 1.0) ** 2
         taken = False
         while not taken:
             if model.evaluations >= tolerances.evaluations:
@@ -175,7 +180,7 @@ def _between(
         p = np.where(fixed, new - x, 0.0)
         if fixed.all():
             break
-        model.hold(fixed)
+        model.hold(fixed, p)
         try:
             p = p + model.step(np.where(fixed, 0.0, gradient + model.adjoint(model.product(p))), shift)
         except np.linalg.LinAlgError:

@@ -70,10 +70,11 @@ def least_squares(
     jac : {"operator", "csr", "dense"}, optional
         The Jacobian's face for SciPy's methods: matrix-free products, a sparse matrix, fresh values on one pattern, or
         a dense one. A dense one for "lm", an operator for others, unless given. With ``method="gauss-newton"`` how its
-        systems are solved: "dense" by Cholesky factors of JᵀJ; "csr" by a Schur complement where a variable, or its
-        rows or columns, is in each residual by one small block (as the points in bundle adjustment, which are found
-        from the pattern), by banded factors, or sparse ones; "operator" by conjugate gradients, preconditioned by the
-        diagonal blocks of JᵀJ, to a tenth of the gradient. Unless given, whichever is affordable in that order.
+        systems are solved: "dense" by Cholesky factors of JᵀJ, by singular values where that is nearly singular; "csr"
+        by a Schur complement where a variable, or its rows or columns, is in each residual by one small block (as the
+        points in bundle adjustment, which are found from the pattern), by banded factors, or sparse ones; "operator" by
+        conjugate gradients, preconditioned by the diagonal blocks of JᵀJ, to a tenth of the gradient. Unless given,
+        whichever is affordable in that order.
     bounds : tuple, optional
         ``(lower, upper)``, each a number for all entries, or a tuple with a number or an array for each variable: for U
         and V, ``((lower of U, lower of V), (upper of U, upper of V))``. None is no bound.

@@ -14,7 +14,7 @@ from matjac import kernels
 from matjac.conventions import Array, cumulative
 from matjac.jacobian import Jacobian
 from matjac.solvers.blockwise import BlockCholesky
-from matjac.solvers.damped import Damped, weighted_rows, without
+from matjac.solvers.damped import Damped, Places, weighted_rows, without
 
 #: The most unknowns of a block.
 LARGEST = 24
@@ -29,7 +29,7 @@ class Plan:
 
     def __init__(self, matrix: Any, label: Array) -> None:
         """Of the pattern of a csr_array, and the number of each column's block, -1 of those that are kept."""
-        self.indices = matrix.indices
+        self.places = Places(matrix)
         count, height = int(label.max(initial=-1)) + 1, matrix.shape[0]
         self.kept = np.flatnonzero(label < 0)
         inside = np.flatnonzero(label >= 0)
@@ -93,12 +93,9 @@ class Schur(Damped):
     def face(self, J: Jacobian, weights: Array | None = None) -> Any:
         return weighted_rows(J.tocsr(), weights)
 
-    def take(self, J: Any, held: Array | None = None) -> None:
+    def take(self, J: Any, held: Array | None = None, y: Array | None = None) -> None:
         plan = self.plan
-        if J.indices is not plan.indices:
-            if not np.array_equal(J.indices, plan.indices):
-                raise ValueError("Jacobian: got entries in other places than at the start, expected the same")
-            plan.indices = J.indices
+        plan.places.check(J)
         (count, q), kept = plan.blocks.shape, plan.kept.size
         self._kept, self._blocks = np.zeros((kept, kept)), np.zeros((count, q, q))
         self._coupling = np.zeros(plan.lists.cols.size * q)

@@ -114,6 +114,11 @@ class Linearised:
         """By which part a step may miss the length it is to have."""
         return self.way.slack
 
+    @property
+    def floor(self) -> float:
+        """The least damping, beside the columns' squares."""
+        return self.way.floor
+
     def value(self, x: Array) -> float:
         """The cost."""
         y, jacobian = self.watch.call(self._evaluate, x)
@@ -128,14 +133,15 @@ class Linearised:
         self.residuals = y
         root = None if weights is None else np.sqrt(weights)
         self._J = self.way.face(jacobian(), root)
-        gradient: Array = self._J.T @ (y if root is None else root * y)
+        self._y = y if root is None else root * y
+        gradient: Array = self._J.T @ self._y
         self.watch.derived("Jᵀ · residuals", x, gradient)
         self.watch.went(x, value)
         return gradient
 
-    def hold(self, held: Array | None) -> Array:
-        """The norms of J's columns, 0 of those that are held from now on."""
-        self.way.take(self._J, held)
+    def hold(self, held: Array | None, gone: Array | None = None) -> Array:
+        """The norms of J's columns, 0 of those that are held from now on, where a step has gone that far."""
+        self.way.take(self._J, held, self._y if gone is None else self._y + self._J @ gone)
         return self.way.norms()
 
     def step(self, gradient: Array, shift: Array) -> Array:

@@ -76,7 +76,7 @@ def factors(matrix: Any) -> Damped | None:
     if not factors_stay_sparse(matrix):
         return None
     order, width = band(matrix)
-    return Banded(order, width) if width <= WIDEST else Sparse()
+    return Banded(matrix, order, width) if width <= WIDEST else Sparse()
 
 
 def summed(matrix: Any, work: float) -> Damped | None:
