@@ -1,7 +1,8 @@
 """The solvers people use, for functions of matrices: SciPy's, Ipopt, and sparse Cholesky.
 
 Ours are Gauss–Newton in a trust region (`gauss_newton`), for SciPy's knows nothing of blocks, bands and patterns;
-L-BFGS in the metric of normal blocks (`lbfgs`), for SciPy's takes no preconditioner; and Newton's method (`newton`).
+L-BFGS in the metric of normal blocks (`lbfgs`), for SciPy's takes no preconditioner; variable projection for both
+(`eliminate`); Levenberg–Marquardt on stacks of small fits (`batch`); and Newton's method (`newton`).
 What the others lack for matrices is here: packing, scales and preconditioners that need no matrix, a report of each
 step, and an end with the last good point and a message that says where.
 
