@@ -122,7 +122,7 @@ class Eliminated:
     """
 
     # its steps are few and dear
-    first, refresh = 0, 3
+    eager, refresh = True, 3
 
     def __init__(self, linear: Linear, arrays: Mapping[str, Array], watch: Watch) -> None:
         self.linear, self.watch, self.best = linear, watch, arrays[linear.name]

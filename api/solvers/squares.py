@@ -46,9 +46,7 @@ def half_squares(F: Flat) -> Any:
 class SumOfSquares:
     """``½ ‖F(x)‖²``, or a robust loss of it, watched."""
 
-    # beside L-BFGS-B with a gradient by hand, Gram fits that are well conditioned take as long with 20, and up to twice
-    # as long with 5, ill-conditioned ones a third to a fifth
-    first, refresh = 30, 20
+    eager, refresh = False, 15
 
     def __init__(self, F: Flat, watch: Watch, loss: Loss, start: Array) -> None:
         self.F, self.watch, self.loss, self.start = F, watch, loss, start
