@@ -60,7 +60,7 @@ class Variables:
 
     def pack(self, *arrays: Any) -> Array:
         """The flat vector of the variables: one after another, each in `order`."""
-        return np.concatenate([a.reshape(-1, order=self.order) for a in self.arrays(arrays)])
+        return np.concatenate([a.reshape(-1, order=self.order) for a in self.arrays(arrays, copy=False)])
 
     def unpack(self, x: Array) -> tuple[Array, ...]:
         """The variables that a flat vector holds; views of it where it can be viewed so."""

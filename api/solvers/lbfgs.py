@@ -9,8 +9,8 @@ from scipy.linalg.lapack import dtrtrs
 
 from matjac.conventions import Array
 
-#: Pairs of steps and gradients that are kept.
-MEMORY = 10
+#: Steps over which the decrease of the value is judged.
+SPAN = 10
 #: The spread of the pairs above which a problem is ill-conditioned. Gram fits that L-BFGS solves in 20 to 30 steps stay
 #: below 2, for which a preconditioner comes too late; those that take it hundreds are above 4 at the 20th step.
 SPREAD = 4.0
@@ -28,6 +28,8 @@ class Objective(Protocol):
     eager: bool
     #: after how many steps it is made anew
     refresh: int
+    #: how many pairs of steps and changes of the gradient are kept
+    memory: int
 
     @property
     def evaluations(self) -> int:
@@ -48,7 +50,7 @@ class Objective(Protocol):
 class Tolerances(NamedTuple):
     """When to stop.
 
-    ftol: where `MEMORY` steps together reduce the value by less than this part of it. xtol: where a step is shorter
+    ftol: where `SPAN` steps together reduce the value by less than this part of it. xtol: where a step is shorter
     than this part of x. gtol: where the gradient's norm in the method's metric is less than this part of √(2 · value),
     for least squares an estimate of the cosine of the angle between the residuals and what J reaches. evaluations:
     after a step with which there were as many.
@@ -85,8 +87,8 @@ def lbfgs(objective: Objective, x: Array, low: Array, high: Array, tolerances: T
     bounded = bool(np.isfinite(low).any() or np.isfinite(high).any())
     value, gradient = objective.value_and_gradient(x)
     objective.accepted(x, value)
-    pairs = Pairs(x.size)
-    values = deque([value], maxlen=MEMORY + 1)
+    pairs = Pairs(x.size, objective.memory)
+    values = deque([value], maxlen=SPAN + 1)
     metric: Metric | None = None
     steps, made, due, free = 0, -1, 0 if objective.eager else np.inf, None
 
@@ -131,8 +133,8 @@ def lbfgs(objective: Objective, x: Array, low: Array, high: Array, tolerances: T
         curvature = float(step @ change)
         if curvature > np.finfo(float).eps * float(change @ change):
             pairs.add(step, change, curvature)
-        if values[0] - value <= tolerances.ftol * value and len(values) > MEMORY:
-            return ended(2, f"`ftol`: {MEMORY} steps together reduced the cost by less than this part of it.")
+        if values[0] - value <= tolerances.ftol * value and len(values) > SPAN:
+            return ended(2, f"`ftol`: {SPAN} steps together reduced the cost by less than this part of it.")
         if float(np.linalg.norm(step)) <= tolerances.xtol * float(np.linalg.norm(x)):
             return ended(3, "`xtol`: the step is small beside the unknowns.")
 
@@ -144,16 +146,16 @@ class Pairs:
     solution each: of ``sᵢ · yⱼ``, i no newer than j, both loops take the same.
     """
 
-    def __init__(self, size: int) -> None:
-        self._steps, self._changes = np.empty((MEMORY, size)), np.empty((MEMORY, size))
-        self._products, self._curvature = np.zeros((MEMORY, MEMORY)), 1.0
-        self._spreads = np.ones(MEMORY)
+    def __init__(self, size: int, most: int) -> None:
+        self._steps, self._changes = np.empty((most, size)), np.empty((most, size))
+        self._products, self._curvature = np.zeros((most, most)), 1.0
+        self._spreads, self._most = np.ones(most), most
         #: the rows, from the oldest pair to the newest
         self.slots: list[int] = []
 
     def add(self, step: Array, change: Array, curvature: float) -> None:
         """Keep a pair, in place of the oldest where there are too many."""
-        slot = self.slots.pop(0) if len(self.slots) == MEMORY else len(self.slots)
+        slot = self.slots.pop(0) if len(self.slots) == self._most else len(self.slots)
         self.slots.append(slot)
         self._steps[slot], self._changes[slot] = step, change
         count = len(self.slots)
@@ -165,7 +167,7 @@ class Pairs:
     @property
     def spread(self) -> float:
         """The mean of ``|s|² |y|² / (s · y)²`` over as many pairs as are kept; 1 of the identity, and until then."""
-        return float(np.exp(np.mean(np.log(self._spreads)))) if len(self.slots) == MEMORY else 1.0
+        return float(np.exp(np.mean(np.log(self._spreads)))) if len(self.slots) == self._most else 1.0
 
     def direction(self, slope: Array, metric: Metric | None, free: Array | None) -> Array:
         """``−H g``, of the free unknowns."""

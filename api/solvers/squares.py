@@ -46,7 +46,7 @@ def half_squares(F: Flat) -> Any:
 class SumOfSquares:
     """``½ ‖F(x)‖²``, or a robust loss of it, watched."""
 
-    eager, refresh = False, 15
+    eager, refresh, memory = False, 15, 10
 
     def __init__(self, F: Flat, watch: Watch, loss: Loss, start: Array) -> None:
         self.F, self.watch, self.loss, self.start = F, watch, loss, start
