@@ -1,7 +1,7 @@
 """Functions of several matrices as functions of one flat vector, which is what solvers call."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,14 @@ class Variables:
         """The variables that a flat vector holds; views of it where it can be viewed so."""
         vector = checks.shaped("x", x, (self.size,))
         return tuple([vector[part].reshape(shape, order=self.order) for part, shape in self._parts])
+
+    def by_name(self, x: Array) -> dict[str, Array]:
+        """`unpack`, by the variables' names."""
+        return dict(zip(self.names, self.unpack(x), strict=True))
+
+    def pack_named(self, arrays: Mapping[str, Array]) -> Array:
+        """`pack` of the arrays of those names; there may be others."""
+        return self.pack(*[arrays[name] for name in self.names])
 
     def spread(self, name: str, value: Any) -> Array:
         """The flat vector of what is given for all entries (a number or a flat vector) or one for each variable."""

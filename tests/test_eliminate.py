@@ -139,10 +139,35 @@ def test_methods_keep_bounds_of_what_is_left_and_of_what_is_eliminated(method):
     start = np.clip(arrays["U"], 0.0, 0.6), np.clip(arrays["V"], -0.2, 0.9)
     fit = least_squares(F, *start, eliminate="U", method=method, bounds=bounds)
     U, V = fit.variables
-    assert U.min() >= 0
-    assert U.max() <= 0.6
-    assert V.min() >= -0.2
-    assert V.max() <= 0.9
+    assert ((U >= 0) & (U <= 0.6)).all()
+    assert ((V >= -0.2) & (V <= 0.9)).all()
+    # some of both are held by a bound
+    assert all(((low + 1e-9 >= X) | (high - 1e-9 <= X)).any() for X, low, high in ((U, 0, 0.6), (V, -0.2, 0.9)))
+    by_lbfgs = least_squares(F, *start, eliminate="U", method="lbfgs", bounds=bounds, ftol=1e-13, xtol=0)
+    assert_allclose(fit.cost, by_lbfgs.cost, rtol=1e-5)
+
+
+def test_kaufmans_jacobian_where_bounds_hold_the_eliminated_unknown():
+    F, arrays = compiled("listed, with a ridge")
+    low, high = 0.0, 0.4
+    arrays["U"] = np.clip(arrays["U"], low, high)
+    made = Projected(linear(F, "U", arrays, low, high), arrays)
+    x, U = arrays["V"].ravel(), F.unpack(made.whole(arrays["V"].ravel()))[0]
+    assert ((low < U) & (high > U)).any()
+    assert not ((low < U) & (high > U)).all()
+
+    def cost(x):
+        """By SciPy, row by row."""
+        V, total = x.reshape(7, 2), 0.0
+        for row in range(9):
+            seen = COLUMNS[row == ROWS]
+            A, y = np.vstack([V[seen], 0.3 * np.eye(2)]), np.concatenate([Y[row, seen], np.zeros(2)])
+            total += optimize.lsq_linear(A, y, (low, high), method="bvls").cost
+        return total + 0.5 * 0.09 * np.sum(V**2)
+
+    slopes = [(cost(x + 1e-5 * e) - cost(x - 1e-5 * e)) / 2e-5 for e in np.eye(x.size)]
+    assert_allclose(0.5 * np.sum(made.fun(x) ** 2), cost(x), rtol=1e-8)
+    assert_allclose(made.jac(x).T @ made.fun(x), slopes, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("unknown", ["U", "V"])
@@ -245,7 +270,12 @@ def test_the_plain_call_says_what_it_eliminated():
     assert (fit.method, fit.eliminated, whole.eliminated) == ("lbfgs", "U", None)
     assert fit.cost < 1e-8
     assert fit.nit < whole.nit
-    assert least_squares(F, *start, loss="huber").eliminated is None
+    assert "linear in U" in fit.report()
+    assert "linear" not in whole.report()
+    robust = least_squares(F, *start, loss="huber")
+    assert robust.eliminated is None
+    assert "linear in" not in robust.report()
+    assert least_squares(F, *start, method="gauss-newton", max_nfev=3).eliminated is None
 
 
 @pytest.mark.parametrize(
@@ -287,9 +317,11 @@ def test_large_unknowns_that_belong_together_are_refused(monkeypatch):
 
 def test_a_start_where_nothing_can_be_solved_for():
     F, arrays = compiled("weighted")
-    # U's blocks are zero: a step from there leaves U where it is
-    fit = least_squares(F, arrays["U"], np.zeros((7, 2)), eliminate="U")
-    assert np.isfinite(fit.cost)
+    # U's blocks are zero: it stays where it is, and V has a gradient to go along
+    zero = np.zeros((7, 2))
+    fit = least_squares(F, arrays["U"], zero, eliminate="U", method="lbfgs")
+    assert fit.success
+    assert fit.cost < 0.9 * 0.5 * np.sum(F(arrays["U"], zero) ** 2)
 
 
 def test_stops_and_reports():
@@ -362,6 +394,24 @@ def test_a_basis_that_blocks_share():
     inverse = np.stack([Q @ np.diag(1 / np.diag(Q.T @ B @ Q)) @ Q.T for B in blocks])
     x = np.random.default_rng(3).standard_normal(27)
     assert_allclose(product(x), np.einsum("bij,bj->bi", inverse, x.reshape(9, 3)).ravel(), rtol=1e-6)
+
+
+def test_a_basis_that_blocks_share_where_two_terms_meet():
+    # an entry on the diagonal of RᵀR meets one block by both of its terms
+    R = np.random.default_rng(2).standard_normal((3, 8))
+    mask = np.triu(np.random.default_rng(3).random((8, 8)) < 0.7)
+    mask = (mask | mask.T | np.eye(8, dtype=bool)).astype(float)
+    J = mj.compile(lambda R: mask * (R.T @ R), (3, 8)).jacobian(R)
+    weights = np.random.default_rng(4).uniform(0.5, 2, 64)
+    for w in (None, weights):
+        blocks = J.normal_blocks(0, w)
+        _, Q = np.linalg.eigh(blocks.sum(axis=0))
+        diagonals = np.einsum("ia,bij,ja->ba", Q, blocks, Q)
+        diagonals += 1e-8 * diagonals.max(axis=1, keepdims=True)
+        inverse = np.stack([Q @ np.diag(1 / d) @ Q.T for d in diagonals])
+        x = np.random.default_rng(5).standard_normal((3, 8))
+        expected = np.einsum("bij,jb->ib", inverse, x)
+        assert_allclose(shared_metric(J, w)(x.ravel()), expected.ravel(), rtol=1e-9)
 
 
 def test_no_basis_is_shared_where_rows_reach_more():

@@ -7,6 +7,7 @@ from scipy import optimize
 
 import matjac as mj
 from matjac.solvers import least_squares
+from matjac.solvers.lbfgs import Pairs
 from matjac.solvers.losses import LOSSES
 
 rng = np.random.default_rng(3)
@@ -45,6 +46,30 @@ def test_robust_losses(loss):
     options = {"loss": loss, "f_scale": 0.2}
     fit, other = least_squares(F, start, method="lbfgs", **options), plain(FITS["gram"], start, **options)
     assert_allclose(fit.cost, other.cost, rtol=1e-5)
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_directions_are_those_of_the_two_loops(scaled):
+    rng = np.random.default_rng(0)
+    n, most = 12, 4
+    H = (lambda B: B @ B.T + np.eye(n))(rng.standard_normal((n, n)))
+    metric = (lambda q: q / np.diag(H)) if scaled else None
+    pairs, kept = Pairs(n, most), []
+    for count in range(7):
+        g = rng.standard_normal(n)
+        q, shares = -g, []
+        for s, y in reversed(kept):
+            shares.append(s @ q / (s @ y))
+            q = q - shares[-1] * y
+        q = metric(q) if scaled else q * (kept[-1][0] @ kept[-1][1] / (kept[-1][1] @ kept[-1][1])) if kept else q
+        for (s, y), share in zip(kept, reversed(shares), strict=True):
+            q = q + (share - y @ q / (s @ y)) * s
+        assert_allclose(pairs.direction(g, metric, None), q, rtol=1e-9, atol=1e-12)
+        s = rng.standard_normal(n)
+        kept = [*kept, (s, H @ s)][-most:]
+        pairs.add(s, H @ s, s @ H @ s)
+        angles = [(s @ s) * (y @ y) / (s @ y) ** 2 for s, y in kept]
+        assert_allclose(pairs.spread, np.prod(angles) ** (1 / most) if count >= most - 1 else 1.0)
 
 
 def test_bounds_hold_at_every_step():

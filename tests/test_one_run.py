@@ -163,3 +163,15 @@ def test_half_squares_without_second_derivatives():
     assert_allclose(half.grad(x), 2 * x * (x**2 - 1))
     assert not half.has_hessian
     assert_allclose(half.hessian(x, part="gauss-newton").toarray(), np.diag(4 * x**2))
+
+
+def test_the_gauss_newton_part_where_a_matrix_and_a_vector_are_multiplied_last():
+    # the value is a column in another shape
+    A, x, v = rng.standard_normal((4, 3)), rng.standard_normal(3), rng.standard_normal(2)
+    part = mj.compile(lambda x: A @ (x * x), (3,)).half_squares().hessian(x, part="gauss-newton")
+    J = A @ np.diag(2 * x)
+    assert_allclose(part.toarray(), J.T @ J, atol=1e-12)
+    part = mj.compile(lambda X, v: X @ v, (3, 2), (2,)).half_squares()
+    X = rng.standard_normal((3, 2))
+    J = np.concatenate([np.kron(np.eye(3), v), X], axis=1)
+    assert_allclose(part.hessian(X, v, part="gauss-newton").toarray(), J.T @ J, atol=1e-12)

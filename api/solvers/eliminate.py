@@ -73,6 +73,17 @@ class Linear:
         bounds = [np.ascontiguousarray(blocks.rows(edge)) for edge in (low, high)]
         self.bounds = bounds if any(np.isfinite(edge).any() for edge in bounds) else None
 
+    def whole(self, value: Array, others: Mapping[str, Array]) -> Array:
+        """The flat vector of all unknowns."""
+        return self.F.variables.pack_named({**others, self.name: value})
+
+    def free(self, value: Array) -> Array | None:
+        """Which entries no bound holds, a row for each block; None where there are no bounds."""
+        if self.bounds is None:
+            return None
+        rows, (low, high) = self.blocks.rows(value), self.bounds
+        return (low < rows) & (rows < high)
+
     def best(self, value: Array, others: Mapping[str, Array]) -> Array:
         """The minimiser of ½‖F‖² by this unknown, from a value of it."""
         gradient = self.half.bind(**others).gradient(value)
@@ -127,26 +138,22 @@ class Eliminated:
     def __init__(self, linear: Linear, arrays: Mapping[str, Array], watch: Watch) -> None:
         self.linear, self.watch, self.best = linear, watch, arrays[linear.name]
         self.rest = linear.F.bind(**{linear.name: self.best})
-        self.start = self.rest.pack(*[arrays[name] for name in self.rest.variables.names])
+        self.start = self.rest.variables.pack_named(arrays)
         #: the last point that a value was asked for, and what is best there
         self._tried = self.start, self.best
 
-    def _others(self, x: Array) -> dict[str, Array]:
-        return dict(zip(self.rest.variables.names, self.rest.unpack(x), strict=True))
-
     def whole(self, x: Array) -> Array:
         """The flat vector of all unknowns, the eliminated one's as it was at the last accepted point."""
-        arrays = self._others(x) | {self.linear.name: self.best}
-        return self.linear.F.pack(*[arrays[name] for name in self.linear.F.variables.names])
+        return self.linear.whole(self.best, self.rest.variables.by_name(x))
 
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
         """The cost, and its gradient by the others."""
         linear, name = self.linear, self.linear.name
-        best = self.watch.call(lambda y: linear.best(self.best, self._others(y)), x)
+        best = self.watch.call(lambda y: linear.best(self.best, self.rest.variables.by_name(y)), x)
         found, gradient = self.watch.call(linear.half.bind(**{name: best}).value_and_grad, x)
-        value = float(np.ravel(found)[0])
+        value = float(found)
         self._tried = x, best
-        self.watch.evaluated("residuals", x, np.ravel(found) if np.isfinite(value) else self._trouble(x))
+        self.watch.evaluated("residuals", x, value if np.isfinite(value) else self._trouble(x))
         if np.isfinite(value):
             self.watch.derived("Jᵀ · residuals", x, gradient)
         return value, gradient

@@ -76,9 +76,9 @@ class Ended(NamedTuple):
 def lbfgs(objective: Objective, x: Array, low: Array, high: Array, tolerances: Tolerances) -> Ended:
     """Minimise between bounds from x by L-BFGS, whose first matrix is the preconditioner; without bounds, that is.
 
-    In the first steps, which may be all, and between bounds that matrix is a multiple of the identity: of a block's
-    inverse the free unknowns' part need not be a good metric for them (non-negative factors of the digits: 117 steps,
-    and 4,813 with blocks).
+    In the first steps, which may be all, unless the objective is eager, and between bounds that matrix is a multiple of
+    the identity: of a block's inverse the free unknowns' part need not be a good metric for them (non-negative factors
+    of the digits: 117 steps, and 4,813 with blocks).
 
     Each step searches along the projection of the half-line ``x + α p`` on the bounds, where p is zero for
     unknowns that a bound holds (Bertsekas, *Projected Newton Methods*, 1982), until the decrease and the slope satisfy

@@ -9,7 +9,7 @@ from matjac.solvers import arguments
 from matjac.solvers.batch import batch_least_squares
 from matjac.solvers.blas import solver
 from matjac.solvers.damped import Damped, Dense
-from matjac.solvers.eliminate import asked_for, separable
+from matjac.solvers.eliminate import Unknown, asked_for, separable
 from matjac.solvers.losses import Loss
 from matjac.solvers.methods import OPTIONS, Problem, by_gauss_newton, by_lbfgs, by_scipy
 from matjac.solvers.watch import Callback, Watch
@@ -136,18 +136,19 @@ def least_squares(
     if eliminate not in (None, False):
         if robust:
             raise ValueError(f"eliminate: got {eliminate!r} with a robust loss, expected loss='linear'")
-        unknown = asked_for(F, eliminate, problem.by_name(x0))
+        unknown = asked_for(F, eliminate, problem.start)
     rest = problem if unknown is None else problem.without(unknown)
+    unasked = eliminate is None and not robust
     if method is not None:
         watch.why = "as asked"
+        if method == "lbfgs" and unasked:
+            unknown = separable(F, problem.start)
     elif scipys:
         method, watch.why = "trf", "an argument of SciPy's"
     else:
-        method, watch.why, way = _chosen(rest, unknown is not None)
+        method, watch.why, way, unknown = _chosen(rest, unknown, unasked)
     if method == "lbfgs":
         _refuse(method, {"jac": jac, "x_scale": x_scale}, options)
-        if eliminate is None and not robust:
-            unknown = separable(F, problem.by_name(x0))
         return by_lbfgs(problem, unknown, options)
     rest.watch.why = watch.why
     if method == "gauss-newton":
@@ -156,20 +157,23 @@ def least_squares(
         fit = by_gauss_newton(rest, way, options)
     else:
         fit = by_scipy(rest, method, jac or "operator", "jac" if x_scale is None else x_scale, options)
+    fit.setdefault("eliminated", None)
     return fit if rest is problem else problem.of_all(rest, fit)
 
 
-def _chosen(problem: Problem, eliminated: bool) -> tuple[str, str, Damped | None]:
-    """The method, why, and what makes its steps."""
+def _chosen(problem: Problem, unknown: Unknown | None, unasked: bool) -> tuple[str, str, Damped | None, Unknown | None]:
+    """The method, why, what makes its steps, and the unknown that it eliminates: the one asked for, or one unasked."""
     F, J = problem.F, problem.F.jac(problem.x0)
     if is_small(*J.shape):
-        return "gauss-newton", "its steps cost little", Dense()
-    if eliminated or separable(F, problem.by_name(problem.x0)):
-        return "lbfgs", "the residuals are linear in an unknown", None
+        return "gauss-newton", "its steps cost little", Dense(), unknown
+    if unknown is None and unasked:
+        unknown = separable(F, problem.start)
+    if unknown is not None:
+        return "lbfgs", f"the residuals are linear in {unknown[0]}", None, unknown
     way = cheap(J, F.variables)
     if way is not None:
-        return "gauss-newton", "its steps cost little", way
-    return ("trf", "J has few entries a column", None) if few(J) else ("lbfgs", "J is large", None)
+        return "gauss-newton", "its steps cost little", way, None
+    return ("trf", "J has few entries a column", None, None) if few(J) else ("lbfgs", "J is large", None, None)
 
 
 def _refuse(method: str, given: dict[str, Any], options: dict[str, Any]) -> None:

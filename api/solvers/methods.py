@@ -8,7 +8,7 @@ from scipy import optimize
 
 from matjac import checks
 from matjac.conventions import Array
-from matjac.flat import Flat
+from matjac.flat import Flat, Variables
 from matjac.solvers import arguments
 from matjac.solvers.damped import Damped
 from matjac.solvers.eliminate import Eliminated, Linear, Unknown
@@ -37,20 +37,24 @@ class Problem:
     low: Array
     high: Array
 
-    def by_name(self, x: Array) -> dict[str, Array]:
-        """The variables that a flat vector holds, by their names."""
-        return dict(zip(self.F.variables.names, self.F.unpack(x), strict=True))
+    @property
+    def start(self) -> dict[str, Array]:
+        """Where to start, by the variables' names."""
+        return self.F.variables.by_name(self.x0)
 
     def linear(self, unknown: Unknown) -> Linear:
         """The unknown that is eliminated, between its bounds."""
-        low, high = (self.by_name(edge)[unknown[0]] for edge in (self.low, self.high))
+        low, high = (self.F.variables.by_name(edge)[unknown[0]] for edge in (self.low, self.high))
         return Linear(self.F, *unknown, low, high)
+
+    def of(self, variables: Variables, x: Array) -> Array:
+        """The part of a flat vector that is of those variables."""
+        return variables.pack_named(self.F.variables.by_name(x))
 
     def without(self, unknown: Unknown) -> "Problem":
         """What is left when an unknown is eliminated from the residuals."""
-        watch, projected = self.watch, Projected(self.linear(unknown), self.by_name(self.x0))
-        names = projected.variables.names
-        parts = (projected.pack(*[self.by_name(x)[k] for k in names]) for x in (self.x0, self.low, self.high))
+        watch, projected = self.watch, Projected(self.linear(unknown), self.start)
+        parts = (self.of(projected.variables, x) for x in (self.x0, self.low, self.high))
         inner = Watch(projected, _of_all(watch.progress, projected), watch.limit)
         inner.why = watch.why
         return Problem(projected, inner, *parts)
@@ -83,10 +87,9 @@ def by_lbfgs(problem: Problem, unknown: Unknown | None, options: dict[str, Any])
     objective: Any = SumOfSquares(F, watch, loss, problem.x0)
     edges = problem.low, problem.high
     if unknown is not None:
-        objective = Eliminated(problem.linear(unknown), problem.by_name(problem.x0), watch)
-        names = objective.rest.variables.names
-        low, high = (objective.rest.pack(*[problem.by_name(edge)[name] for name in names]) for edge in edges)
-        edges = low, high
+        objective = Eliminated(problem.linear(unknown), problem.start, watch)
+        variables = objective.rest.variables
+        edges = problem.of(variables, problem.low), problem.of(variables, problem.high)
     found = {"method": "lbfgs", "eliminated": unknown and unknown[0]}
     try:
         end = lbfgs(objective, objective.start, *edges, tolerances)

@@ -10,7 +10,7 @@ from matjac.conventions import Array, size
 from matjac.flat import Flat
 from matjac.jacobian import Hessian, Jacobian
 from matjac.maps.compose import applied
-from matjac.solvers.eliminate import Linear, inverse
+from matjac.solvers.eliminate import Blocks, Linear, inverse
 
 
 class Projected(Flat):
@@ -29,33 +29,30 @@ class Projected(Flat):
 
     def whole(self, x: Array) -> Array:
         """The flat vector of all unknowns."""
-        F, name = self.linear.F, self.linear.name
-        arrays = dict(zip(self.variables.names, self.unpack(x), strict=True)) | {name: self._best(self.unpack(x))}
-        return F.pack(*[arrays[each] for each in F.variables.names])
+        others = self.variables.by_name(x)
+        return self.linear.whole(self._best(others), others)
 
-    def _best(self, others: Any) -> Array:
+    def _best(self, others: Mapping[str, Array]) -> Array:
         """The eliminated unknown's values for those others, which are kept until there are other ones."""
-        x, last = self.pack(*others), self._last
+        x, last = self.variables.pack_named(others), self._last
         if last is None or not np.array_equal(last[0], x):
-            last = self._last = x, self.linear.best(self._start, dict(zip(self.variables.names, others, strict=True)))
+            last = self._last = x, self.linear.best(self._start, others)
         return last[1]
-
-    def _fixed(self, others: Any) -> Flat:
-        return self.linear.F.bind(**{self.linear.name: self._best(others)})
 
     def __call__(self, *args: Any) -> Array:
         """The residuals."""
-        others = self.variables.arrays(args)
-        return self._fixed(others)(*others)
+        arrays = self.variables.arrays(args)
+        best = self._best(dict(zip(self.variables.names, arrays, strict=True)))
+        return self.linear.F.bind(**{self.linear.name: best})(*arrays)
 
     def jacobian(self, *args: Any) -> Jacobian:
         """Kaufman's Jacobian, an operator; as a matrix it is dense."""
-        others = self.variables.arrays(args)
-        outer = self._fixed(others).jacobian(*others)
-        given = dict(zip(self.variables.names, others, strict=True))
-        inner = self.linear.F.bind(**given).jacobian(self._best(others))
-        rows, shapes = outer.shape[0], self.variables.shapes
-        point = applied(shapes, rows, np.dtype(float), Kaufman(inner, outer, self.linear))
+        linear, arrays = self.linear, self.variables.arrays(args)
+        others = dict(zip(self.variables.names, arrays, strict=True))
+        best = self._best(others)
+        outer, inner = linear.F.bind(**{linear.name: best}).jacobian(*arrays), linear.F.bind(**others).jacobian(best)
+        operator = Kaufman(inner, outer, linear.blocks, linear.free(best))
+        point = applied(self.variables.shapes, outer.shape[0], np.dtype(float), operator)
         return Jacobian(point, outer.out_shape, outer.in_shape, self.order)
 
     def bind(self, /, **data: Any) -> "Projected":
@@ -72,18 +69,24 @@ class Projected(Flat):
 
 
 class Kaufman:
-    """``(I − J_U (J_UᵀJ_U)⁻¹ J_Uᵀ) J_V`` as an operator."""
+    """``(I − J_U (J_UᵀJ_U)⁻¹ J_Uᵀ) J_V`` as an operator, of the columns of J_U whose entries of U are `free`."""
 
-    def __init__(self, inner: Jacobian, outer: Jacobian, linear: Linear) -> None:
+    def __init__(self, inner: Jacobian, outer: Jacobian, blocks: Blocks, free: Array | None) -> None:
         self._inner, self._outer = inner, outer
-        blocks = linear.blocks
         numbers = np.arange(size(blocks.shape)).reshape(blocks.shape, order=blocks.order)
-        self._places, self._solve = blocks.rows(numbers), inverse(blocks.normal(inner))
+        self._places, H = blocks.rows(numbers), blocks.normal(inner)
+        self._free = 1.0 if free is None else free[:, :, None].astype(float)
+        if free is not None:
+            # U(V) stays where bounds hold it
+            H = H * (free[:, :, None] & free[:, None, :])
+            diagonal = np.einsum("bii->bi", H)
+            diagonal += ~free
+        self._solve = inverse(H)
 
     def _rejected(self, y: Array) -> Array:
         """Columns less their projections on those of J_U."""
         along = self._inner.T @ y
-        along[self._places] = self._solve(along[self._places])
+        along[self._places] = self._free * self._solve(self._free * along[self._places])
         return y - self._inner @ along  # type: ignore[no-any-return]
 
     def product(self, x: Array) -> Array:

@@ -65,9 +65,9 @@ class SumOfSquares:
             gradient = np.ravel(self.F.jac(x).rmatvec(y if weights is None else weights * y))
         else:
             found, gradient = self.watch.call(self._half.value_and_grad, x)
-            value = float(np.ravel(found)[0])
+            value = float(found)
             # which residuals are not finite is worth another evaluation
-            self.watch.evaluated("residuals", x, np.ravel(found) if np.isfinite(value) else self.F.fun(x))
+            self.watch.evaluated("residuals", x, value if np.isfinite(value) else self.F.fun(x))
         if np.isfinite(value):
             self.watch.derived("Jᵀ · residuals", x, gradient)
         return value, gradient

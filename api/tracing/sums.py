@@ -17,12 +17,17 @@ def squared(program: Program, step: Step) -> int | None:
     if isinstance(primitive, Multiply) and operands[0] == operands[1]:
         return operands[0]
     if isinstance(primitive, MatMul):
-        made = [program.makers.get(k) for k in operands]
-        sources = [m.operands[0] for m in made if m is not None and isinstance(m.primitive, Reshape)]
+        first, second = (_unshaped(program, k) for k in operands)
         row, column = (program.shapes[k] for k in operands)
-        if len(sources) == 2 and sources[0] == sources[1] and row[:-1] == (1,) == column[1:]:
-            return sources[0]
+        if first == second and row[:-1] == (1,) == column[1:]:
+            return first
     return None
+
+
+def _unshaped(program: Program, number: int) -> int:
+    """What a value is in another shape."""
+    made = program.makers.get(number)
+    return made.operands[0] if made is not None and isinstance(made.primitive, Reshape) else number
 
 
 def sum_of_squares(program: Program, number: int) -> tuple[int, float] | None:
