@@ -140,6 +140,10 @@ def test_shapes_and_options_are_checked():
         mj.solvers.least_squares(mixed, np.ones((3, 2)), np.ones(2), batch=1)
     with pytest.raises(ValueError, match="ftol: got -1"):
         mj.solvers.least_squares(F, start, ftol=-1, batch=1)
+    with pytest.raises(TypeError, match="loss: got an option that batch does not take, expected one of ftol"):
+        mj.solvers.least_squares(F, start, batch=1, loss="huber")
+    with pytest.raises(ValueError, match="method: got 'lbfgs' for batch"):
+        mj.solvers.least_squares(F, start, batch=1, method="lbfgs")
     with pytest.raises(TypeError, match="F: got"):
         mj.solvers.least_squares("residuals", start, batch=1)
     assert_array_equal(

@@ -173,6 +173,14 @@ def edge(name: str, value: Any, G: Flat, none: float, shape: Shape | None = None
     return array if shape is None else np.array(np.broadcast_to(array, (size(shape),)), dtype=float)
 
 
+def tolerance(name: str, given: Any, none: float | None = None) -> float:
+    """A number that is not negative; where None may be given it is `none`."""
+    value = none if given is None and none is not None else float(checks.array(name, given, 0))
+    if not value >= 0:
+        raise ValueError(f"{name}: got {given}, expected a number that is not negative")
+    return value
+
+
 def refuse(options: dict[str, Any], *names: str) -> None:
     """Refuse what matjac gives the solver itself."""
     for name in names:

@@ -12,6 +12,8 @@ from matjac.solvers.marquardt import FAILED, Fits, Rules
 from matjac.solvers.separate import Problems
 from matjac.solvers.watch import STOPPED, Callback, Stopped, Watch
 
+#: What it takes of options.
+OPTIONS = ("ftol", "xtol", "gtol", "max_nit")
 #: Numbers of the Jacobian that are worked on at a time: with what else a step makes they fit a second-level cache.
 ROOM = 1 << 16
 #: Problems below which a step's time is that of its calls.
@@ -91,8 +93,9 @@ def batch_least_squares(
     (True, True)
     """
     F = arguments.flat(F)
-    tolerances = _tolerance("ftol", ftol), _tolerance("xtol", xtol), _tolerance("gtol", gtol)
-    rules = Rules(*tolerances, checks.count("max_nit", max_nit))
+    tolerance = arguments.tolerance
+    ends = tolerance("ftol", ftol), tolerance("xtol", xtol), tolerance("gtol", gtol)
+    rules = Rules(*ends, checks.count("max_nit", max_nit))
     watch, x0 = Watch(F, progress, seconds), arguments.start(F, start)
     low, high = arguments.bounds(F, bounds)
     arguments.within(F, x0, low, high)
@@ -109,13 +112,6 @@ def batch_least_squares(
             # of a stack it is not said which
             return run.result(Stopped(f"at evaluation {watch.evaluations + 1}: {why}"))
     return run.result(None)
-
-
-def _tolerance(name: str, value: Any) -> float:
-    number = float(checks.array(name, value, 0))
-    if not 0 <= number < np.inf:
-        raise ValueError(f"{name}: got {value}, expected a number that is not negative")
-    return number
 
 
 class _Run:

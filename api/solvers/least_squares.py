@@ -1,12 +1,13 @@
 """Least squares: Gauss–Newton, preconditioned L-BFGS, or SciPy's `least_squares`, on functions of matrices."""
 
+from collections.abc import Collection
 from typing import Any
 
 from scipy import optimize
 
 from matjac import checks
 from matjac.solvers import arguments
-from matjac.solvers.batch import batch_least_squares
+from matjac.solvers import batch as batches
 from matjac.solvers.blas import solver
 from matjac.solvers.damped import Damped, Dense
 from matjac.solvers.eliminate import Unknown, asked_for, separable
@@ -118,9 +119,10 @@ def least_squares(
     """
     F = arguments.residuals(F)
     if batch is not None:
-        _refuse("batch", {"method": method, "eliminate": eliminate, "jac": jac, "x_scale": x_scale}, {})
+        alone = {"method": method, "eliminate": eliminate, "jac": jac, "x_scale": x_scale}
+        _refuse("batch", alone, options, batches.OPTIONS)
         given = {"bounds": bounds, "progress": progress, "seconds": seconds}
-        return batch_least_squares(F, *start, batch=batch, **given, **options)
+        return batches.batch_least_squares(F, *start, batch=batch, **given, **options)
     arguments.refuse(options, "fun", "x0", "args", "kwargs", "callback")
     if jac is not None:
         checks.one_of("jac", jac, FACES)
@@ -176,12 +178,12 @@ def _chosen(problem: Problem, unknown: Unknown | None, unasked: bool) -> tuple[s
     return ("trf", "J has few entries a column", None, None) if few(J) else ("lbfgs", "J is large", None, None)
 
 
-def _refuse(method: str, given: dict[str, Any], options: dict[str, Any]) -> None:
-    """Refuse what a method of ours does not take."""
+def _refuse(method: str, given: dict[str, Any], options: dict[str, Any], taken: Collection[str] = OPTIONS) -> None:
+    """Refuse what a method of ours does not take, of arguments and of options."""
     for name, value in given.items():
         if value is not None:
             raise ValueError(f"{name}: got {value!r} for {method}, which takes none")
-    unknown = sorted(options.keys() - OPTIONS.keys())
+    unknown = sorted(options.keys() - {*taken})
     if unknown:
-        expected = ", ".join(OPTIONS)
+        expected = ", ".join(taken)
         raise TypeError(f"{unknown[0]}: got an option that {method} does not take, expected one of {expected}")

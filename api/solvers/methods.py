@@ -139,16 +139,8 @@ def _finish(problem: Problem, end: Ended, x: Array, fun: Array, gradient: Array,
 
 def _tolerances(options: dict[str, Any]) -> Tolerances:
     """When to stop."""
-    ftol, xtol, gtol = (_tolerance(name, options[name], 0.0) for name in ("ftol", "xtol", "gtol"))
-    return Tolerances(ftol, xtol, gtol, _tolerance("max_nfev", options["max_nfev"], np.inf))
-
-
-def _tolerance(name: str, given: Any, none: float) -> float:
-    """A number that is not negative; None is no such test."""
-    value = none if given is None else float(checks.array(name, given, 0))
-    if not value >= 0:
-        raise ValueError(f"{name}: got {given}, expected a number that is not negative")
-    return value
+    ftol, xtol, gtol = (arguments.tolerance(name, options[name], 0.0) for name in ("ftol", "xtol", "gtol"))
+    return Tolerances(ftol, xtol, gtol, arguments.tolerance("max_nfev", options["max_nfev"], np.inf))
 
 
 def by_scipy(problem: Problem, method: str, jac: str, x_scale: Any, options: dict[str, Any]) -> Any:

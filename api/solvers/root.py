@@ -140,8 +140,8 @@ def root(
         checks.one_of("jac", jac, FACES)
         if method is not None:
             raise ValueError(f"jac: got {jac!r} for SciPy's {method!r}, expected it for Newton's method alone")
-    if tol is not None and not float(checks.array("tol", tol, 0)) >= 0:
-        raise ValueError(f"tol: got {tol}, expected a number that is not negative")
+    if tol is not None:
+        arguments.tolerance("tol", tol)
     if method is not None:
         arguments.documented(given, "root", method)
     elif set(given) - {"maxiter"}:
