@@ -15,8 +15,7 @@ from matjac.jacobian import Hessian, Jacobian
 from matjac.linear.expression import Expression
 from matjac.linear.program import Program
 from matjac.maps.point import Point
-from matjac.tracing import elementwise, functions, linalg  # noqa: F401  (they register what they handle)
-from matjac.tracing.einsum import einsum  # noqa: F401
+from matjac.tracing import rules  # noqa: F401  (importing it registers what is handled)
 from matjac.tracing.recorded import Recorder, Symbol, joined, snapshot, transposed
 
 #: Plans of identities that are kept: those used last.

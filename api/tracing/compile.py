@@ -9,7 +9,7 @@ import numpy as np
 from matjac import checks
 from matjac.conventions import ORDERS, Array, Order
 from matjac.jacobian import Jacobian
-from matjac.tracing import einsum, functions, linalg  # noqa: F401  (they register what they handle)
+from matjac.tracing import rules  # noqa: F401  (importing it registers what is handled)
 from matjac.tracing.compiled import Compiled
 from matjac.tracing.differentiate import sample_products
 from matjac.tracing.record import Record
