@@ -12,6 +12,7 @@ import scipy.sparse as sp
 
 from matjac.conventions import Shape, size
 from matjac.linear.expression import Expression, transposed_value
+from matjac.linear.maps import Linear
 from matjac.linear.primitives import (
     Add,
     Apply,
@@ -55,8 +56,8 @@ def swept(expression: Expression) -> tuple[Expression, list[int | None]]:
             y = _total(made, parts.pop(step.out))
             for at, (k, linear) in enumerate(zip(step.operands, step.linear, strict=True)):
                 if linear and k is not None:
-                    other = step.operands[1 - at] if len(step.operands) == 2 else None
-                    part = ADJOINTS[type(step.primitive)](made, step.primitive, at, y, other, expression.shapes[k])
+                    others = (*step.operands[:at], *step.operands[at + 1 :])
+                    part = ADJOINTS[type(step.primitive)](made, step.primitive, at, y, others, expression.shapes[k])
                     parts.setdefault(k, []).append(part)
     return made, [_total(made, parts[k]) if k in parts else None for k in range(len(expression.in_shapes))]
 
@@ -71,29 +72,29 @@ def _move(made: Expression, primitive: Move, y: int, shape: Shape) -> int:
     return made.add(primitive, (y,), (True,), shape)
 
 
-def _add(made: Expression, add: Add, at: int, y: int, other: Any, shape: Shape) -> int:
+def _add(made: Expression, add: Add, at: int, y: int, others: Any, shape: Shape) -> int:
     return y if add.signs[at] > 0 else made.add(Add((-1,)), (y,), (True,), shape)
 
 
-def _multiply(made: Expression, multiply: Multiply, at: int, y: int, other: int, shape: Shape) -> int:
-    return made.add(multiply, (other, y), (False, True), shape)
+def _multiply(made: Expression, multiply: Multiply, at: int, y: int, others: Sequence[int], shape: Shape) -> int:
+    return made.add(multiply, (*others, y), (False, True), shape)
 
 
-def _matmul(made: Expression, matmul: MatMul, at: int, y: int, other: int, shape: Shape) -> int:
-    turned = transposed_value(made.program, other)
+def _matmul(made: Expression, matmul: MatMul, at: int, y: int, others: Sequence[int], shape: Shape) -> int:
+    turned = transposed_value(made.program, others[0])
     pair = (y, turned) if at == 0 else (turned, y)
     return made.add(matmul, pair, (at == 0, at == 1), shape)
 
 
-def _reshape(made: Expression, reshape: Reshape, at: int, y: int, other: Any, shape: Shape) -> int:
+def _reshape(made: Expression, reshape: Reshape, at: int, y: int, others: Any, shape: Shape) -> int:
     return _move(made, Reshape(reshape.after, shape), y, shape)
 
 
-def _transpose(made: Expression, transpose: Transpose, at: int, y: int, other: Any, shape: Shape) -> int:
+def _transpose(made: Expression, transpose: Transpose, at: int, y: int, others: Any, shape: Shape) -> int:
     return _move(made, Transpose(made.shapes[y], tuple(int(k) for k in np.argsort(transpose.axes))), y, shape)
 
 
-def _broadcast(made: Expression, broadcast: Broadcast, at: int, y: int, other: Any, shape: Shape) -> int:
+def _broadcast(made: Expression, broadcast: Broadcast, at: int, y: int, others: Any, shape: Shape) -> int:
     after = broadcast.after
     wide = (1,) * (len(after) - len(shape)) + shape
     axes = tuple(k for k, (m, n) in enumerate(zip(wide, after, strict=True)) if m != n or k < len(after) - len(shape))
@@ -101,20 +102,20 @@ def _broadcast(made: Expression, broadcast: Broadcast, at: int, y: int, other: A
     return _move(made, Reshape(left, shape), _move(made, Sum(after, axes), y, left), shape)
 
 
-def _sum(made: Expression, total: Sum, at: int, y: int, other: Any, shape: Shape) -> int:
+def _sum(made: Expression, total: Sum, at: int, y: int, others: Any, shape: Shape) -> int:
     kept = tuple(1 if k in total.axes else n for k, n in enumerate(shape))
     return _move(made, Broadcast(kept, shape), _move(made, Reshape(made.shapes[y], kept), y, kept), shape)
 
 
-def _slice(made: Expression, cut: Slice, at: int, y: int, other: Any, shape: Shape) -> int:
+def _slice(made: Expression, cut: Slice, at: int, y: int, others: Any, shape: Shape) -> int:
     return _move(made, Pad(made.shapes[y], shape, cut.slices), y, shape)
 
 
-def _pad(made: Expression, pad: Pad, at: int, y: int, other: Any, shape: Shape) -> int:
+def _pad(made: Expression, pad: Pad, at: int, y: int, others: Any, shape: Shape) -> int:
     return _move(made, Slice(pad.after, pad.slices), y, shape)
 
 
-def _take(made: Expression, take: Take, at: int, y: int, other: Any, shape: Shape) -> int:
+def _take(made: Expression, take: Take, at: int, y: int, others: Any, shape: Shape) -> int:
     count, blocks = take.positions.size, size(shape) // max(take.block, 1)
     if np.unique(take.positions).size == count:
         # each once: put back, four times as fast as a sparse product
@@ -128,40 +129,44 @@ def _take(made: Expression, take: Take, at: int, y: int, other: Any, shape: Shap
     return _move(made, Reshape((blocks, take.block), shape), added, shape)
 
 
-def _scatter(made: Expression, scatter: Scatter, at: int, y: int, other: Any, shape: Shape) -> int:
+def _scatter(made: Expression, scatter: Scatter, at: int, y: int, others: Any, shape: Shape) -> int:
     return _move(made, Take(scatter.after, scatter.positions, 1, shape), y, shape)
 
 
-def _mask(made: Expression, mask: Mask, at: int, y: int, other: Any, shape: Shape) -> int:
+def _mask(made: Expression, mask: Mask, at: int, y: int, others: Any, shape: Shape) -> int:
     return _move(made, mask, y, shape)
 
 
-def _join(made: Expression, join: Join, at: int, y: int, other: Any, shape: Shape) -> int:
+def _join(made: Expression, join: Join, at: int, y: int, others: Any, shape: Shape) -> int:
     end, count = join.ends[at], size(shape)
     part = _move(made, Slice(made.shapes[y], (slice(end - count, end),)), y, (count,))
     return _move(made, Reshape((count,), shape), part, shape)
 
 
-def _sddmm(made: Expression, entries: Sddmm, at: int, y: int, other: int, shape: Shape) -> int:
+def _sddmm(made: Expression, entries: Sddmm, at: int, y: int, others: Sequence[int], shape: Shape) -> int:
     rows, columns, after, count = entries.rows, entries.columns, entries.after, entries.count
     if at == 0:
-        turned = transposed_value(made.program, other)
+        turned = transposed_value(made.program, others[0])
         return made.add(SpMM(rows, columns, after, count), (y, turned), (True, False), shape)
-    product = made.add(SpMM(columns, rows, after, count[::-1]), (y, other), (True, False), shape[::-1])
+    product = made.add(SpMM(columns, rows, after, count[::-1]), (y, *others), (True, False), shape[::-1])
     return _move(made, Transpose(shape[::-1], (1, 0)), product, shape)
 
 
-def _spmm(made: Expression, spmm: SpMM, at: int, y: int, other: int, shape: Shape) -> int:
+def _spmm(made: Expression, spmm: SpMM, at: int, y: int, others: Sequence[int], shape: Shape) -> int:
     if at == 0:
-        turned = transposed_value(made.program, other)
+        turned = transposed_value(made.program, others[0])
         entries = Sddmm(spmm.rows, spmm.columns, shape, spmm.count)
         return made.add(entries, (y, turned), (True, False), shape)
     back = SpMM(spmm.columns, spmm.rows, spmm.before, spmm.count[::-1])
-    return made.add(back, (other, y), (False, True), shape)
+    return made.add(back, (*others, y), (False, True), shape)
 
 
-def _apply(made: Expression, apply: Apply, at: int, y: int, other: Any, shape: Shape) -> int:
+def _apply(made: Expression, apply: Apply, at: int, y: int, others: Any, shape: Shape) -> int:
     return made.add(Apply(TransposedOperator(apply.operator), shape), (y,), (True,), shape)
+
+
+def _linear(made: Expression, linear: Linear, at: int, y: int, others: Sequence[int], shape: Shape) -> int:
+    return made.add(linear.adjoint(), (*others, y), (*(False for _ in others), True), shape)
 
 
 #: What each primitive adds to the adjoint of its operand number `at`, of that shape, where y is that of its result.
@@ -182,4 +187,5 @@ ADJOINTS: dict[type, Callable[..., int]] = {
     Sddmm: _sddmm,
     SpMM: _spmm,
     Apply: _apply,
+    Linear: _linear,
 }

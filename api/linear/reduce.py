@@ -1,5 +1,6 @@
 """From an expression to terms: what each step makes of the terms of its operand, decided from structure alone."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -11,6 +12,7 @@ from matjac.linear.collect import collected
 from matjac.linear.contraction import contract
 from matjac.linear.expression import Expression, LinearStep
 from matjac.linear.factors import Dense, Eye
+from matjac.linear.maps import Linear, matrix_of
 from matjac.linear.primitives import (
     Add,
     Apply,
@@ -72,19 +74,19 @@ def _reduced(expression: Expression, terms: Terms, step: LinearStep, found: dict
         return _joined(step, found)
     at = step.linear.index(True)
     number = step.operands[at]
-    other = step.operands[1 - at] if len(step.operands) == 2 else None
     assert number is not None
+    others = [k for k, linear in zip(step.operands, step.linear, strict=True) if not linear and k is not None]
     if 0 in (size(shapes[number]), size(shapes[step.out])):
         # there is nothing to move, and a sum over nothing is zero
         return {}
     return {
-        variable: [_changed(step.primitive, terms, term, shapes[number], shapes[step.out], at, other) for term in mine]
+        variable: [_changed(step.primitive, terms, term, shapes[number], shapes[step.out], at, others) for term in mine]
         for variable, mine in found[number].items()
     }
 
 
 def _changed(
-    primitive: Multilinear, terms: Terms, term: Term, shape: Shape, after: Shape, at: int, other: int | None
+    primitive: Multilinear, terms: Terms, term: Term, shape: Shape, after: Shape, at: int, others: Sequence[int]
 ) -> Term:
     """What a primitive with one differential among its operands makes of a term."""
     if isinstance(primitive, Reshape):
@@ -112,7 +114,9 @@ def _changed(
     if isinstance(primitive, Apply):
         number = terms.values.program.constant(primitive.operator.matrix())
         return contract_matrix(terms, term, (size(shape), 1), 1, number)
-    assert other is not None
+    if isinstance(primitive, Linear):
+        return _mapped(terms, term, shape, primitive, others)
+    (other,) = others
     if isinstance(primitive, Multiply):
         return terms.scaled(term, other, after)
     if isinstance(primitive, MatMul):
@@ -121,6 +125,14 @@ def _changed(
         return _spread(terms, term, shape, at, other, primitive)
     assert isinstance(primitive, Sddmm)
     return _sampled(terms, term, shape, at, other, primitive)
+
+
+def _mapped(terms: Terms, term: Term, shape: Shape, linear: Linear, coefficients: Sequence[int]) -> Term:
+    """A linear map of the last axes, which become one axis that is contracted with the map's matrices."""
+    stack = linear.stack(shape)
+    matrix = matrix_of(terms.values.program, linear, coefficients, len(stack))
+    flat = (*stack, size(linear.before))
+    return contract(terms, terms.aligned(term, flat), flat, len(stack), matrix, size(linear.after))
 
 
 def contract_matrix(terms: Terms, term: Term, shape: Shape, at: int, other: int) -> Term:

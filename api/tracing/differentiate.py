@@ -1,6 +1,6 @@
 """The differential of a recorded function: the product rule for what is linear in each operand, else the rule."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,6 +9,7 @@ import scipy.sparse as sp
 
 from matjac.conventions import size
 from matjac.linear.expression import Expression
+from matjac.linear.maps import Linear
 from matjac.linear.primitives import Add, Join, MatMul, Multilinear, Sddmm, SpMM, Take
 from matjac.linear.program import Primitive, Program, Step
 from matjac.tracing import elementwise, linalg
@@ -33,6 +34,9 @@ RULES: dict[type, Any] = {
     Custom: of_custom,
     One: lambda *_: 0,
 }
+#: The rules of maps whose coefficients may depend on a variable: from the primitive, its operands, its value and the
+#: coefficients' differentials (None where there is none), their part of the differential.
+OF_COEFFICIENTS: dict[type, Callable[..., Any]] = {}
 
 
 def differentiate(
@@ -71,6 +75,8 @@ def _of_step(recorder: Recorder, step: Step, found: dict[int, Symbol]) -> Any:
         return given[0] if signs == (1,) else added(signs, *given)
     if isinstance(primitive, Join):
         return apply(primitive, *differentials, shape=shape)
+    if isinstance(primitive, Linear):
+        return _of_map(recorder, step, primitive, operands, differentials)
     if isinstance(primitive, Multilinear):
         parts = []
         for at, d in enumerate(differentials):
@@ -87,6 +93,23 @@ def _of_step(recorder: Recorder, step: Step, found: dict[int, Symbol]) -> Any:
         )
     y = Traced(recorder, step.out, recorder.examples[step.out])
     return RULES[type(primitive)](primitive, operands, y, differentials)
+
+
+def _of_map(
+    recorder: Recorder, step: Step, linear: Linear, operands: Sequence[Any], differentials: Sequence[Symbol | None]
+) -> Any:
+    """A map of its operand's differential, and what its rule makes of its coefficients' differentials."""
+    *of_coefficients, dx = differentials
+    shape = recorder.program.shapes[step.out]
+    total = None if dx is None else apply(linear, *operands[:-1], dx, shape=shape)
+    if any(d is not None for d in of_coefficients):
+        rule = OF_COEFFICIENTS.get(type(linear.map))
+        if rule is None:
+            raise TracingError(f"{linear.name} has no derivative by what it is made of: only by what it is applied to")
+        y = Traced(recorder, step.out, recorder.examples[step.out])
+        part = rule(linear, *operands, y, *of_coefficients)
+        total = part if total is None else total if part is None else total + part
+    return total
 
 
 def sample_products(program: Program, out: int) -> None:

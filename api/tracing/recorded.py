@@ -12,6 +12,7 @@ import scipy.sparse as sp
 
 from matjac.conventions import Array, Shape, canonical, size
 from matjac.linear.expression import Expression
+from matjac.linear.maps import Linear, Map
 from matjac.linear.primitives import (
     Add,
     Broadcast,
@@ -409,3 +410,19 @@ def matmul(a: Any, b: Any) -> Any:
     product = apply(MatMul(), left, right, shape=(*batch, m, p))
     shape = (*batch, *((m,) if len(shapes[0]) > 1 else ()), *((p,) if len(shapes[1]) > 1 else ()))
     return reshaped(product, shape)
+
+
+def mapped(linear_map: Map, x: Any, *coefficients: Any, axes: int = 1, after: Shape | None = None) -> Any:
+    """A linear map of the last `axes` axes of an array, which become axes of lengths `after` (as they are, if None)."""
+    shape = shape_of(x)
+    before = shape[len(shape) - axes :]
+    after = before if after is None else after
+    owns = zip(coefficients, linear_map.axes, strict=True)
+    ahead = [shape_of(c)[: len(shape_of(c)) - own] for c, own in owns]
+    stack = np.broadcast_shapes(shape[: len(shape) - axes], *ahead)
+    x = broadcast(x, stack + before)
+    if not any(isinstance(v, Recorded) for v in (x, *coefficients)):
+        return linear_map.product(np.asarray(x), *coefficients)
+    if any(isinstance(c, Symbol) for c in coefficients):
+        raise TracingError(f"{linear_map.name} is not linear in what it is made of: only in what it is applied to")
+    return apply(Linear(linear_map, before, after), *coefficients, x, shape=stack + after)

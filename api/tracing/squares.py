@@ -8,6 +8,7 @@ import numpy as np
 from matjac.conventions import Order
 from matjac.entries.plan import Plan
 from matjac.linear.adjoint import swept
+from matjac.linear.maps import Linear
 from matjac.linear.primitives import Add, Join, Multilinear, Multiply, Reshape
 from matjac.linear.program import Step
 from matjac.tracing.differentiate import differentiate
@@ -87,6 +88,9 @@ def _is_linear(step: Step, live: Sequence[int]) -> bool:
     primitive = step.primitive
     if isinstance(primitive, Elementwise):
         return primitive.ufunc is np.divide and live == [step.operands[0]]
+    if isinstance(primitive, Linear):
+        # its coefficients are not what it is linear in
+        return live == [step.operands[-1]]
     return isinstance(primitive, Multilinear) and (len(live) == 1 or isinstance(primitive, Add | Join))
 
 
