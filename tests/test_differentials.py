@@ -464,6 +464,7 @@ def logistic(x):
 
 WAYS = {
     "differential": lambda: mj.rule(softplus, differential=lambda x, dx: logistic(x) * dx),
+    "differential by the value": lambda: mj.rule(softplus, differential=lambda y, x, dx: (1 - np.exp(-y)) * dx),
     "identity": lambda: mj.rule(softplus, lambda x: mj.d_elementwise_dX(logistic(x))),
     "diagonal": lambda: mj.rule(softplus, lambda x: sp.diags_array(logistic(x).ravel())),
     "dense": lambda: mj.rule(softplus, lambda x: np.diag(logistic(x).ravel())),
@@ -523,6 +524,13 @@ def test_a_rule_of_several_arguments():
     # one variable for both
     both = mj.compile(lambda U: product(U, U.T), (2, 3)).jacobian(U)
     assert_allclose(both.toarray(), mj.d_outer_gram_dR(U).toarray())
+    by_value = mj.rule(np.linalg.solve, differential=lambda X, A, B, dA, dB: np.linalg.solve(A, dB - dA @ X))
+    at = rng.standard_normal((2, 2)), rng.standard_normal((2, 3))
+    solved = mj.compile(lambda A, B: by_value(A, B), (2, 2), (2, 3))
+    assert_allclose(
+        solved.jacobian(*at).toarray(), mj.compile(np.linalg.solve, (2, 2), (2, 3)).jacobian(*at).toarray(), rtol=1e-12
+    )
+    mj.check(solved, *at, order=2)
     plus = mj.rule(lambda a, b: a + 2 * b, differential=lambda a, b, da, db: da + 2 * db)
     assert_array_equal(mj.compile(lambda x: plus(x, np.ones(2)), (2,)).jacobian(np.ones(2)).toarray(), np.eye(2))
     assert_array_equal(mj.compile(lambda x: plus(np.ones(2), x), (2,)).jacobian(np.ones(2)).toarray(), 2 * np.eye(2))

@@ -1,5 +1,6 @@
 """Users' own rules: a function with its Jacobians, or with its differential."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -92,7 +93,8 @@ def differential(primitive: Custom, x: Sequence[Traced], y: Traced, dx: Sequence
     if primitive.differential is not None:
         some = next(d for d in dx if d is not None)
         whole = (_zero(some, k.shape) if d is None else d for k, d in zip(x, dx, strict=True))
-        result = primitive.differential(*x, *whole)
+        value = [y] if _takes_value(primitive.differential, len(x)) else []
+        result = primitive.differential(*value, *x, *whole)
         if not isinstance(result, Symbol):
             raise TypeError(f"mj.rule: got {describe(result)}, expected what is linear in the differentials")
         if result.shape != y.shape:
@@ -103,6 +105,16 @@ def differential(primitive: Custom, x: Sequence[Traced], y: Traced, dx: Sequence
         if d is not None:
             total = total + _part(primitive, x, y, at, d)
     return total
+
+
+def _takes_value(differential: Callable[..., Any], count: int) -> bool:
+    """Whether a rule of so many arguments takes the function's value before them and their differentials."""
+    try:
+        parameters = inspect.signature(differential).parameters.values()
+    except ValueError:
+        return False
+    given = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty]
+    return len(given) == 2 * count + 1
 
 
 def _part(primitive: Custom, x: Sequence[Traced], y: Traced, at: int, d: Symbol) -> Any:
@@ -150,8 +162,9 @@ def rule(
         row-major order. None for an argument that is always constant. Its entries must be in the same places at
         every point.
     differential : callable, optional
-        Instead of them the differential, as a textbook writes it: from the arguments, then the differentials of
-        all arguments (0 for a constant one), an array expression in NumPy that is linear in the latter.
+        Instead of them the differential, as a textbook writes it: an array expression in NumPy that is linear in the
+        arguments' differentials. It takes the arguments, then their differentials (zeros for a constant one); one
+        that takes one more argument gets the function's value first: ``lambda Y, A, dA: -Y @ dA @ Y``.
 
     Returns
     -------
@@ -174,6 +187,9 @@ def rule(
     >>> square = mj.rule(lambda A: A @ A, differential=lambda A, dA: dA @ A + A @ dA)
     >>> mj.compile(lambda A: square(A), (1, 1)).jacobian([[3.0]]).toarray()
     array([[6.]])
+    >>> inverse = mj.rule(np.linalg.inv, differential=lambda Y, A, dA: -Y @ dA @ Y)
+    >>> mj.compile(lambda A: inverse(A), (1, 1)).jacobian([[2.0]]).toarray()
+    array([[-0.25]])
     """
     for given in (fun, *jacobians, differential):
         if given is not None and not callable(given):
