@@ -1,0 +1,121 @@
+"""`explain`: what each step makes of the differential, which steps cost most, and what would be cheaper."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from matjac.conventions import size
+from matjac.linear.factors import KhatriRao, Sparse, SpGemm
+from matjac.linear.maps import Linear
+from matjac.linear.primitives import Broadcast, MatMul
+from matjac.linear.program import Program, Step
+from matjac.linear.reduce import ByVariable, terms_of
+from matjac.tracing.linalg import OfMatrix
+from matjac.tracing.record import Record
+
+#: Steps of one number each, from which a loop over entries is worth a word.
+NUMBERS = 30
+#: Multiplications of a product up to which many of them cost more than one large one (measured: 1.3 to 6 times).
+SMALL = 1 << 12
+
+
+def explain(record: Record, names: Sequence[str]) -> str:
+    """The lines of `Compiled.explain`."""
+    program, (expression, symbols) = record.program, record.differential
+    (result,) = record.results
+    trail: dict[int, ByVariable] = {}
+    # the row of a scalar function is made by a sweep
+    terms_of(expression, trail, 1 if size(program.shapes[result]) == 1 else 0)
+    # constants have numbers of their own, which no one needs to see
+    shown = {number: k for k, number in enumerate(record.arguments)}
+    lines = [f"{k} {name} {program.shapes[number]}" for (number, k), name in zip(shown.items(), names, strict=True)]
+    fixed = {*program.constants, *record.fixed}
+    general: dict[int, int] = {}
+    for step in record.steps:
+        shown[step.out] = len(shown)
+        if step.out not in symbols:
+            continue
+        found = trail.get(symbols[step.out])
+        factors = [f for mine in (found or {}).values() for t in mine for f in (t.u, t.w)]
+        entries = max((f.nnz for f in factors if _is_general(program, f)), default=None)
+        if entries is not None:
+            general[step.out] = entries
+        count = sum(map(len, (found or {}).values()))
+        what = "general sparse product" if entries is not None else f"{count} term{'s' * (count != 1)}"
+        what = "by an adjoint sweep" if found is None else what
+        given = ", ".join("constant" if k in fixed else str(shown[k]) for k in step.operands)
+        lines.append(f"{shown[step.out]} {step.primitive.name}({given}) → {program.shapes[step.out]}: {what}")
+    lines += [f"costly: {advice}" for advice in _advice(record, shown, general)]
+    fallen = f"{len(general)} steps fell back to a general sparse product"
+    return "\n".join([*lines, fallen if general else "every step is structured"])
+
+
+def _is_general(program: Program, factor: Any) -> bool:
+    made = program.makers.get(factor.value)
+    return isinstance(factor, Sparse) and made is not None and isinstance(made.primitive, SpGemm | KhatriRao)
+
+
+def _advice(record: Record, shown: dict[int, int], general: dict[int, int]) -> list[str]:
+    """What is costly, and what would be cheaper."""
+    program, found = record.program, []
+    if general:
+        worst = max(general, key=lambda k: general[k])
+        found.append(
+            f"entries of step {shown[worst]}, a general product of {general[worst]:,} entries. Products J v and Jᵀ u "
+            "make none of them: give a solver the operator F.jac, not F.jac_csr"
+        )
+    for step in record.steps:
+        for cheaper in CHEAPER:
+            if (advice := cheaper(record, step)) is not None:
+                found.append(f"step {shown[step.out]}, {advice}")
+    numbers = [step for step in record.steps if size(program.shapes[step.out]) == 1]
+    if len(numbers) > NUMBERS and 2 * len(numbers) > len(record.steps):
+        found.append(
+            f"{len(numbers)} steps make one number each, some microseconds apiece: write loops over entries as "
+            "operations on whole arrays"
+        )
+    return found
+
+
+def _inverse(record: Record, step: Step) -> str | None:
+    """An inverse that is multiplied by, and used for nothing else."""
+    if not (isinstance(step.primitive, OfMatrix) and step.primitive.function == "inverse"):
+        return None
+    uses = [other for other in record.steps if step.out in other.operands]
+    if len(uses) != 1 or not isinstance(uses[0].primitive, MatMul) or uses[0].operands[0] != step.out:
+        return None
+    return "an inverse that a matrix is multiplied by: np.linalg.solve(A, B) takes half the work of inv(A) @ B"
+
+
+def _stack(record: Record, step: Step) -> str | None:
+    """A stack of small matrices times one matrix, which are multiplied one by one."""
+    program = record.program
+    if not isinstance(step.primitive, MatMul) or not _is_one_matrix(program, step.operands[1]):
+        return None
+    a, b = (program.shapes[k] for k in step.operands)
+    stack = program.shapes[step.out][:-2]
+    if size(stack) < 2 or a[:-2] != stack or size(a[-2:]) * b[-1] > SMALL:
+        return None
+    return (
+        f"{size(stack):,} small products with one matrix: X.reshape(-1, {a[-1]}) @ W is one product, and up to six times "
+        "as fast"
+    )
+
+
+def _is_one_matrix(program: Program, number: int) -> bool:
+    """Whether it is one matrix, or one repeated for a stack."""
+    made = program.makers.get(number)
+    source = made.operands[0] if made is not None and isinstance(made.primitive, Broadcast) else number
+    return size(program.shapes[source][:-2]) == 1
+
+
+def _whole(record: Record, step: Step) -> str | None:
+    """A map of whole matrices, whose entries are all of a dense block."""
+    if not isinstance(step.primitive, Linear) or len(step.primitive.before) < 2:
+        return None
+    n = size(step.primitive.before)
+    if n * size(step.primitive.after) < 1 << 20:
+        return None
+    return f"{step.primitive.name} of {n:,} numbers: products run it, but entries need its {n:,} columns one by one"
+
+
+CHEAPER: tuple[Callable[[Record, Step], str | None], ...] = (_inverse, _stack, _whole)
