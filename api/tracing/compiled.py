@@ -358,7 +358,7 @@ class Compiled(Flat):
         3 tanh(2) → (3, 3): 2 terms
         every step is structured
         >>> print(mj.compile(lambda A, B: np.linalg.inv(A) @ B, (2, 2), (2, 3)).explain().splitlines()[-2])
-        costly: step 2, an inverse that a matrix is multiplied by: np.linalg.solve(A, B) takes half the work of inv(A) @ B
+        costly: step 2, an inverse times a matrix: np.linalg.solve(A, B) takes less work than inv(A) @ B
         """
         return explain(self._record, self.names)
 

@@ -83,7 +83,7 @@ def _inverse(record: Record, step: Step) -> str | None:
     uses = [other for other in record.steps if step.out in other.operands]
     if len(uses) != 1 or not isinstance(uses[0].primitive, MatMul) or uses[0].operands[0] != step.out:
         return None
-    return "an inverse that a matrix is multiplied by: np.linalg.solve(A, B) takes half the work of inv(A) @ B"
+    return "an inverse times a matrix: np.linalg.solve(A, B) takes less work than inv(A) @ B"
 
 
 def _stack(record: Record, step: Step) -> str | None:
@@ -96,8 +96,8 @@ def _stack(record: Record, step: Step) -> str | None:
     if size(stack) < 2 or a[:-2] != stack or size(a[-2:]) * b[-1] > SMALL:
         return None
     return (
-        f"{size(stack):,} small products with one matrix: X.reshape(-1, {a[-1]}) @ W is one product, and up to six times "
-        "as fast"
+        f"{size(stack):,} small products with one matrix: X.reshape(-1, {a[-1]}) @ W is one product, "
+        "and up to six times as fast"
     )
 
 
