@@ -10,11 +10,12 @@ import scipy.sparse as sp
 from matjac.conventions import size
 from matjac.linear.expression import Expression
 from matjac.linear.maps import Linear
-from matjac.linear.primitives import Add, Join, MatMul, Multilinear, Sddmm, SpMM, Take
+from matjac.linear.primitives import Add, Join, MatMul, Multilinear, Multiply, Sddmm, SpMM, Take
 from matjac.linear.program import Primitive, Program, Step
-from matjac.tracing import elementwise, linalg
+from matjac.tracing import conditions, elementwise, linalg
 from matjac.tracing.custom import Custom
 from matjac.tracing.custom import differential as of_custom
+from matjac.tracing.guards import guards_of, kept
 from matjac.tracing.recorded import Recorder, Symbol, Traced, TracingError, added, apply, broadcast
 
 
@@ -28,8 +29,9 @@ class One(Primitive):
 
 #: The rules of primitives that are not linear in each operand.
 RULES: dict[type, Any] = {
-    elementwise.Elementwise: elementwise.differential,
-    elementwise.Slope: elementwise.of_slope,
+    elementwise.Slope: lambda *_: 0,
+    conditions.Where: conditions.differential,
+    conditions.Stepwise: lambda *_: 0,
     linalg.OfMatrix: linalg.differential,
     Custom: of_custom,
     One: lambda *_: 0,
@@ -50,15 +52,17 @@ def differentiate(
     symbols = recorder.variables([program.shapes[k] for k in variables])
     found: dict[int, Symbol] = dict(zip(variables, symbols, strict=True))
     with np.errstate(all="ignore"):
-        for step in program.steps(results):
+        steps = program.steps(results)
+        guards = guards_of(recorder, steps, results)
+        for step in steps:
             if any(k in found for k in step.operands) and step.out not in found:
-                symbol = _of_step(recorder, step, found)
+                symbol = _of_step(recorder, step, found, guards.get(step.out))
                 if isinstance(symbol, Symbol):
                     found[step.out] = symbol
     return recorder.expression, {number: symbol.number for number, symbol in found.items()}
 
 
-def _of_step(recorder: Recorder, step: Step, found: dict[int, Symbol]) -> Any:
+def _of_step(recorder: Recorder, step: Step, found: dict[int, Symbol], guard: Any) -> Any:
     # Python numbers take the dtype of what they meet
     examples = [recorder.examples[k] for k in step.operands]
     operands = [
@@ -78,20 +82,22 @@ def _of_step(recorder: Recorder, step: Step, found: dict[int, Symbol]) -> Any:
     if isinstance(primitive, Linear):
         return _of_map(recorder, step, primitive, operands, differentials)
     if isinstance(primitive, Multilinear):
+        if isinstance(primitive, Multiply) and guard is not None:
+            operands = [kept(guard, x) for x in operands]
         parts = []
         for at, d in enumerate(differentials):
             if d is not None:
                 wide = d if isinstance(primitive, MatMul | Sddmm | SpMM) or len(operands) == 1 else broadcast(d, shape)
                 parts.append(apply(primitive, *operands[:at], wide, *operands[at + 1 :], shape=shape))
         return parts[0] if len(parts) == 1 else added((1,) * len(parts), *parts)
-    if type(primitive) not in RULES:
-        if isinstance(primitive, elementwise.Curvature):
-            raise TracingError("np.power with an exponent that depends on a variable has no third derivative")
+    if type(primitive) not in RULES and not isinstance(primitive, elementwise.Elementwise):
         raise TracingError(
             "a function whose Jacobian was given to mj.rule has no second derivative: give its differential= in NumPy "
             "instead, which can be differentiated again"
         )
     y = Traced(recorder, step.out, recorder.examples[step.out])
+    if isinstance(primitive, elementwise.Elementwise):
+        return elementwise.differential(primitive, operands, y, differentials, guard)
     return RULES[type(primitive)](primitive, operands, y, differentials)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from matjac.conventions import Array, size
 from matjac.linear.primitives import Mask, Scatter
+from matjac.tracing.conditions import SHAPED, chosen
 from matjac.tracing.recorded import (
     HANDLED,
     Recorded,
@@ -123,9 +124,12 @@ def masked(a: Recorded, mask: Array) -> Any:
 
 
 @handles(np.where)
-def _where(condition: Any, x: Any, y: Any) -> Any:
+def _where(condition: Any, *branches: Any) -> Any:
+    if len(branches) != 2:
+        raise TracingError(f"np.where of a condition alone {SHAPED}")
+    x, y = branches
     if isinstance(condition, Recorded):
-        raise TracingError("np.where on a condition that depends on a variable can't be recorded: use np.maximum")
+        return chosen(condition, x, y)
     condition = np.asarray(condition, dtype=bool)
     shape = np.broadcast_shapes(condition.shape, shape_of(x), shape_of(y))
     mask = np.broadcast_to(condition, shape)

@@ -126,7 +126,10 @@ class Record:
         if key not in self._dtypes:
             # log|det| of a complex matrix is real, but its derivative, which is that of log det, is not
             complexes = [np.complex64 for k in given if values[k].dtype.kind == "c"]
-            self._dtypes[key] = np.result_type(*self.run(values), *complexes)
+            dtype = np.result_type(*self.run(values), *complexes)
+            # truth values and counts have derivatives too, which are zero
+            inexact = dtype.kind in "fc"
+            self._dtypes[key] = dtype if inexact else np.result_type(*(values[k] for k in given))
         return self._dtypes[key]
 
     # differentials -----------------------------------------------------------------------------------

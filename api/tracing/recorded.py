@@ -35,9 +35,9 @@ UNKNOWN: list[Any] = [None]
 
 BRANCH = (
     "that depends on a variable can't be recorded: the function is run once. "
-    "Use np.maximum, np.minimum, np.absolute, or np.where with a constant condition"
+    "Write np.where(condition, a, b), np.maximum or np.clip, which choose by value at each call; "
+    "for `and`, `or`, `not` write &, |, ~"
 )
-COMPARISONS = {np.greater, np.greater_equal, np.less, np.less_equal, np.equal, np.not_equal, np.isfinite, np.isnan}
 
 
 class TracingError(TypeError):
@@ -134,6 +134,11 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __getitem__(self, index: Any) -> Any:
         parts = index if isinstance(index, tuple) else (index,)
+        if any(isinstance(k, Traced) and k.dtype == bool for k in parts):
+            raise TracingError(
+                "an index by a condition on values can't be recorded: its shape depends on values. "
+                "Write np.where(X > 0, a, b) or X * (X > 0), which keep the shape"
+            )
         if any(isinstance(k, Recorded) for k in parts):
             raise TracingError("an index that depends on a variable can't be recorded: index by constants")
         plain = slice, int, np.integer, type(None), type(Ellipsis)
@@ -149,6 +154,8 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
 
     ravel = flatten = _method(np.ravel)
     sum, mean = _method(np.sum), _method(np.mean)
+    clip, round, any, all = _method(np.clip), _method(np.round), _method(np.any), _method(np.all)
+    argmax, argmin, argsort, conj = _method(np.argmax), _method(np.argmin), _method(np.argsort), _method(np.conjugate)
     dot, trace, diagonal = _method(np.dot), _method(np.trace), _method(np.diagonal)
 
     def __bool__(self) -> NoReturn:
@@ -180,8 +187,6 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
         if method != "__call__" or {k for k, v in kwargs.items() if v is not None}:
             options = ", ".join(kwargs) or method
             raise TracingError(f"np.{ufunc.__name__} with {options} can't be recorded: call it plainly")
-        if ufunc in COMPARISONS:
-            raise TracingError(f"np.{ufunc.__name__}, or a branch on a value {BRANCH}")
         return HANDLED.get(ufunc, UNKNOWN[0])(ufunc, *inputs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:

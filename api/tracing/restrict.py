@@ -24,7 +24,8 @@ from matjac.linear.primitives import (
     Transpose,
 )
 from matjac.linear.program import Primitive, Program, Step
-from matjac.tracing.elementwise import Curvature, Elementwise, Slope
+from matjac.tracing.conditions import Where
+from matjac.tracing.elementwise import Elementwise, Slope
 from matjac.tracing.record import Record
 
 
@@ -208,7 +209,7 @@ def _before(made: _Restriction, step: Step) -> Shape:
 
 
 RULES: dict[type[Primitive], Callable[[_Restriction, Step, Shape], _Made]] = {
-    **dict.fromkeys((Add, Multiply, Elementwise, Slope, Curvature), _alike),
+    **dict.fromkeys((Add, Multiply, Elementwise, Slope, Where), _alike),
     MatMul: _matmul,
     Reshape: _reshape,
     Transpose: _transpose,

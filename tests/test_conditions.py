@@ -1,0 +1,171 @@
+"""Conditions on values: the branch is taken at each call, the pattern is that of all branches."""
+
+import numpy as np
+import pytest
+from functions_entries import CONDITIONS
+from numpy.testing import assert_allclose, assert_array_equal
+from oracles import lay_out
+from test_compile import check_faces, points_for
+
+import matjac as mj
+
+
+def central(fun, x, step=1e-4):
+    """Central differences, extrapolated twice."""
+    x = np.asarray(x, float)
+    tensor = []
+    for at in np.ndindex(x.shape):
+        unit = np.zeros(x.shape)
+        unit[at] = 1
+
+        def difference(h, unit=unit):
+            return (np.asarray(fun(x + h * unit), float) - np.asarray(fun(x - h * unit), float)) / (2 * h)
+
+        first, second, third = (difference(step * k) for k in (1, 2, 4))
+        once, twice = (4 * first - second) / 3, (4 * second - third) / 3
+        tensor.append((16 * once - twice) / 15)
+    return np.stack(tensor, axis=-1).reshape(*np.shape(tensor[0]), *x.shape)
+
+
+def expected(fun, points, order):
+    """The Jacobian matrix by all variables side by side."""
+    blocks = []
+    for k, point in enumerate(points):
+        tensor = central(lambda x, k=k: fun(*points[:k], x, *points[k + 1 :]), point)
+        blocks.append(lay_out(tensor, point.ndim, order, "numerator"))
+    return np.hstack(blocks)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("name", CONDITIONS)
+@pytest.mark.filterwarnings("ignore:invalid value", "ignore:divide by zero")
+def test_written_functions(name, order):
+    fun, shapes, count = CONDITIONS[name]
+    F = mj.compile(fun, *shapes, order=order)
+    pattern = None
+    for seed in range(3):
+        points = points_for(shapes, float, seed)
+        value = fun(*points)
+        assert F(*points).dtype == value.dtype
+        assert_allclose(F(*points), value, rtol=1e-13)
+        J = F.jacobian(*points)
+        dense = expected(fun, points, order)
+        A = check_faces(J, dense, tolerance=1e-9)
+        assert A.nnz == (dense.shape[0] if count is None else count)
+        assert pattern is None or (np.array_equal(A.indices, pattern.indices) and A.nnz == pattern.nnz)
+        pattern = A
+        w = np.random.default_rng(seed).standard_normal(F.out_shape)
+        flat = np.ravel(w, order=order)
+        assert_allclose(F.grad(F.pack(*points), flat), dense.T @ flat, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
+@pytest.mark.filterwarnings("ignore:invalid value", "ignore:divide by zero")
+def test_second_derivatives(name):
+    fun, shapes, _ = CONDITIONS[name]
+    F = mj.compile(fun, *shapes)
+    x = F.pack(*points_for(shapes, float, 4))
+    w = np.random.default_rng(0).standard_normal(F.out_shape)
+    H = F.hess_csr(x, w.reshape(-1)).toarray()
+    assert_allclose(H, central(lambda x: F.grad(x, w.reshape(-1)), x), atol=1e-7)
+    assert_allclose(F.hess(x, w.reshape(-1)) @ x, H @ x, atol=1e-12 * max(1, np.abs(H).max()))
+
+
+@pytest.mark.parametrize("name", CONDITIONS)
+@pytest.mark.filterwarnings("ignore:invalid value", "ignore:divide by zero")
+def test_narrow_dtypes_stay(name):
+    fun, shapes, _ = CONDITIONS[name]
+    if any(word in name for word in ("counts", "digit", "search", "ranks")):
+        pytest.skip("NumPy's product with 64-bit integers is of 64 bits")
+    F = mj.compile(fun, *shapes)
+    points = points_for(shapes, "float32", 1)
+    value, narrow = fun(*points), [p for p in points]
+    assert F(*points).dtype == value.dtype
+    J = F.jacobian(*narrow)
+    if value.dtype == np.float32:
+        assert J.dtype == J.tocsr().dtype == (J @ np.ones(J.shape[1], np.float32)).dtype == np.float32
+    wide = F.jacobian(*(p.astype(float) for p in points)).toarray()
+    assert_allclose(J.toarray(), wide, atol=1e-4 * max(1, np.abs(wide).max()))
+
+
+#: Points where an untaken branch is not finite, and the slopes there.
+UNTAKEN = {
+    "x log x": (lambda x: np.where(x > 0, x * np.log(x), 0), [0, 1, 2, -1], [0, 1, 1 + np.log(2), 0]),
+    "root": (lambda x: np.where(x > 0, np.sqrt(x), 0), [0, 1, 4, -3], [0, 0.5, 0.25, 0]),
+    "sinc": (lambda t: np.where(t == 0, 1, np.sin(t) / t), [0, np.pi], [0, -1 / np.pi]),
+    "softplus": (lambda x: np.where(x < 30, np.log(1 + np.exp(x)), x), [0, 800, -800], [0.5, 1, 0]),
+    "constant condition": (
+        lambda x: np.where(np.array([False, True]), 1 / x, 0) + np.where(np.array([True, False]), x, 1),
+        [0, 2],
+        [1, -0.25],
+    ),
+    "power": (lambda x: np.where(x > 0, x**1.5 / x**0.5, 0), [0, 1, -2], [0, 1, 0]),
+    "used twice": (
+        lambda x: np.where(x > 0, np.log(x), 0) + np.where(x > 1, np.log(x) ** 2, 0),
+        [0, 0.5, np.e],
+        [0, 2, 3 / np.e],
+    ),
+    "nested": (lambda x: np.where(x > -1, np.where(x > 0, np.log(x), x), 0), [0, 1, -0.5, -2], [1, 1, 1, 0]),
+    "reshaped": (lambda x: np.where(x[::1, None].T > 0, np.log(x[:, None]).T, 0).reshape(-1), [0, 2], [0, 0.5]),
+    "select": (lambda x: np.select([x < 0, x > 0], [-np.log(-x), np.log(x)]), [0, 1, -1], [0, 1, 1]),
+    "broadcast": (
+        lambda x: np.where(np.ones((2, 1)) * x > 0, np.sqrt(x) * np.ones((2, 1)), 0).sum(axis=0),
+        [0, 1],
+        [0, 1],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNTAKEN)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_branches_that_are_not_taken_may_be_anything(name):
+    fun, point, slopes = UNTAKEN[name]
+    x = np.array(point, float)
+    F = mj.compile(fun, x.shape)
+    J = F.jacobian(x)
+    ones = np.ones(x.size)
+    for found in (J.toarray().diagonal(), J @ ones, J.T @ ones, F.gradient(x, weights=ones), J.T.toarray().diagonal()):
+        assert_allclose(found, slopes, atol=1e-14)
+    H = F.hessian(x, weights=ones)
+    assert np.isfinite(H.toarray()).all()
+    assert np.isfinite(H @ ones).all()
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_norms_of_zero_rows():
+    fun, _, _ = CONDITIONS["safe norms"]
+    X = np.array([[0.0, 0, 0], [3, 0, 4]])
+    F = mj.compile(fun, X.shape)
+    J = F.jacobian(X)
+    assert_array_equal(J.toarray()[:3, :3], np.eye(3))
+    assert np.isfinite(J.toarray()).all()
+    assert np.isfinite(J.T @ np.ones(6)).all()
+
+
+def test_ties_are_halves():
+    F = mj.compile(lambda X: np.maximum(X, 0) + np.minimum(X, 0), (2,))
+    assert_array_equal(F.jacobian(np.zeros(2)).toarray(), np.eye(2))
+
+
+def test_truth_values_as_a_result():
+    F = mj.compile(lambda X: X > 0, (3,))
+    assert_array_equal(F([1, -1, 0]), [True, False, False])
+    assert F.jacobian([1, -1, 0]).tocsr().nnz == 0
+    assert mj.compile(lambda X: np.argmax(X), (3,))([1, 3, 2]) == 1
+
+
+BAD = [
+    ("if", lambda X: X if X[0] > 0 else -X, r"^a branch on a value that .* Write np.where\(condition, a, b\)"),
+    ("and", lambda X: np.where(X[0] > 0 and X[1] > 0, X, 0), r"write &, \|, ~"),
+    ("while", lambda X: next(X for _ in iter(int, 1) if X.sum() > 0), r"^a branch on a value"),
+    ("index", lambda X: X[X > 0], r"^an index by a condition .* X \* \(X > 0\)"),
+    ("nonzero", lambda X: X * np.nonzero(X)[0], r"^np.nonzero can't be recorded: its shape"),
+    ("allclose", lambda X: X * np.allclose(X, 0), r"^np.allclose is one truth value"),
+    ("out", lambda X: np.clip(X, 0, 1, out=np.ones(2)), r"^np.clip with out="),
+]
+
+
+@pytest.mark.parametrize(("fun", "message"), [b[1:] for b in BAD], ids=[b[0] for b in BAD])
+def test_what_is_refused(fun, message):
+    with pytest.raises(mj.TracingError, match=message):
+        mj.compile(fun, (2,))
