@@ -10,10 +10,12 @@ from matjac import checks
 from matjac.conventions import ORDERS, Array, Order
 from matjac.jacobian import Jacobian
 from matjac.tracing import rules  # noqa: F401  (importing it registers what is handled)
+from matjac.tracing.assignment import INTO_A_PLAIN_ARRAY
+from matjac.tracing.calls import flat, is_plain, value_of
 from matjac.tracing.compiled import Compiled
 from matjac.tracing.differentiate import sample_products
 from matjac.tracing.record import Record
-from matjac.tracing.recorded import Recorder, Traced, TracingError
+from matjac.tracing.recorded import Recorder, TracingError
 
 
 def compile(fun: Callable[..., Any], *examples: Any, order: Order = "C") -> Compiled:
@@ -70,21 +72,32 @@ def compile(fun: Callable[..., Any], *examples: Any, order: Order = "C") -> Comp
     try:
         # values at the examples are of no use but for their shapes
         with np.errstate(all="ignore"):
-            result = fun(*arguments)
+            returned = fun(*arguments)
+            result = value_of(returned, order)
     except TracingError:
         raise
     except (TypeError, ValueError) as error:
-        assigned = "setting an array element" in str(error)
-        instead = ". Entries can't be assigned: use np.where, np.concatenate or np.stack" if assigned else ""
-        raise TracingError(f"fun can't be recorded, it raised {type(error).__name__}: {error}{instead}") from error
-    if not isinstance(result, Traced):
-        came = checks.describe(result)
-        raise TracingError(f"fun: got {came} as its value, expected one array that depends on its arguments")
+        raise TracingError(
+            f"fun can't be recorded, it raised {type(error).__name__}: {error}{_instead(error)}"
+        ) from error
     sample_products(recorder.program, result.number)
     record = Record(recorder.program, range(len(points)), [result.number], points)
     compiled = Compiled(record, _names(fun, len(points)), order)
-    compiled.original = fun
+    compiled.original = fun if is_plain(returned) else lambda *args: flat(fun(*args), order)
     return compiled
+
+
+def _instead(error: Exception) -> str:
+    """What to write instead."""
+    text = str(error)
+    if "setting an array element" in text:
+        return f". It {INTO_A_PLAIN_ARRAY}"
+    if "not supported for the input types" in text or "object" in text:
+        return (
+            ". np.array of recorded numbers is an array of objects, which few functions take: make it with np.stack, "
+            "or np.array(…, like=x)"
+        )
+    return ""
 
 
 def jacobian(fun: Callable[..., Any]) -> Callable[..., Jacobian]:

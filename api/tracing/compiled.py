@@ -10,9 +10,10 @@ from matjac.conventions import Array, Order, Shape, Shapes, cached_property, siz
 from matjac.flat import Flat, Variables, weighted
 from matjac.jacobian import Hessian, Jacobian
 from matjac.maps.point import Point
+from matjac.tracing.calls import called
 from matjac.tracing.explain import explain
 from matjac.tracing.record import Record
-from matjac.tracing.recorded import TracingError
+from matjac.tracing.recorded import Recorded, TracingError
 from matjac.tracing.squares import gauss_newton
 
 
@@ -73,6 +74,8 @@ class Compiled(Flat):
     def __call__(self, *args: Any) -> Array:
         """The function's value."""
         record = self._record
+        if any(isinstance(x, Recorded) or (isinstance(x, np.ndarray) and x.dtype == object) for x in args):
+            return called(record, self.variables, args)  # type: ignore[return-value]
         (value,) = record.run(record.start(self.variables.arrays(args)), keep=False)
         return np.array(value)
 

@@ -115,7 +115,7 @@ SHAPED = "can't be recorded: its shape depends on values. Write np.where(conditi
 #: Functions that can't be recorded, and why.
 REFUSED: dict[Any, str] = {
     **dict.fromkeys((np.allclose, np.array_equal, np.array_equiv), TRUTH),
-    **dict.fromkeys((np.nonzero, np.flatnonzero, np.argwhere, np.extract, np.compress, np.unique), SHAPED),
+    **dict.fromkeys((np.nonzero, np.flatnonzero, np.argwhere, np.unique), SHAPED),
 }
 HANDLED |= {function: partial(stepwise, function) for function in STEPWISE}
 HANDLED |= {function: partial(_refused, why, function) for function, why in REFUSED.items()}

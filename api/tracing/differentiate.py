@@ -12,7 +12,8 @@ from matjac.linear.expression import Expression
 from matjac.linear.maps import Linear
 from matjac.linear.primitives import Add, Join, MatMul, Multilinear, Multiply, Sddmm, SpMM, Take
 from matjac.linear.program import Primitive, Program, Step
-from matjac.tracing import conditions, elementwise, linalg
+from matjac.tracing import assignment, conditions, elementwise, linalg
+from matjac.tracing.creation import Like
 from matjac.tracing.custom import Custom
 from matjac.tracing.custom import differential as of_custom
 from matjac.tracing.guards import guards_of, kept
@@ -35,6 +36,8 @@ RULES: dict[type, Any] = {
     linalg.OfMatrix: linalg.differential,
     Custom: of_custom,
     One: lambda *_: 0,
+    Like: lambda *_: 0,
+    assignment.Assigned: assignment.differential,
 }
 #: The rules of maps whose coefficients may depend on a variable: from the primitive, its operands, its value and the
 #: coefficients' differentials (None where there is none), their part of the differential.

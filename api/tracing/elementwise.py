@@ -176,7 +176,7 @@ def _fabs(_: Any, a: Any) -> Any:
     return _elementwise(np.absolute, a)
 
 
-HANDLED |= {function: partial(_elementwise, function) for function in (np.sinc, np.real)}
+HANDLED |= {function: partial(_elementwise, function) for function in (np.sinc, np.real, np.imag)}
 #: Those of two results, and those that are known by other names.
 HANDLED |= {
     np.divmod: lambda _, a, b: (np.floor_divide(a, b), np.remainder(a, b)),

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from matjac.conventions import Array, size
-from matjac.linear.primitives import Mask, Scatter
+from matjac.linear.primitives import Mask
+from matjac.tracing.assignment import showing
 from matjac.tracing.conditions import SHAPED, chosen
 from matjac.tracing.recorded import (
     HANDLED,
@@ -20,7 +21,6 @@ from matjac.tracing.recorded import (
     handles,
     joined,
     matmul,
-    positions,
     reshaped,
     shape_of,
     summed,
@@ -30,9 +30,9 @@ from matjac.tracing.recorded import (
 )
 
 
-def _rearranged(function: Any, a: Recorded, *args: Any, **kwargs: Any) -> Any:
-    """What only moves entries of its first argument is run on an array of positions."""
-    return taken(a, function(positions(a), *args, **kwargs))
+def _of_zeros(function: Any, a: Recorded, *args: Any, **kwargs: Any) -> Any:
+    """What depends on the shape alone."""
+    return function(np.broadcast_to(np.empty((), bool), a.shape), *args, **kwargs)
 
 
 def _permuted(function: Any, a: Recorded, *args: Any, **kwargs: Any) -> Any:
@@ -40,17 +40,16 @@ def _permuted(function: Any, a: Recorded, *args: Any, **kwargs: Any) -> Any:
     return transposed(a, function(np.empty(tuple(range(a.ndim))), *args, **kwargs).shape)
 
 
-for _moving in (np.flip, np.roll, np.diagonal, np.repeat, np.tile, np.take, np.squeeze, np.expand_dims):
-    HANDLED[_moving] = partial(_rearranged, _moving)
-for _permuting in (np.transpose, np.swapaxes, np.moveaxis):
-    HANDLED[_permuting] = partial(_permuted, _permuting)
+for _permuting in (np.transpose, np.swapaxes, np.moveaxis, np.rollaxis):
+    HANDLED[_permuting] = showing(_permuting, partial(_permuted, _permuting))
+#: What depends on the shape alone.
+for _of_shape in (np.shape, np.ndim, np.size, np.triu_indices_from, np.tril_indices_from, np.diag_indices_from):
+    HANDLED[_of_shape] = partial(_of_zeros, _of_shape)
 #: Those that one line says.
 HANDLED |= {
-    np.shape: lambda a: a.shape,
-    np.ndim: lambda a: a.ndim,
     np.iscomplexobj: lambda x: bool(np.iscomplexobj(x.value)),
-    np.ravel: lambda a, order="C": np.reshape(a, (-1,), order),
-    np.stack: lambda arrays, axis=0: concatenate([np.expand_dims(x, axis) for x in arrays], axis),
+    np.isrealobj: lambda x: not np.iscomplexobj(x.value),
+    np.ravel: showing(np.ravel, lambda a, order="C": np.reshape(a, (-1,), order)),
     np.trace: lambda a, offset=0, axis1=0, axis2=1: total(np.diagonal(a, offset, axis1, axis2), -1),
     np.tril: lambda m, k=0: masked(m, np.tril(np.ones(m.shape, bool), k)),
     np.triu: lambda m, k=0: masked(m, np.triu(np.ones(m.shape, bool), k)),
@@ -58,7 +57,6 @@ HANDLED |= {
 }
 
 
-@handles(np.reshape)
 def _reshape(a: Recorded, shape: Any, order: Any = "C") -> Any:
     if order not in ("C", "F"):
         raise TracingError(f"np.reshape in order {order!r} can't be recorded: use 'C' or 'F'")
@@ -69,9 +67,14 @@ def _reshape(a: Recorded, shape: Any, order: Any = "C") -> Any:
     return transposed(backwards, tuple(range(len(after)))[::-1])
 
 
-@handles(np.broadcast_to)
+HANDLED[np.reshape] = showing(np.reshape, _reshape)
+
+
 def _broadcast_to(array: Recorded, shape: Any, subok: bool = False) -> Any:
     return broadcast(array, np.broadcast_to(np.broadcast_to(np.empty(()), array.shape), shape).shape)
+
+
+HANDLED[np.broadcast_to] = showing(np.broadcast_to, _broadcast_to)
 
 
 @handles(np.sum)
@@ -97,25 +100,11 @@ def concatenate(arrays: Sequence[Any], axis: Any = 0) -> Any:
     return taken(joined(arrays), np.concatenate(numbers, axis=axis))
 
 
-@handles(np.hstack)
-def _hstack(tup: Sequence[Any]) -> Any:
-    arrays = [reshaped(x, (1,)) if shape_of(x) == () else x for x in tup]
-    return concatenate(arrays, 0 if len(shape_of(arrays[0])) == 1 else 1)
-
-
-@handles(np.vstack)
-def _vstack(tup: Sequence[Any]) -> Any:
-    return concatenate([np.reshape(x, (1, -1)) if len(shape_of(x)) < 2 else x for x in tup], 0)
-
-
-@handles(np.diag)
-def _diag(v: Recorded, k: int = 0) -> Any:
-    if v.ndim == 2:
-        return np.diagonal(v, k)
-    if v.ndim != 1:
-        raise ValueError(f"np.diag: got an array of shape {v.shape}, expected one of one or two dimensions")
-    n = v.size + abs(k)
-    return apply(Scatter(v.shape, np.flatnonzero(np.diag(np.ones(v.size), k)), (n, n)), v, shape=(n, n))
+@handles(np.vander)
+def _vander(x: Any, N: Any = None, increasing: bool = False) -> Any:
+    count, column = x.size if N is None else int(N), np.reshape(x, (-1, 1))
+    powers = concatenate([np.ones_like(column), column ** np.arange(1, max(count, 1))], 1)[:, :count]
+    return powers if increasing else powers[:, ::-1]
 
 
 def masked(a: Recorded, mask: Array) -> Any:

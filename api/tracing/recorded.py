@@ -1,17 +1,12 @@
-"""Recorded arrays: what functions and rules are run on, once, to record what they do.
+"""What is recorded of arrays: primitives applied to values and differentials, and what all else is made of."""
 
-A `Traced` array stands for a value of a program, a `Symbol` for a differential: an array that depends linearly on the
-variables' differentials. NumPy's functions take both; what they do is broken down into primitives.
-"""
-
-from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from matjac.conventions import Array, Shape, canonical, size
-from matjac.linear.expression import Expression
 from matjac.linear.maps import Linear, Map
 from matjac.linear.primitives import (
     Add,
@@ -26,220 +21,65 @@ from matjac.linear.primitives import (
     Take,
     Transpose,
 )
-from matjac.linear.program import Primitive, Program
-
-#: NumPy's functions, and what is recorded for each.
-HANDLED: dict[Any, Callable[..., Any]] = {}
-#: What is done with a ufunc that has no handler of its own: `elementwise` says it.
-UNKNOWN: list[Any] = [None]
-
-BRANCH = (
-    "that depends on a variable can't be recorded: the function is run once. "
-    "Write np.where(condition, a, b), np.maximum or np.clip, which choose by value at each call; "
-    "for `and`, `or`, `not` write &, |, ~"
+from matjac.linear.program import Primitive
+from matjac.tracing.arrays import (
+    BRANCH,
+    HANDLED,
+    UNITED,
+    UNKNOWN,
+    Recorded,
+    Recorder,
+    Symbol,
+    Traced,
+    TracingError,
+    handles,
+    shape_of,
+    snapshot,
 )
 
-
-class TracingError(TypeError):
-    """A function did what can't be recorded; the message says what to write instead."""
-
-
-class Recorder:
-    """A program and an expression that are being recorded, with the values at an example."""
-
-    def __init__(self, program: Program | None = None) -> None:
-        self.program = Program() if program is None else program
-        self.expression = Expression(self.program, ())
-        self.examples: dict[int, Any] = {}
-
-    def argument(self, example: Array) -> "Traced":
-        """A value that is given."""
-        return self.traced(self.program.given(np.shape(example)), example)
-
-    def variables(self, shapes: Sequence[Shape]) -> list["Symbol"]:
-        """The differentials of variables of those shapes."""
-        self.expression = Expression(self.program, shapes)
-        return [Symbol(self, number, shape) for number, shape in enumerate(shapes)]
-
-    def traced(self, number: int, value: Any) -> "Traced":
-        """A value by its number."""
-        self.examples[number] = value
-        return Traced(self, number, value)
-
-    def constant(self, value: Any) -> int:
-        """The number of a constant, which is copied."""
-        if sp.issparse(value):
-            value = sp.csr_array(value, copy=True)
-            value.sum_duplicates()
-        elif isinstance(value, int | float | complex) and not isinstance(value, bool):
-            pass  # a Python number takes the dtype of what it meets
-        else:
-            array = np.asarray(value)
-            if array.dtype.kind not in "biufc":
-                raise TracingError(f"a constant of dtype {array.dtype} can't be recorded: use numbers")
-            value = snapshot(array)
-        number = self.program.constant(value)
-        self.examples[number] = value
-        return number
-
-
-def snapshot(array: Array) -> Array:
-    """A C-contiguous copy; an axis that is one entry broadcast stays so, whatever its length."""
-    compact = array[tuple(slice(0, 1) if step == 0 else slice(None) for step in array.strides)]
-    copy = np.array(compact, order="C", copy=True)
-    return copy if copy.shape == array.shape else np.broadcast_to(copy, array.shape)
-
-
-def _method(function: Callable[..., Any]) -> Callable[..., Any]:
-    """NumPy's function as a method of recorded arrays."""
-
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return function(self, *args, **kwargs)
-
-    return method
-
-
-class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
-    """What both kinds of recorded arrays have of an array, by its names there."""
-
-    __array_priority__ = 1000  # scipy.sparse asks for it before it multiplies
-
-    recorder: Recorder
-    number: int
-    shape: Shape
-
-    @property
-    def ndim(self) -> int:
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        return size(self.shape)
-
-    @property
-    def T(self) -> Any:
-        return transposed(self, tuple(range(self.ndim))[::-1])
-
-    @property
-    def mT(self) -> Any:
-        return np.swapaxes(self, -1, -2)
-
-    def __len__(self) -> int:
-        if not self.shape:
-            raise TypeError("len() of unsized object")
-        return self.shape[0]
-
-    def __iter__(self) -> Any:
-        return (self[k] for k in range(len(self)))
-
-    def __getitem__(self, index: Any) -> Any:
-        parts = index if isinstance(index, tuple) else (index,)
-        if any(isinstance(k, Traced) and k.dtype == bool for k in parts):
-            raise TracingError(
-                "an index by a condition on values can't be recorded: its shape depends on values. "
-                "Write np.where(X > 0, a, b) or X * (X > 0), which keep the shape"
-            )
-        if any(isinstance(k, Recorded) for k in parts):
-            raise TracingError("an index that depends on a variable can't be recorded: index by constants")
-        plain = slice, int, np.integer, type(None), type(Ellipsis)
-        if all(isinstance(k, plain) and not isinstance(k, bool) for k in parts):
-            return _sliced(self, parts)
-        return taken(self, positions(self)[index])
-
-    def reshape(self: Any, *shape: Any, order: Any = "C") -> Any:
-        return np.reshape(self, shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape, order)
-
-    def transpose(self: Any, *axes: Any) -> Any:
-        return np.transpose(self, axes[0] if len(axes) == 1 and isinstance(axes[0], tuple | list) else axes or None)
-
-    ravel = flatten = _method(np.ravel)
-    sum, mean = _method(np.sum), _method(np.mean)
-    clip, round, any, all = _method(np.clip), _method(np.round), _method(np.any), _method(np.all)
-    argmax, argmin, argsort, conj = _method(np.argmax), _method(np.argmin), _method(np.argsort), _method(np.conjugate)
-    dot, trace, diagonal = _method(np.dot), _method(np.trace), _method(np.diagonal)
-
-    def __bool__(self) -> NoReturn:
-        raise TracingError(f"a branch on a value {BRANCH}")
-
-    def __float__(self) -> NoReturn:
-        raise TracingError(
-            "a plain number of a value that depends on a variable would lose its derivative: use NumPy's functions "
-            "(np.exp, not math.exp), or register your own with mj.rule"
-        )
-
-    __int__ = __index__ = __complex__ = __float__
-
-    def __array__(self, *args: Any, **kwargs: Any) -> Array:
-        # not the values, which would lose the derivative: an object that scipy.sparse hands its product over to
-        wrapped = np.empty((), dtype=object)
-        wrapped[()] = self
-        return wrapped
-
-    def __setitem__(self, index: Any, value: Any) -> NoReturn:
-        raise TracingError("assignment into an array can't be recorded: use np.where, np.concatenate or np.stack")
-
-    def __getattr__(self, name: str) -> NoReturn:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        raise TracingError(f"the array method .{name} can't be recorded: write it with NumPy's functions")
-
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        if method != "__call__" or {k for k, v in kwargs.items() if v is not None}:
-            options = ", ".join(kwargs) or method
-            raise TracingError(f"np.{ufunc.__name__} with {options} can't be recorded: call it plainly")
-        return HANDLED.get(ufunc, UNKNOWN[0])(ufunc, *inputs)
-
-    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        if function not in HANDLED:
-            name = f"{function.__module__}.{function.__name__}".replace("numpy", "np", 1)
-            raise TracingError(
-                f"{name} can't be recorded: write it with other functions, or register your own with mj.rule"
-            )
-        return HANDLED[function](*args, **kwargs)
-
-
-class Traced(Recorded):
-    """A value of a program, with what it is at the example."""
-
-    def __init__(self, recorder: Recorder, number: int, value: Any) -> None:
-        self.recorder, self.number, self.value = recorder, number, value
-        self.shape = shape_of(value)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.value.dtype  # type: ignore[no-any-return]
-
-
-class Symbol(Recorded):
-    """A differential."""
-
-    def __init__(self, recorder: Recorder, number: int, shape: Shape) -> None:
-        self.recorder, self.number, self.shape = recorder, number, shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        raise TracingError("a differential has no dtype")
-
-
-def handles(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register what to do for NumPy functions."""
-
-    def register(handler: Callable[..., Any]) -> Callable[..., Any]:
-        for function in functions:
-            HANDLED[function] = handler
-        return handler
-
-    return register
-
-
-def shape_of(x: Any) -> Shape:
-    """The shape of a recorded array or a constant."""
-    return x.shape if isinstance(x, Recorded) or sp.issparse(x) else np.shape(x)
+__all__ = [
+    "BRANCH",
+    "HANDLED",
+    "UNKNOWN",
+    "Recorded",
+    "Recorder",
+    "Symbol",
+    "Traced",
+    "TracingError",
+    "added",
+    "apply",
+    "broadcast",
+    "compacted",
+    "handles",
+    "joined",
+    "mapped",
+    "mask_of",
+    "matmul",
+    "multiplied",
+    "positions",
+    "reshaped",
+    "shape_of",
+    "sliced",
+    "snapshot",
+    "summed",
+    "taken",
+    "transposed",
+    "united",
+    "with_zeros",
+]
 
 
 def positions(x: Recorded) -> Array:
     """The flat position of each entry, in the array's shape."""
     return np.arange(x.size).reshape(x.shape)
+
+
+def united(x: Any) -> Any:
+    """An operand; an array or a list of recorded arrays is one recorded array."""
+    if isinstance(x, list | tuple) or (isinstance(x, np.ndarray) and x.dtype == object):
+        array = np.asarray(x)
+        return UNITED[0](array) if array.dtype == object else array
+    return x
 
 
 def apply(primitive: Primitive, *operands: Any, shape: Shape | None = None) -> Any:
@@ -248,6 +88,7 @@ def apply(primitive: Primitive, *operands: Any, shape: Shape | None = None) -> A
     The shape is needed with differentials; None among the operands of a `Join` is zeros.
     """
     recorder = next(x.recorder for x in operands if isinstance(x, Recorded))
+    operands = tuple(united(x) for x in operands)
     linear = [isinstance(x, Symbol) or x is None for x in operands]
     numbers = [None if x is None else x.number if isinstance(x, Recorded) else recorder.constant(x) for x in operands]
     if any(linear):
@@ -342,7 +183,7 @@ def summed(x: Any, axes: tuple[int, ...]) -> Any:
 
 def joined(parts: Sequence[Any]) -> Any:
     """The entries of several arrays, one after another; what is constant among differentials is zeros."""
-    arrays = [x if isinstance(x, Recorded) else np.asarray(x) for x in parts]
+    arrays = [x if isinstance(x, Recorded) else np.asarray(x) for x in map(united, parts)]
     symbols = any(isinstance(x, Symbol) for x in arrays)
     if symbols and any(isinstance(x, Traced) or (not isinstance(x, Symbol) and np.any(x)) for x in arrays):
         raise TracingError("differentials can be joined with differentials and zeros alone")
@@ -363,6 +204,25 @@ def taken(x: Recorded, where: Any) -> Any:
     return apply(Take(x.shape, flat, block, where.shape), x, shape=where.shape)
 
 
+def compacted(parts: Sequence[Any], where: Array) -> tuple[list[Any], Array]:
+    """Those parts that hold entries at positions in all of them one after another, and the positions in those."""
+    ends = np.cumsum([size(shape_of(part)) for part in parts])
+    owners = np.searchsorted(ends, where, side="right")
+    kept: list[Any] = []
+    numbers, end = np.empty(where.size, np.int64), 0
+    for k in np.unique(owners):
+        part, mine = parts[k], owners == k
+        local = where[mine] - (ends[k - 1] if k else 0)
+        needed = np.unique(local)
+        if isinstance(part, Recorded) and 2 * needed.size < part.size:
+            # a few of many entries
+            part, local = taken(part, needed), np.searchsorted(needed, local)
+        numbers[mine] = local + end
+        end += size(shape_of(part))
+        kept.append(part)
+    return kept, numbers
+
+
 def _block(x: Recorded, where: Array) -> int:
     """The longest block of the array's last axes that the positions always take whole."""
     for k in range(1, x.ndim):
@@ -375,7 +235,7 @@ def _block(x: Recorded, where: Array) -> int:
     return 1
 
 
-def _sliced(x: Recorded, index: tuple[Any, ...]) -> Any:
+def sliced(x: Recorded, index: tuple[Any, ...]) -> Any:
     """Entries by integers, slices and new axes: slices of every axis, then a reshape."""
     after = np.broadcast_to(np.empty((), bool), x.shape)[index].shape
     given = [k for k in index if k is not None]
@@ -386,8 +246,7 @@ def _sliced(x: Recorded, index: tuple[Any, ...]) -> Any:
         k if isinstance(k, slice) else slice(int(k) % n, int(k) % n + 1) for k, n in zip(rest, x.shape, strict=True)
     )
     shape = tuple(len(range(n)[k]) for k, n in zip(slices, x.shape, strict=True))
-    cut = Slice(x.shape, slices)
-    return reshaped(apply(cut, x, shape=shape), after)
+    return reshaped(apply(Slice(x.shape, slices), x, shape=shape), after)
 
 
 def matmul(a: Any, b: Any) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 
 from matjac.conventions import Array
 from matjac.tracing import special
+from matjac.tracing.arrays import module_name as module_name
 
 LOG2, LOG10, DEGREE = float(np.log(2)), float(np.log(10)), float(np.pi / 180)
 
@@ -58,6 +59,7 @@ FLAT_SLOPES: dict[Any, Callable[[int, Sequence[Any], Any], Any]] = {
     np.absolute: lambda at, x, y: _real("np.absolute", x[0], np.sign),
     np.conjugate: lambda at, x, y: _real("np.conjugate", x[0], np.ones_like),
     np.real: lambda at, x, y: _real("np.real", x[0], np.ones_like),
+    np.imag: lambda at, x, y: _real("np.imag", x[0], np.zeros_like),
     np.maximum: _larger,
     np.minimum: _smaller,
     np.fmax: _but_nan(_larger),
@@ -121,21 +123,25 @@ STEPS = {
 ZERO_AT_ZERO = {
     *(np.divide, np.expm1, np.log1p, np.sqrt, np.cbrt, np.square, np.sin, np.tan, np.arcsin, np.arctan),
     *(np.sinh, np.tanh, np.arcsinh, np.arctanh, np.deg2rad, np.radians, np.rad2deg, np.degrees),
-    *(np.absolute, np.conjugate, np.real, np.copysign, np.fmod, np.remainder),
+    *(np.absolute, np.conjugate, np.real, np.imag, np.copysign, np.fmod, np.remainder),
     *(np.sign, np.floor, np.ceil, np.rint, np.trunc, np.floor_divide),
     *special.ZERO_AT_ZERO,
 }
 #: Functions that are finite at every finite point, with slopes that are too, as far as floating point goes.
 FINITE = {
     *(np.sin, np.cos, np.tanh, np.arctan, np.arcsinh, np.square, np.deg2rad, np.radians, np.rad2deg, np.degrees),
-    *(np.absolute, np.conjugate, np.real, np.maximum, np.minimum, np.fmax, np.fmin, np.copysign, np.hypot, np.sinc),
+    *(
+        np.absolute,
+        np.conjugate,
+        np.real,
+        np.imag,
+        np.maximum,
+        np.minimum,
+        np.fmax,
+        np.fmin,
+        np.copysign,
+        np.hypot,
+        np.sinc,
+    ),
     *special.FINITE,
 }
-
-
-def module_name(function: Any) -> str:
-    """What a function is called, with its module."""
-    name = function.__name__
-    if getattr(np, name, None) is function:
-        return f"np.{name}"
-    return f"scipy.special.{name.lstrip('_')}" if isinstance(function, np.ufunc) else name

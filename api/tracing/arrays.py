@@ -1,0 +1,359 @@
+"""Recorded arrays: what functions and rules are run on, once, to record what they do.
+
+A `Traced` array stands for a value of a program, a `Symbol` for a differential: an array that depends linearly on the
+variables' differentials. What Python and NumPy do with them is looked up in `HANDLED`.
+"""
+
+import operator
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+import scipy.sparse as sp
+
+from matjac.conventions import Array, Shape, size
+from matjac.linear.expression import Expression
+from matjac.linear.program import Program
+
+#: NumPy's functions (and Python's, of an index), and what is recorded for each.
+HANDLED: dict[Any, Callable[..., Any]] = {}
+#: What is done with a ufunc that has no handler of its own: `elementwise` says it.
+UNKNOWN: list[Any] = [None]
+#: What is recorded for methods of ufuncs other than a call ("at", "outer"): of the ufunc and its arguments.
+METHODS: dict[str, Callable[..., Any]] = {}
+#: What makes a recorded array of an array of objects.
+UNITED: list[Any] = [None]
+#: What makes up-to-date the number of an array that shows another's entries, or that was written to.
+CURRENT: list[Any] = [None]
+#: Entries above which no array of objects is made of a recorded array.
+MOST_OBJECTS = 2000
+
+BRANCH = (
+    "that depends on a variable can't be recorded: the function is run once. "
+    "Write np.where(condition, a, b), np.maximum or np.clip, which choose by value at each call; "
+    "for `and`, `or`, `not` write &, |, ~"
+)
+
+
+class TracingError(TypeError):
+    """A function did what can't be recorded; the message says what to write instead."""
+
+
+class NoMethodError(TracingError, AttributeError):
+    """An attribute that recorded arrays do not have."""
+
+
+class Recorder:
+    """A program and an expression that are being recorded, with the values at an example."""
+
+    def __init__(self, program: Program | None = None) -> None:
+        self.program = Program() if program is None else program
+        self.expression = Expression(self.program, ())
+        self.examples: dict[int, Any] = {}
+        #: how many assignments there were
+        self.clock = 0
+
+    def argument(self, example: Array) -> "Traced":
+        """A value that is given."""
+        return self.traced(self.program.given(np.shape(example)), example)
+
+    def variables(self, shapes: Sequence[Shape]) -> list["Symbol"]:
+        """The differentials of variables of those shapes."""
+        self.expression = Expression(self.program, shapes)
+        return [Symbol(self, number, shape) for number, shape in enumerate(shapes)]
+
+    def traced(self, number: int, value: Any) -> "Traced":
+        """A value by its number."""
+        self.examples[number] = value
+        return Traced(self, number, value)
+
+    def constant(self, value: Any) -> int:
+        """The number of a constant, which is copied."""
+        if sp.issparse(value):
+            value = sp.csr_array(value, copy=True)
+            value.sum_duplicates()
+        elif isinstance(value, int | float | complex) and not isinstance(value, bool):
+            pass  # a Python number takes the dtype of what it meets
+        else:
+            array = np.asarray(value)
+            if array.dtype.kind not in "biufc":
+                raise TracingError(f"a constant of dtype {array.dtype} can't be recorded: use numbers")
+            value = snapshot(array)
+        number = self.program.constant(value)
+        self.examples[number] = value
+        return number
+
+
+def snapshot(array: Array) -> Array:
+    """A C-contiguous copy; an axis that is one entry broadcast stays so, whatever its length."""
+    compact = array[tuple(slice(0, 1) if step == 0 else slice(None) for step in array.strides)]
+    copy = np.array(compact, order="C", copy=True)
+    return copy if copy.shape == array.shape else np.broadcast_to(copy, array.shape)
+
+
+class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
+    """What both kinds of recorded arrays have of an array, by its names there."""
+
+    # scipy.sparse and pandas ask for them before they multiply
+    __array_priority__ = 1000
+    __pandas_priority__ = 10_000
+
+    recorder: Recorder
+    number: int
+    shape: Shape
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return size(self.shape)
+
+    @property
+    def T(self) -> Any:
+        return np.transpose(self)
+
+    @property
+    def mT(self) -> Any:
+        return np.swapaxes(self, -1, -2)
+
+    @property
+    def flat(self) -> Any:
+        return iter(self.ravel())
+
+    def __repr__(self) -> str:
+        return f"<recorded array of shape {self.shape}>"
+
+    def __format__(self, spec: str) -> str:
+        return repr(self)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of unsized object")
+        return self.shape[0]
+
+    def __iter__(self) -> Any:
+        return (self[k] for k in range(len(self)))
+
+    def __getitem__(self, index: Any) -> Any:
+        return HANDLED[operator.getitem](self, index)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        HANDLED[operator.setitem](self, index, value)
+
+    def reshape(self: Any, *shape: Any, order: Any = "C") -> Any:
+        return np.reshape(self, shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape, order)
+
+    def transpose(self: Any, *axes: Any) -> Any:
+        return np.transpose(self, axes[0] if len(axes) == 1 and isinstance(axes[0], tuple | list) else axes or None)
+
+    def flatten(self: Any, order: Any = "C") -> Any:
+        return np.copy(np.ravel(self, order))
+
+    def tolist(self) -> Any:
+        return [part.tolist() for part in self] if self.shape else self
+
+    def item(self, *at: Any) -> Any:
+        if at:
+            at = at[0] if isinstance(at[0], tuple) else at
+            return self.ravel()[at[0]] if len(at) == 1 else self[at]
+        if self.size != 1:
+            raise ValueError("can only convert an array of size 1 to a Python scalar")
+        return self.reshape(())
+
+    def fill(self, value: Any) -> None:
+        self[...] = value
+
+    def compress(self, condition: Any, axis: Any = None) -> Any:
+        return np.compress(condition, self, axis)
+
+    def __bool__(self) -> NoReturn:
+        raise TracingError(f"a branch on a value {BRANCH}")
+
+    def __float__(self) -> NoReturn:
+        raise TracingError(
+            "a plain number of a value that depends on a variable would lose its derivative: use NumPy's functions "
+            "(np.exp, not math.exp), or register your own with mj.rule"
+        )
+
+    __int__ = __index__ = __complex__ = __float__
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Array:
+        # not the values, which would lose the derivative
+        asking = sys._getframe(1).f_globals.get("__name__", "").partition(".")[0]
+        if asking == "pandas":
+            raise TracingError("a recorded array can't be put in a DataFrame or a Series: write df.to_numpy()")
+        # scipy.sparse hands its product over to what it sees as one object
+        shape = () if asking == "scipy" else self.shape
+        if size(shape) > MOST_OBJECTS:
+            raise TracingError(
+                f"np.array and np.asarray make an array of {self.size} objects of a recorded array: leave them out, "
+                "use np.stack or np.concatenate, or np.asarray(…, like=x)"
+            )
+        entries = np.empty(shape, dtype=object)
+        for at in np.ndindex(shape):
+            entries[at] = self[at] if shape else self
+        return entries
+
+    def __getattr__(self, name: str) -> Any:
+        """NumPy's function of that name as a method; that of a ufunc is called for each of an array of objects."""
+        function: Any = None if name.startswith("_") or name == "resize" else getattr(np, name, None)
+        known = function in HANDLED if callable(function) else False
+        if known and name in ("sort", "partition"):
+            return lambda *args, **kwargs: self.__setitem__(..., function(self, *args, **kwargs))
+        if known and (hasattr(np.ndarray, name) or isinstance(function, np.ufunc)):
+            return lambda *args, **kwargs: function(self, *args, **kwargs)
+        if isinstance(function, np.ufunc):
+            return lambda *args: function(self, *args)
+        if hasattr(np.ndarray, name) and not name.startswith("_"):
+            raise NoMethodError(f"the array method .{name} can't be recorded: write it with NumPy's functions")
+        raise NoMethodError(f"a recorded array has no attribute {name}")
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        inputs, given = _united(inputs), {k: v for k, v in kwargs.items() if v is not None}
+        if (method != "__call__" and method in METHODS) or (given and given.keys() <= {"out", "where"}):
+            return METHODS[method](ufunc, *inputs, **kwargs)
+        if method != "__call__" or given:
+            options = ", ".join(given) or method
+            raise TracingError(f"{module_name(ufunc)} with {options} can't be recorded: call it plainly")
+        return _fresh(HANDLED.get(ufunc, UNKNOWN[0])(ufunc, *inputs), inputs)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if not _any_recorded((*args, *kwargs.values())):
+            # np.zeros(…, like=x)
+            return HANDLED[np.asarray](function(*args, **kwargs), like=self)
+        if function not in HANDLED:
+            name = module_name(function)
+            raise TracingError(
+                f"{name} can't be recorded: write it with other functions, or register your own with mj.rule"
+            )
+        args, kwargs = _united(args), dict(zip(kwargs, _united(tuple(kwargs.values())), strict=True))
+        return _fresh(HANDLED[function](*args, **kwargs), args)
+
+
+def module_name(function: Any) -> str:
+    """What a function is called, with its module."""
+    name: str = function.__name__
+    if getattr(np, name, None) is function:
+        return f"np.{name}"
+    if isinstance(function, np.ufunc):
+        return f"scipy.special.{name.lstrip('_')}"
+    module = (function.__module__ or "").replace("numpy", "np", 1)
+    return f"{module}.{name}" if module else name
+
+
+def _any_recorded(parts: Any) -> bool:
+    for part in parts:
+        if isinstance(part, Recorded) or (isinstance(part, np.ndarray) and part.dtype == object):
+            return True
+        if isinstance(part, list | tuple) and _any_recorded(part):
+            return True
+    return False
+
+
+def _united(parts: Any) -> Any:
+    """Arrays of objects among arguments as recorded arrays."""
+    if isinstance(parts, np.ndarray):
+        return UNITED[0](parts) if parts.dtype == object else parts
+    if type(parts) in (tuple, list):
+        changed = [_united(part) for part in parts]
+        return parts if all(a is b for a, b in zip(changed, parts, strict=True)) else type(parts)(changed)
+    # a DataFrame or a Series
+    return parts.to_numpy() if hasattr(type(parts), "to_numpy") else parts
+
+
+def _fresh(result: Any, arguments: Sequence[Any]) -> Any:
+    """A result that is an argument as an array of its own, which can be written to."""
+    if isinstance(result, Traced) and any(result is given for given in arguments):
+        return Traced(result.recorder, result.number, result.value)
+    return result
+
+
+class Traced(Recorded):
+    """A value of a program, with what it is at the example.
+
+    It may show entries of another one, as NumPy's views do: `shows` is that one and the move that makes the entries
+    of its. It may have been written to: `writes` are what is not yet recorded. Its number is what it is by now.
+    """
+
+    def __init__(self, recorder: Recorder, number: int | None, value: Any, shape: Shape | None = None) -> None:
+        self.recorder, self._number, self._value = recorder, number, value
+        self.shape = shape_of(value) if shape is None else shape
+        self.shows: tuple[Traced, Callable[[Any], Any]] | None = None
+        self.writes: Any = None
+        #: positions of its entries, laid out in memory as they are
+        self.places: Array | None = None
+        #: the recorder's clock when it was last written to, and when it was up-to-date
+        self.written, self.seen = 0, recorder.clock
+
+    def _now(self) -> None:
+        stale = self._number is None or self.seen != self.recorder.clock
+        if self.writes is not None or (self.shows is not None and stale):
+            CURRENT[0](self)
+
+    def set(self, number: int, value: Any) -> None:
+        """Give it another value."""
+        self._number, self._value, self.seen = number, value, self.recorder.clock
+
+    @property
+    def number(self) -> int:  # type: ignore[override]
+        self._now()
+        assert self._number is not None
+        return self._number
+
+    @property
+    def value(self) -> Any:
+        self._now()
+        return self._value
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.value.dtype  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        return f"<recorded array of shape {self.shape}, {self.dtype}>"
+
+    @property
+    def real(self) -> Any:
+        return np.real(self)
+
+    @property
+    def imag(self) -> Any:
+        return np.imag(self)
+
+    def astype(self, dtype: Any, **_: Any) -> Any:
+        return np.astype(self, dtype)  # type: ignore[call-overload]
+
+    def view(self, *args: Any) -> Any:
+        if args:
+            raise TracingError("the array method .view with another type can't be recorded")
+        return self[...]
+
+
+class Symbol(Recorded):
+    """A differential."""
+
+    def __init__(self, recorder: Recorder, number: int, shape: Shape) -> None:
+        self.recorder, self.number, self.shape = recorder, number, shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        raise TracingError("a differential has no dtype")
+
+
+def handles(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register what to do for NumPy functions."""
+
+    def register(handler: Callable[..., Any]) -> Callable[..., Any]:
+        for function in functions:
+            HANDLED[function] = handler
+        return handler
+
+    return register
+
+
+def shape_of(x: Any) -> Shape:
+    """The shape of a recorded array or a constant."""
+    return x.shape if isinstance(x, Recorded) or sp.issparse(x) else np.shape(x)

@@ -1,0 +1,315 @@
+"""Views of recorded arrays and assignments into them, as NumPy has them.
+
+A view shows entries of another array: what is written to one is seen in the other. What is written waits until the
+whole array is read; then all of it is one step, which takes each entry from where it was last written. So an array that
+is built entry by entry costs a step, and reading an entry back takes it from what was written there.
+"""
+
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from matjac.conventions import Array, Shape, size
+from matjac.linear.primitives import Join
+from matjac.linear.program import Primitive
+from matjac.tracing.arrays import (
+    CURRENT,
+    HANDLED,
+    METHODS,
+    Recorded,
+    Symbol,
+    Traced,
+    TracingError,
+    handles,
+    module_name,
+)
+from matjac.tracing.recorded import apply, broadcast, compacted, positions, reshaped, shape_of, sliced, taken, united
+
+
+@dataclass(frozen=True, eq=False)
+class Assigned(Primitive):
+    """Entries of the operands after the first, at positions in them one after another, in the dtype of the first."""
+
+    positions: Array
+    after: Shape
+
+    def value(self, *operands: Any) -> Any:
+        like, *parts = operands
+        entries = np.concatenate([np.ravel(part) for part in parts])[self.positions].reshape(self.after)
+        dtype = np.asarray(like).dtype
+        # NumPy would drop imaginary parts
+        return entries.astype(np.result_type(dtype, entries.dtype) if entries.dtype.kind == "c" else dtype, copy=False)
+
+    def pattern(self, patterns: Sequence[Array | None], shapes: Sequence[Shape], shape: Shape) -> Array | None:
+        joined = Join(tuple(shapes[1:])).pattern(patterns[1:], shapes[1:], shape)
+        return None if joined is None else joined[self.positions].reshape(shape)
+
+
+def differential(primitive: Assigned, x: Sequence[Any], y: Any, dx: Sequence[Any]) -> Any:
+    """The same entries of the differentials; what is constant has none."""
+    parts = dx[1:]
+    if all(d is None for d in parts):
+        return 0
+    if len(parts) == 1:
+        return taken(parts[0], primitive.positions.reshape(primitive.after))
+    shapes = tuple(shape_of(v) for v in x[1:])
+    whole = apply(Join(shapes), *parts, shape=(sum(map(size, shapes)),))
+    return taken(whole, primitive.positions.reshape(primitive.after))
+
+
+class Writes:
+    """What was written to an array since it was last read whole: parts, and where each of its entries is in them."""
+
+    def __init__(self, root: Traced) -> None:
+        self.old = Traced(root.recorder, root._number, root._value)
+        self.parts: list[Any] = [self.old]
+        self.ends = [root.size]
+        self.places = np.arange(root.size)
+
+    def write(self, where: Array, value: Any) -> None:
+        """Write a value of a shape that broadcasts, at positions in the array; the last one in a place stays."""
+        start, shape = self.ends[-1], shape_of(value)
+        self.parts.append(value)
+        self.ends.append(start + size(shape))
+        numbers = np.arange(start, self.ends[-1]).reshape(shape)
+        self.places[where.reshape(-1)] = np.broadcast_to(numbers, where.shape).reshape(-1)
+
+    def read(self, where: Array) -> Traced:
+        """The entries at positions in the array."""
+        places = self.places[where]
+        flat = places.reshape(-1)
+        if np.all(flat < self.ends[0]):
+            return taken(self.old, places)  # type: ignore[no-any-return]
+        parts, numbers = compacted(self.parts, flat)
+        return apply(Assigned(numbers, places.shape), self.old, *parts)  # type: ignore[no-any-return]
+
+
+def rooted(array: Traced) -> tuple[Traced, Array]:
+    """The array whose entries one shows, itself if it shows no other's, and the position there of each entry."""
+    if array.shows is not None:
+        base, move = array.shows
+        root, places = rooted(base)
+        mine = move(places)
+        if np.may_share_memory(mine, places):
+            return root, mine
+        # NumPy made a copy
+        array.shows = None
+    return array, _laid_out(array)
+
+
+def _laid_out(array: Traced) -> Array:
+    """The flat position of each entry, laid out in memory as the values are: it decides what NumPy makes views of."""
+    if array.places is None:
+        array.places = np.empty_like(np.asarray(array._value), dtype=np.int64, subok=False)
+        array.places[...] = positions(array)
+    return array.places
+
+
+def _current(array: Traced) -> None:
+    """Record what was written."""
+    clock = array.recorder.clock
+    if array.shows is not None:
+        root, places = rooted(array)
+        if root is not array:
+            if array._number is None or root.written > array.seen:
+                found = taken(root, places) if root.writes is None else root.writes.read(places)
+                array.set(found._number, found._value)
+            array.seen = clock
+            return
+    if array.writes is not None:
+        writes, array.writes = array.writes, None
+        found = writes.read(positions(array))
+        array.set(found._number, found._value)
+
+
+CURRENT[0] = _current
+
+
+def shown(array: Any, move: Callable[[Any], Any], record: Callable[[], Any]) -> Any:
+    """What `record` records of moved entries, as a view where NumPy makes one: `move` is the same of any array."""
+    if not isinstance(array, Traced):
+        return record()
+    recorder = array.recorder
+    if recorder.clock:
+        root, places = rooted(array)
+        if root.writes is not None:
+            where = np.asarray(move(places))
+            if not np.may_share_memory(where, places):
+                return root.writes.read(where)
+            made = Traced(recorder, None, None, where.shape)
+            made.shows = array, move
+            return made
+    found = record()
+    made = Traced(recorder, found.number, found.value)
+    made.shows = array, move
+    return made
+
+
+def showing(function: Any, record: Callable[..., Any]) -> Callable[..., Any]:
+    """What is recorded for a function that moves entries of its first argument, as views where NumPy makes them."""
+
+    def handler(a: Any, *args: Any, **kwargs: Any) -> Any:
+        return shown(a, lambda places: function(places, *args, **kwargs), lambda: record(a, *args, **kwargs))
+
+    return handler
+
+
+def _is_plain(index: tuple[Any, ...]) -> bool:
+    plain = slice, int, np.integer, type(None), type(Ellipsis)
+    return all(isinstance(k, plain) and not isinstance(k, bool) for k in index)
+
+
+def _constant_index(index: Any) -> tuple[Any, ...]:
+    parts = index if isinstance(index, tuple) else (index,)
+    objects = (isinstance(k, list | np.ndarray) and np.asarray(k).dtype == object for k in parts)
+    if any(isinstance(k, Traced) and k.dtype == bool for k in parts):
+        raise TracingError(
+            "an index by a condition on values can't be recorded: its shape depends on values. "
+            "Write np.where(X > 0, a, b) or X * (X > 0), which keep the shape"
+        )
+    if any(objects) or any(isinstance(k, Recorded) for k in parts):
+        raise TracingError("an index that depends on a variable can't be recorded: index by constants")
+    return parts
+
+
+@handles(operator.getitem)
+def _item(array: Any, index: Any) -> Any:
+    """``array[index]``."""
+    parts = _constant_index(index)
+
+    def record() -> Any:
+        return sliced(array, parts) if _is_plain(parts) else taken(array, positions(array)[parts])
+
+    return shown(array, lambda places: places[parts], record)
+
+
+@handles(operator.setitem)
+def _assign(array: Any, index: Any, value: Any) -> None:
+    """``array[index] = value``."""
+    if isinstance(array, Symbol) or isinstance(value, Symbol):
+        raise TracingError("assignment of differentials can't be recorded: use np.concatenate or np.stack")
+    parts = _constant_index(index)
+    root, places = rooted(array)
+    if not places.flags.writeable:
+        raise ValueError("assignment destination is read-only")
+    where = np.asarray(places[parts])
+    value = united(value)
+    if isinstance(value, Traced):
+        source, its = rooted(value)
+        if source is root and its.shape == where.shape and np.array_equal(its, where):
+            return  # Y[1:] += 1 writes the part that was added to back where it is
+        value = Traced(value.recorder, value.number, value.value)
+    elif not isinstance(value, int | float | complex):
+        value = np.asarray(value)
+    shape = shape_of(value)
+    while len(shape) > where.ndim and shape[0] == 1:
+        value, shape = value[0], shape[1:]
+    np.broadcast_to(np.empty(shape, bool), where.shape)
+    write(root, where, value)
+
+
+def write(root: Traced, where: Array, value: Any) -> None:
+    """Write a value at positions in an array that shows no other's entries."""
+    if where.size == 0:
+        return
+    if root.writes is None:
+        root.writes = Writes(root)
+    root.writes.write(where, value)
+    root.recorder.clock += 1
+    root.written = root.recorder.clock
+
+
+def _call(ufunc: np.ufunc, *inputs: Any, out: Any = None, where: Any = True) -> Any:
+    """A ufunc with ``out=`` and ``where=``, of constants; what is left out is not computed."""
+    target = out[0] if isinstance(out, tuple) else out
+    if target is not None:
+        _writeable(target, ufunc)
+    if isinstance(where, Recorded):
+        raise TracingError(
+            f"{module_name(ufunc)} with a where= that depends on a variable can't be recorded: use np.where"
+        )
+    mask = np.asarray(where, bool)
+    if mask.all():
+        result = ufunc(*inputs)
+        if target is None:
+            return result
+        target[...] = result
+        return target
+    if target is None:
+        raise TracingError(
+            f"{module_name(ufunc)} with where= leaves entries undefined: give out=np.zeros_like(x), or np.where"
+        )
+    mask = np.broadcast_to(mask, target.shape)
+    target[mask] = ufunc(*(broadcast(x, target.shape)[mask] for x in inputs))
+    return target
+
+
+def _at(ufunc: np.ufunc, target: Any, index: Any, *values: Any) -> None:
+    """``ufunc.at``: of entries that are there several times all values are added up."""
+    _writeable(target, ufunc)
+    where = positions(target)[_constant_index(index)]
+    if np.unique(where).size == where.size:
+        target[index] = ufunc(target[index], *values)
+    elif ufunc not in (np.add, np.subtract):
+        raise TracingError(
+            f"{module_name(ufunc)}.at can be recorded of entries that are there once: of more, np.add.at alone"
+        )
+    else:
+        places = np.ones(where.size, np.int8), (where.reshape(-1), np.arange(where.size))
+        sums = sp.csr_array(places, shape=(target.size, where.size))
+        column = reshaped(broadcast(united(values[0]), where.shape), (where.size, 1))
+        target[...] = ufunc(target, reshaped(sums @ column, target.shape))
+
+
+def _outer(ufunc: np.ufunc, a: Any, b: Any) -> Any:
+    """``ufunc.outer``."""
+    a, b = united(a), united(b)
+    return ufunc(reshaped(a, (*shape_of(a), *(1,) * len(shape_of(b)))), b)
+
+
+METHODS |= {"__call__": _call, "at": _at, "outer": _outer}
+
+#: Functions that write into their first argument, and where their values are among the arguments.
+WRITING: dict[Any, tuple[int, str]] = {
+    np.fill_diagonal: (1, "val"),
+    np.copyto: (1, "src"),
+    np.put: (2, "v"),
+    np.place: (2, "vals"),
+    np.putmask: (2, "values"),
+    np.put_along_axis: (2, "values"),
+}
+
+
+def _written(function: Any, target: Any, *args: Any, **kwargs: Any) -> None:
+    """Run on positions in the values, which says what is written where."""
+    _writeable(target, function)
+    at, name = WRITING[function]
+    value = united(kwargs[name] if name in kwargs else args[at - 1])
+    shape = shape_of(value)
+    numbers = np.arange(size(shape)).reshape(shape)
+    given = [numbers if k == at else x for k, x in enumerate(args, 1)]
+    options = {k: numbers if k == name else x for k, x in kwargs.items()}
+    if any(isinstance(x, Recorded) for x in (*given, *options.values())):
+        raise TracingError(f"{module_name(function)} at places that depend on a variable can't be recorded")
+    grid = np.full(target.shape, -1)
+    function(grid, *given, **options)
+    mask = grid >= 0
+    target[mask] = reshaped(value, (size(shape),))[grid[mask]]
+
+
+def _writeable(target: Any, function: Any) -> None:
+    if not isinstance(target, Traced):
+        raise TracingError(f"{module_name(function)} {INTO_A_PLAIN_ARRAY}")
+
+
+#: What is wrong with writing there.
+INTO_A_PLAIN_ARRAY = (
+    "can't write into a plain array what depends on a variable: make it with np.zeros_like(x, shape=…) or "
+    "np.zeros(shape, like=x), or use np.stack"
+)
+HANDLED |= {function: partial(_written, function) for function in WRITING}

@@ -1,0 +1,75 @@
+"""What a recorded function returns, and compiled functions that are called inside one."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from matjac.checks import describe, shaped
+from matjac.conventions import Order
+from matjac.flat import Variables
+from matjac.tracing.arrays import Recorded, Recorder, Symbol, Traced, TracingError
+from matjac.tracing.record import Record
+from matjac.tracing.recorded import united
+
+
+def is_plain(result: Any) -> bool:
+    """Whether a function's value is one array, rather than several."""
+    return not isinstance(result, list | tuple)
+
+
+def flat(result: Any, order: Order) -> Any:
+    """Several arrays flat and one after another, each counted in `order`; one as it is."""
+    if is_plain(result):
+        return result
+    parts = [part for piece in result for part in ([flat(piece, order)] if not is_plain(piece) else [piece])]
+    return np.concatenate([np.ravel(part, order) for part in map(united, parts)])
+
+
+def value_of(result: Any, order: Order) -> Traced:
+    """A recorded function's value as one recorded array."""
+    result = result.to_numpy() if hasattr(type(result), "to_numpy") else result
+    found = united(flat(result, order)) if not is_plain(result) or isinstance(result, np.ndarray) else result
+    if not isinstance(found, Traced):
+        came = describe(result)
+        raise TracingError(f"fun: got {came} as its value, expected an array that depends on its arguments, or several")
+    return found
+
+
+def called(record: Record, variables: Variables, args: Sequence[Any]) -> Traced:
+    """The result of a recorded function on recorded arrays: its steps are recorded again."""
+    arguments = [united(x) for x in args]
+    for x, name, shape in zip(arguments, variables.names, variables.shapes, strict=True):
+        if not isinstance(x, Recorded):
+            shaped(name, x, shape)
+        elif x.shape != shape:
+            raise ValueError(f"{name}: got shape {x.shape}, expected {shape}")
+    if any(isinstance(x, Symbol) for x in arguments):
+        raise TracingError("a compiled function of a differential is not linear")
+    recorder = next(x.recorder for x in arguments if isinstance(x, Recorded))
+    numbers = {
+        k: x.number if isinstance(x, Recorded) else recorder.constant(x)
+        for k, x in zip(record.arguments, arguments, strict=True)
+    }
+    source = record.program
+    numbers |= {k: recorder.constant(value) for k, value in record.data.items()}
+    for step in source.steps(record.results, numbers):
+        for k in step.operands:
+            if k not in numbers:
+                numbers[k] = _constant(recorder, source.constants[k], source.patterns.get(k))
+        operands = [numbers[k] for k in step.operands]
+        value = step.primitive.value(*[recorder.examples[k] for k in operands])
+        number = recorder.program.add(step.primitive, operands, np.shape(value))
+        recorder.examples[number] = value
+        if step.out in source.patterns:
+            # some are known from more than the step
+            recorder.program.patterns.setdefault(number, source.patterns[step.out])
+        numbers[step.out] = number
+    (out,) = record.results
+    return recorder.traced(numbers[out], recorder.examples[numbers[out]])
+
+
+def _constant(recorder: Recorder, value: Any, pattern: Any) -> int:
+    number = recorder.program.constant(value, pattern)
+    recorder.examples[number] = value
+    return number

@@ -1,0 +1,133 @@
+"""Recorded arrays made like others, copied, or made of arrays of objects that hold recorded ones."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from matjac.conventions import Array, Shape
+from matjac.linear.program import Primitive
+from matjac.tracing.arrays import HANDLED, UNITED, Recorded, Symbol, Traced, TracingError, handles
+from matjac.tracing.assignment import rooted
+from matjac.tracing.moving import gathered
+from matjac.tracing.recorded import apply, broadcast, shape_of
+
+
+@dataclass(frozen=True)
+class Like(Primitive):
+    """An array of one number, in the dtype of the operand."""
+
+    after: Shape
+    fill: Any
+
+    @property
+    def makes_zeros(self) -> bool:  # type: ignore[override]
+        """Whether it is zeros."""
+        return bool(self.fill == 0)
+
+    def value(self, *operands: Any) -> Any:
+        return np.full(self.after, self.fill, np.asarray(operands[0]).dtype)
+
+    def pattern(self, patterns: Any, shapes: Any, shape: Shape) -> Array | None:
+        return np.zeros(self.after, bool) if self.makes_zeros else None
+
+
+def _constant(array: Any, value: Any) -> Traced:
+    """A constant as a recorded array beside another one; zeros are zeros by structure."""
+    recorder = array.recorder
+    number = recorder.constant(value)
+    if not np.any(value):
+        number = recorder.program.constant(recorder.examples[number], np.zeros(np.shape(value), bool))
+    return recorder.traced(number, np.array(value))  # type: ignore[no-any-return]
+
+
+def _filled(array: Any, fill: Any, dtype: Any, shape: Any) -> Any:
+    """``np.full_like``, recorded."""
+    if isinstance(array, Symbol):
+        raise TracingError("an array like a differential can't be made: use 0 * dX")
+    after = array.shape if shape is None else (int(shape),) if np.ndim(shape) == 0 else tuple(int(n) for n in shape)
+    if isinstance(fill, Recorded):
+        made = _filled(array, 0, dtype, shape)
+        made[...] = fill
+        return made
+    if dtype is None and np.ndim(fill) == 0:
+        return apply(Like(after, np.asarray(fill).item()), array)
+    return _constant(array, np.full(after, fill, array.dtype if dtype is None else dtype))
+
+
+for _function, _fill in ((np.zeros_like, 0), (np.empty_like, 0), (np.ones_like, 1)):
+
+    def _like(
+        a: Any, dtype: Any = None, order: Any = "K", subok: Any = True, shape: Any = None, fill: Any = _fill
+    ) -> Any:
+        return _filled(a, fill, dtype, shape)
+
+    HANDLED[_function] = _like
+
+
+@handles(np.full_like)
+def _full_like(
+    a: Any, fill_value: Any, dtype: Any = None, order: Any = "K", subok: bool = True, shape: Any = None
+) -> Any:
+    if not isinstance(a, Recorded):
+        a = np.asarray(a)
+        return np.broadcast_to(fill_value, a.shape if shape is None else shape).copy()
+    return _filled(a, fill_value, dtype, shape)
+
+
+@handles(np.copy)
+def _copy(a: Any, order: Any = "K", subok: bool = False) -> Any:
+    return type(a)(a.recorder, a.number, a.value) if isinstance(a, Traced) else a
+
+
+@handles(np.astype)
+def _astype(x: Any, dtype: Any, copy: bool = True) -> Any:
+    wanted = np.dtype(dtype)
+    if wanted.kind not in "fc":
+        raise TracingError(f"a conversion to {wanted} has no derivative: leave .astype out, or convert constants alone")
+    if x.dtype.kind == "c" and wanted.kind == "f":
+        raise TracingError("a conversion of complex numbers to real ones has no complex derivative: leave .astype out")
+    # it takes the dtype of what it is made of
+    return _copy(x)
+
+
+@handles(np.array, np.asarray, np.asanyarray)
+def _array(object: Any, dtype: Any = None, *_: Any, like: Any = None, **__: Any) -> Any:
+    if isinstance(object, Recorded):
+        return _copy(object)
+    array = np.asarray(object)
+    return _united(array) if array.dtype == np.dtype(np.object_) else _constant(like, array)
+
+
+@handles(np.real_if_close)
+def _real_if_close(a: Any, tol: Any = 100) -> Any:
+    return np.real(a)
+
+
+def _united(array: Array) -> Any:
+    """An array of objects, recorded ones of one shape and numbers among them, as one recorded array."""
+    entries = array.reshape(-1).tolist()
+    if not any(isinstance(x, Recorded) for x in entries):
+        return np.array(array.tolist())
+    shapes = {shape_of(x) for x in entries if isinstance(x, Recorded)}
+    if len(shapes) > 1:
+        raise TracingError(f"an array of recorded arrays of different shapes {sorted(shapes)} can't be recorded")
+    (shape,) = shapes
+    parts: list[Any] = []
+    starts: dict[int, int] = {}
+    end = 1
+    numbers = np.empty((len(entries), *shape), np.int64)
+    for at, x in enumerate(entries):
+        root, places = (
+            rooted(x) if isinstance(x, Traced) else (x if isinstance(x, Symbol) else broadcast(x, shape), None)
+        )
+        if id(root) not in starts or not isinstance(root, Recorded):
+            starts[id(root)] = end
+            parts.append(root if isinstance(root, Recorded) else np.asarray(root))
+            end += int(np.prod(shape_of(root)))
+        start = starts[id(root)]
+        numbers[at] = start + (np.arange(int(np.prod(shape))).reshape(shape) if places is None else places)
+    return gathered(parts, numbers.reshape(*array.shape, *shape))
+
+
+UNITED[0] = _united
