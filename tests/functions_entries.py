@@ -1,9 +1,12 @@
-"""Written functions with conditions on values: name → (function, shapes of its arguments, entries by structure).
+"""Written functions with conditions, and those of `mj.special`: name → (function, shapes, entries by structure).
 
 None for the entries: one for each of the function's values. At the points of the tests no condition is at its edge.
 """
 
 import numpy as np
+import scipy.special
+
+import matjac as mj
 
 rng = np.random.default_rng(11)
 B, W = rng.standard_normal((4, 2)), rng.standard_normal((3, 4))
@@ -58,7 +61,11 @@ CONDITIONS = {
     "piecewise": (lambda X: np.piecewise(X, [X < 0, X > 1], [np.sin, lambda x: x**2, 2.0]), X, None),
     "nan_to_num": (lambda X: np.nan_to_num(X * X), X, None),
     "copysign": (lambda X: np.copysign(X * X, W) + np.copysign(W, X), X, None),
-    "remainders": (lambda X: np.mod(X, 1.7) + np.fmod(X, 1.6) + X % (W + 3) + np.remainder(W, 2 + X * X) + X // 1.3, X, None),
+    "remainders": (
+        lambda X: np.mod(X, 1.7) + np.fmod(X, 1.6) + X % (W + 3) + np.remainder(W, 2 + X * X) + X // 1.3,
+        X,
+        None,
+    ),
     "divmod, modf": (lambda X: divmod(X, 0.7)[1] * divmod(X, 0.7)[0] + np.modf(X)[0] * np.modf(X)[1], X, None),
     "hypot": (lambda X, Y: np.hypot(X, Y), ((3, 4), (3, 4)), 24),
     "relu": (lambda X: np.maximum(X @ B, 0), X, 6 * 4),
@@ -81,4 +88,166 @@ CONDITIONS = {
     "entropies": (lambda X: np.where(X > 0, X * np.log(X), 0), X, None),
     "softplus by parts": (lambda X: np.where(X < 1, np.log(1 + np.exp(X)), X), X, None),
     "sinc by parts": (lambda X: np.where(X == 0, 1, np.sin(X) / X), X, None),
+}
+
+
+s = mj.special
+#: Functions that SciPy has written in Python.
+WRITTEN = {
+    "logsumexp": (lambda X: s.logsumexp(X), X, 12),
+    "logsumexp of rows": (lambda X: s.logsumexp(X, axis=1), X, 12),
+    "logsumexp of columns": (lambda X: s.logsumexp(X, axis=-2, keepdims=True), X, 12),
+    "logsumexp of two axes": (lambda X: s.logsumexp(np.stack([X, X * X]), axis=(0, 2)), X, 12),
+    "logsumexp, weighted": (lambda X: s.logsumexp(X, axis=0, b=np.abs(W)), X, 12),
+    "logsumexp, masked": (lambda X: s.logsumexp(X, axis=0, b=[[1, 0, 0, 1], [1, 1, 0, 0], [0, 1, 1, 1]]), X, 7),
+    "logsumexp, weighted by variables": (lambda X, Y: s.logsumexp(X, axis=1, b=np.exp(Y)), ((3, 4), (3, 4)), 24),
+    "log-likelihood": (lambda X: np.sum(s.log_softmax(X @ B, axis=1)[:, 0]), X, 12),
+    "softmax": (lambda X: s.softmax(X), X, 12 * 12),
+    "softmax of rows": (lambda X: s.softmax(X, axis=1), X, 12 * 4),
+    "log softmax of columns": (lambda X: s.log_softmax(X, axis=0), X, 12 * 3),
+    "softplus": (lambda X: s.softplus(X), X, None),
+    "polygamma": (lambda X: s.polygamma(2, 1 + X * X), X, None),
+    "polygammas": (lambda X: s.polygamma(np.array([0, 1, 2, 3]), 1 + X * X), X, None),
+    "multigammaln": (lambda X: s.multigammaln(3 + X * X, 3), X, None),
+    "zeta": (lambda X: s.zeta(3.0, 1 + X * X), X, None),
+    "factorial": (lambda X: s.factorial(X * X), X, None),
+    "comb": (lambda X: s.comb(5.5 + X * X, 2), X, None),
+    "comb by k": (lambda X: s.comb(7.5, X), X, None),
+    "comb with repetition": (lambda X: s.comb(2 + X * X, 3, repetition=True), X, None),
+    "perm": (lambda X: s.perm(3.5 + X * X, 2), X, None),
+    "erf, expit": (lambda X: s.erf(X) * s.expit(X) + scipy.special.erf(X), X, None),
+    "normal mixture": (lambda X: s.logsumexp(-0.5 * (X[:, :, None] - np.arange(2.0)) ** 2, axis=-1), X, None),
+}
+
+
+# the table of slopes ----------------------------------------------------------------------------------
+
+any_sign, positive, inside = [-2.3, -0.7, 0.4, 1.9], [0.2, 0.9, 2.4, 6.1], [-0.8, -0.3, 0.25, 0.9]
+others, probabilities, above_one = [1.3, -0.6, 0.8, -2.1], [0.03, 0.3, 0.6, 0.95], [1.1, 1.7, 3.0, 20.0]
+with_zero = [-1.7, 0.0, 0.6, 2.2]
+#: name → operands: lists are points of variables, numbers are constants. At 0 only where nothing is singular.
+SLOPES = {
+    "np.power": (positive, others),
+    "np.float_power": (positive, others),
+    "np.divide": (with_zero, others),
+    "np.logaddexp": (with_zero, others),
+    "np.logaddexp2": (with_zero, others),
+    "np.hypot": (with_zero, others),
+    "np.arctan2": (any_sign, others),
+    "np.fmod": (any_sign, [1.3, -0.6, 0.85, -2.1]),
+    "np.remainder": (any_sign, [1.3, -0.6, 0.85, -2.1]),
+    "np.copysign": (any_sign, others),
+    "np.heaviside": (any_sign, others),
+    "np.maximum": (any_sign, others),
+    "np.minimum": (any_sign, others),
+    "np.fmax": (any_sign, others),
+    "np.fmin": (any_sign, others),
+    "np.absolute": (any_sign,),
+    "np.conjugate": (any_sign,),
+    "np.real": (any_sign,),
+    "np.imag": (any_sign,),
+    **{f"np.{name}": (with_zero,) for name in ("exp", "exp2", "expm1", "square", "sin", "cos", "sinh", "cosh", "tanh")},
+    **{
+        f"np.{name}": (with_zero,) for name in ("arctan", "arcsinh", "deg2rad", "radians", "rad2deg", "degrees", "sinc")
+    },
+    **{f"np.{name}": (positive,) for name in ("log", "log2", "log10", "log1p", "sqrt")},
+    **{f"np.{name}": (any_sign,) for name in ("cbrt", "reciprocal", "tan")},
+    **{f"np.{name}": (inside,) for name in ("arcsin", "arccos", "arctanh")},
+    "np.arccosh": (above_one,),
+}
+SPECIAL = {
+    **{name: (with_zero,) for name in ("erf", "erfc", "erfi", "dawsn", "wofz", "ndtr", "expit", "log_expit", "exprel")},
+    **{name: (with_zero,) for name in ("expm1", "exp2", "exp10", "sindg", "cosdg", "tandg", "cosm1", "wrightomega")},
+    **{name: (with_zero,) for name in ("j0", "j1", "i0", "i1")},
+    **{name: (any_sign,) for name in ("cbrt", "i0e", "i1e", "expi", "gamma", "gammaln", "rgamma", "digamma")},
+    **{name: (positive,) for name in ("log1p", "entr", "loggamma", "y0", "y1", "k0", "k1", "k0e", "k1e", "exp1")},
+    **{name: (probabilities,) for name in ("logit", "ndtri", "ellipkm1")},
+    "erfcx": ([-2.3, 0.0, 3.0, 49.0, 51.0, 400.0],),
+    "log_ndtr": ([-300.0, -7.0, -0.4, 0.3, 5.0],),
+    "erfinv": (inside,),
+    "erfcinv": ([0.05, 0.6, 1.2, 1.9],),
+    "ndtri_exp": ([-60.0, -3.0, -0.5, -0.05],),
+    "owens_t": (with_zero, others),
+    "cotdg": ([-40.0, 20.0, 75.0, 130.0],),
+    "radian": (any_sign, others, positive),
+    "powm1": (positive, others),
+    "boxcox": (positive, [0.0, 1.5, -0.4, 1e-9]),
+    "boxcox1p": (positive, [0.0, 1.5, -0.4, 1e-9]),
+    "inv_boxcox": (positive, 0.7),
+    "inv_boxcox1p": (positive, 0.7),
+    "lambertw": (positive,),
+    "xlogy": ([0.0, 0.4, -2.0, 1.0], positive),
+    "xlog1py": ([0.0, 0.4, -2.0, 1.0], positive),
+    "rel_entr": (positive, [1.3, 0.4, 2.0, 3.0]),
+    "kl_div": (positive, [1.3, 0.4, 2.0, 3.0]),
+    "huber": ([0.8, 1.1, 0.5, 2.0], [0.3, -1.9, 0.7, -0.2]),
+    "pseudo_huber": ([0.8, 1.1, 0.5, 2.0], [0.3, -1.9, 0.7, 0.0]),
+    "zeta": (3.0, positive),
+    "beta": (positive, above_one),
+    "betaln": (positive, above_one),
+    "binom": (above_one, [0.3, 1.2, -0.4, 4.2]),
+    "poch": (positive, [*above_one[:2], 0.3, 0.8]),
+    "gammainc": (1.7, positive),
+    "gammaincc": (0.6, positive),
+    "gammaincinv": (1.7, probabilities),
+    "gammainccinv": (1.7, probabilities),
+    "betainc": (1.7, 0.6, probabilities),
+    "betaincc": (1.7, 0.6, probabilities),
+    "betaincinv": (1.7, 1.6, probabilities),
+    "betainccinv": (1.7, 1.6, probabilities),
+    "chdtr": (3.0, positive),
+    "chdtrc": (3.0, positive),
+    "chdtri": (3.0, probabilities),
+    "fdtr": (3.0, 5.0, positive),
+    "fdtrc": (3.0, 5.0, positive),
+    "stdtr": (4.5, with_zero),
+    "stdtrit": (4.5, probabilities),
+    "gdtr": (positive, 1.8, above_one),
+    "gdtrc": (positive, 1.8, above_one),
+    "pdtr": (3.0, positive),
+    "pdtrc": (3.0, positive),
+    "jv": (1.5, positive),
+    "yv": (1.5, positive),
+    "yn": (2, positive),
+    "iv": (1.5, positive),
+    "ive": (2.0, any_sign),
+    "kv": (1.5, positive),
+    "kve": (1.5, positive),
+    "kn": (2, positive),
+    "hankel1": (1.5, positive),
+    "hankel2": (1.5, positive),
+    "struve": (0.5, positive),
+    "modstruve": (0.5, positive),
+    "expn": (3, positive),
+    "spence": (positive,),
+    "ellipk": ([-3.0, 0.0, 0.3, 0.9],),
+    "ellipe": ([-3.0, 0.0, 0.3, 0.9],),
+    "ellipkinc": (with_zero, 0.4),
+    "ellipeinc": (with_zero, 0.4),
+    "hyp0f1": (1.4, any_sign),
+    "hyp1f1": (0.7, 1.4, any_sign),
+    "hyp2f1": (0.7, 1.2, 2.3, [-3.0, -0.4, 0.0, 0.7]),
+    "hyperu": (0.7, 1.4, positive),
+    **{f"eval_{name}": (3, inside) for name in ("legendre", "chebyt", "chebyu", "laguerre", "hermite", "hermitenorm")},
+    **{f"eval_{name}": (3, probabilities) for name in ("sh_legendre", "sh_chebyt")},
+    "eval_gegenbauer": (3, 0.7, inside),
+    "eval_genlaguerre": (3, 0.7, inside),
+    "eval_jacobi": (3, 0.7, 1.2, inside),
+}
+SLOPES |= {f"scipy.special.{name}": operands for name, operands in SPECIAL.items()}
+#: Functions of real points, though they take complex ones.
+REAL_ALONE = {
+    *(
+        "np.absolute",
+        "np.conjugate",
+        "np.real",
+        "np.imag",
+        "np.copysign",
+        "np.maximum",
+        "np.minimum",
+        "np.fmax",
+        "np.fmin",
+    ),
+    # exp(−|Re z|) is a factor of the one; of complex points SciPy has no second digamma function
+    *("scipy.special.ive", "scipy.special.digamma"),
 }

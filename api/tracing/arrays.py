@@ -185,6 +185,8 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
         asking = sys._getframe(1).f_globals.get("__name__", "").partition(".")[0]
         if asking == "pandas":
             raise TracingError("a recorded array can't be put in a DataFrame or a Series: write df.to_numpy()")
+        if asking in ("scipy", "numpy"):
+            HANDLED[np.ndarray.__array__]()
         # scipy.sparse hands its product over to what it sees as one object
         shape = () if asking == "scipy" else self.shape
         if size(shape) > MOST_OBJECTS:

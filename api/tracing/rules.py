@@ -1,3 +1,13 @@
 """All modules that say what is recorded for NumPy's functions: importing them registers it."""
 
-from matjac.tracing import conditions, creation, einsum, elementwise, functions, linalg, moving  # noqa: F401
+from matjac.tracing import (  # noqa: F401
+    callers,
+    conditions,
+    creation,
+    einsum,
+    elementwise,
+    functions,
+    linalg,
+    moving,
+    ufuncs,
+)

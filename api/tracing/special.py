@@ -68,8 +68,8 @@ def _polynomial(at: int, slope: Callable[..., Any]) -> tuple[Any, ...]:
 
 
 def _quotient(x: Any, z: Any) -> Any:
-    """x / z, 0 where x is."""
-    return x / np.where(x == 0, 1, z)
+    """x / z, 0 where both are 0."""
+    return x / np.where(np.logical_and(x == 0, z == 0), 1, z)
 
 
 #: One for each operand. None: it must be a constant; 0: its derivative is zero almost everywhere.

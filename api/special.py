@@ -1,0 +1,148 @@
+"""Functions of `scipy.special` on plain and on recorded arrays alike, by the names that they have there.
+
+NumPy hands ufuncs over to be recorded, so that `scipy.special.erf` and `mj.special.erf` are one function. What SciPy
+has written in Python is here anew: on plain arrays it is SciPy's own.
+
+Examples
+--------
+>>> import numpy as np, matjac as mj
+>>> F = mj.compile(lambda X: mj.special.logsumexp(X, axis=1), (2, 2))
+>>> F.jacobian(np.zeros((2, 2))).toarray()
+array([[0.5, 0.5, 0. , 0. ],
+       [0. , 0. , 0.5, 0.5]])
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import numpy as np
+import scipy.special
+
+from matjac.tracing.arrays import Recorded, TracingError
+from matjac.tracing.conditions import stepwise
+from matjac.tracing.slopes import SLOPES, STEPS
+
+#: Functions in Python whose ufunc gets what they are called with.
+HANDED_ON = ("lambertw", "sinc", "zeta")
+
+
+def _recorded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """SciPy's function of that name on plain arrays, this one on recorded ones."""
+    plain = getattr(scipy.special, function.__name__)
+
+    @wraps(function)
+    def either(*args: Any, **kwargs: Any) -> Any:
+        called = function if any(isinstance(x, Recorded) for x in (*args, *kwargs.values())) else plain
+        return called(*args, **kwargs)
+
+    return either
+
+
+def _largest(a: Any, b: Any = None, axis: Any = None) -> Any:
+    """The largest entries, of complex ones the largest real part; 0 in place of what is not finite."""
+    a = np.real(a) if b is None else np.where(b == 0, -np.inf, np.real(a))
+    largest = np.max(a, axis=axis, keepdims=True)
+    return np.where(np.isfinite(largest), largest, 0).astype(largest.dtype)
+
+
+@_recorded
+def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, return_sign: bool = False) -> Any:
+    """The logarithm of the sum of exponentials, ``log(sum(b * exp(a)))``."""
+    if return_sign:
+        raise TracingError("scipy.special.logsumexp with return_sign can't be recorded: split the sum by its signs")
+    # a constant is subtracted, which the logarithm gives back: nothing of it is in the derivative
+    shift = stepwise(_largest, a, b, axis=axis) if b is not None else stepwise(_largest, a, axis=axis)
+    terms = np.exp(a - shift)
+    if b is not None:
+        terms = np.where(np.equal(b, 0), 0, terms) * b
+    total = np.log(np.sum(terms, axis=axis, keepdims=True)) + shift
+    return total if keepdims else np.squeeze(total, axis=axis)
+
+
+@_recorded
+def softmax(x: Any, axis: Any = None) -> Any:
+    """Exponentials over their sum."""
+    terms = np.exp(x - stepwise(_largest, x, axis=axis))
+    return terms / np.sum(terms, axis=axis, keepdims=True)
+
+
+@_recorded
+def log_softmax(x: Any, axis: Any = None) -> Any:
+    """The logarithm of `softmax`."""
+    shifted = x - stepwise(_largest, x, axis=axis)
+    return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+
+
+def softplus(x: Any) -> Any:
+    """``log(1 + exp(x))``."""
+    return np.logaddexp(0, x)
+
+
+@_recorded
+def polygamma(n: Any, x: Any) -> Any:
+    """The n-th derivative of the digamma function; n is constant."""
+    if isinstance(n, Recorded):
+        raise TracingError("scipy.special.polygamma has no derivative by its order n: it must be a constant")
+    n = np.asarray(n)
+    factor = (-1.0) ** (n + 1) * scipy.special.gamma(n + 1.0)
+    if np.all(n == 0):
+        return scipy.special.digamma(x)
+    higher = factor * scipy.special.zeta(np.maximum(n, 1) + 1.0, x)
+    return np.where(n == 0, scipy.special.digamma(x), higher) if np.any(n == 0) else higher
+
+
+@_recorded
+def multigammaln(a: Any, d: Any) -> Any:
+    """The logarithm of the multivariate gamma function of dimension d."""
+    total = sum(scipy.special.gammaln(a - j / 2) for j in range(int(d)))
+    return d * (d - 1) / 4 * float(np.log(np.pi)) + total
+
+
+@_recorded
+def factorial(n: Any, exact: bool = False, extend: str = "zero") -> Any:
+    """``gamma(n + 1)``, and 0 of negative n."""
+    _inexact("factorial", exact)
+    whole = scipy.special.gamma(n + 1)
+    return np.where(n < 0, 0, whole) if extend == "zero" else whole
+
+
+@_recorded
+def comb(N: Any, k: Any, *, exact: bool = False, repetition: bool = False) -> Any:
+    """Binomial coefficients, 0 where there are no such choices."""
+    _inexact("comb", exact)
+    if repetition:
+        return comb(N + k - 1, k)
+    there = np.logical_and(np.less_equal(k, N), np.logical_and(np.greater_equal(N, 0), np.greater_equal(k, 0)))
+    return np.where(there, scipy.special.binom(N, k), 0)
+
+
+@_recorded
+def perm(N: Any, k: Any, exact: bool = False) -> Any:
+    """Permutations of k of N things, 0 where there are none."""
+    _inexact("perm", exact)
+    there = np.logical_and(np.less_equal(k, N), np.logical_and(np.greater_equal(N, 0), np.greater_equal(k, 0)))
+    return np.where(there, scipy.special.poch(N - k + 1, k), 0)
+
+
+def _inexact(name: str, exact: bool) -> None:
+    if exact:
+        raise TracingError(f"scipy.special.{name} with exact=True is of whole numbers: call it with exact=False")
+
+
+_UFUNCS = {
+    name: function
+    for name in scipy.special.__all__
+    if isinstance(function := getattr(scipy.special, name), np.ufunc) and (function in SLOPES or function in STEPS)
+} | {name: getattr(scipy.special, name) for name in HANDED_ON}
+_WRITTEN = ["comb", "factorial", "log_softmax", "logsumexp", "multigammaln", "perm", "polygamma", "softmax", "softplus"]
+
+
+def __dir__() -> list[str]:
+    return sorted([*_UFUNCS, *_WRITTEN])
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _UFUNCS:
+        raise AttributeError(f"mj.special has no {name}: dir(mj.special) lists what can be recorded of scipy.special")
+    return _UFUNCS[name]

@@ -1,0 +1,38 @@
+"""Methods of ufuncs that are functions of NumPy's: ``np.add.reduce`` is a sum, ``np.add.accumulate`` a running one."""
+
+from typing import Any
+
+import numpy as np
+
+from matjac.tracing.arrays import METHODS, TracingError, module_name
+
+#: What reduces and accumulates by a ufunc.
+REDUCED: dict[np.ufunc, Any] = {
+    **{np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min},
+    **{np.logical_and: np.all, np.logical_or: np.any},
+}
+ACCUMULATED: dict[np.ufunc, Any] = {np.add: np.cumsum, np.multiply: np.cumprod}
+
+
+def _given(ufunc: np.ufunc, table: dict[np.ufunc, Any], method: str, options: dict[str, Any]) -> Any:
+    given = [name for name, value in options.items() if value is not None]
+    if ufunc not in table or given:
+        written = ", ".join(f"{module_name(known)}.{method}" for known in table)
+        of = f" with {', '.join(given)}=" if given else ""
+        raise TracingError(
+            f"{module_name(ufunc)}.{method}{of} can't be recorded: write NumPy's function (np.sum, np.cumsum), or "
+            f"one of {written} without options"
+        )
+    return table[ufunc]
+
+
+def _reduce(ufunc: np.ufunc, array: Any, axis: Any = 0, keepdims: bool = False, **options: Any) -> Any:
+    function = _given(ufunc, REDUCED, "reduce", options)
+    return function(array, axis=axis, keepdims=keepdims) if keepdims else function(array, axis=axis)
+
+
+def _accumulate(ufunc: np.ufunc, array: Any, axis: int = 0, **options: Any) -> Any:
+    return _given(ufunc, ACCUMULATED, "accumulate", options)(array, axis=axis)
+
+
+METHODS |= {"reduce": _reduce, "accumulate": _accumulate}
