@@ -256,9 +256,7 @@ def _at(ufunc: np.ufunc, target: Any, index: Any, *values: Any) -> None:
     if np.unique(where).size == where.size:
         target[index] = ufunc(target[index], *values)
     elif ufunc not in (np.add, np.subtract):
-        raise TracingError(
-            f"{module_name(ufunc)}.at can be recorded of entries that are there once: of more, np.add.at alone"
-        )
+        raise TracingError(f"{module_name(ufunc)}.at can't be recorded where an entry is there twice: only np.add.at")
     else:
         places = np.ones(where.size, np.int8), (where.reshape(-1), np.arange(where.size))
         sums = sp.csr_array(places, shape=(target.size, where.size))

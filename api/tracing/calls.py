@@ -39,6 +39,9 @@ def value_of(result: Any, order: Order) -> Traced:
 def called(record: Record, variables: Variables, args: Sequence[Any]) -> Traced:
     """The result of a recorded function on recorded arrays: its steps are recorded again."""
     arguments = [united(x) for x in args]
+    if len(arguments) != len(variables.names):
+        names = ", ".join(variables.names)
+        raise TypeError(f"arguments: got {len(arguments)}, expected {len(variables.names)}: {names}")
     for x, name, shape in zip(arguments, variables.names, variables.shapes, strict=True):
         if not isinstance(x, Recorded):
             shaped(name, x, shape)

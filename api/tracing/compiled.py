@@ -79,6 +79,13 @@ class Compiled(Flat):
         (value,) = record.run(record.start(self.variables.arrays(args)), keep=False)
         return np.array(value)
 
+    def fun(self, x: Array) -> Any:
+        """The function of one flat vector, as one, or a number where the value is one: what SciPy's solvers call."""
+        if isinstance(x, Recorded):
+            parts = zip(self.variables.places.values(), self.in_shapes, strict=True)
+            return self._flat_value(self(*[x[at].reshape(shape, order=self.order) for at, shape in parts]))
+        return super().fun(x)
+
     def bind(self, /, **data: Any) -> "Compiled":
         """The function of the other arguments, with these as constants: compiled once, for any data.
 

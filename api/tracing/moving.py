@@ -175,7 +175,6 @@ def gathered(parts: Sequence[Any], where: Array) -> Any:
     """The entries at positions in several arrays one after another, counted from 1, and zeros at 0."""
     flat = where.reshape(-1)
     live, recorded = flat > 0, next(x for x in parts if isinstance(x, Recorded))
-    used = np.unique(flat[live])
     if live.all():
         kept, numbers = compacted(parts, flat - 1)
         if not kept:
@@ -184,13 +183,14 @@ def gathered(parts: Sequence[Any], where: Array) -> Any:
         if not any(isinstance(x, Recorded) for x in kept):
             return HANDLED[np.asarray](np.concatenate([np.ravel(x) for x in kept])[numbers], like=recorded)
         return taken(kept[0] if len(kept) == 1 else joined(kept), numbers)
-    if used.size < np.count_nonzero(live) or len(parts) > 1:
+    once = np.bincount(flat, minlength=1)[1:].max(initial=0) <= 1
+    if not once or len(parts) > 1:
         # an entry is in several places, or there are several arrays: zeros are those of one more
         zero = 1 + sum(size(shape_of(x)) for x in parts)
         return gathered([*parts, np.zeros(1, bool)], np.where(where > 0, where, zero))
     box = _box(where)
     inside = where[box]
-    if inside.size == used.size:
+    if np.all(inside):
         inner = taken(recorded, inside - 1)
         return apply(Pad(inner.shape, where.shape, box), inner, shape=where.shape)
     entries = taken(recorded, flat[live] - 1)

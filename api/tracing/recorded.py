@@ -193,46 +193,41 @@ def joined(parts: Sequence[Any]) -> Any:
 
 
 def taken(x: Recorded, where: Any) -> Any:
-    """Entries at flat positions, in the positions' shape; blocks that follow one another are taken as blocks."""
+    """Entries at flat positions, in the positions' shape; what follows one another is taken together."""
     where = np.asarray(where, dtype=np.int64)
     flat = where.reshape(-1)
-    if where.size == x.size and np.array_equal(flat, np.arange(x.size)):
-        return reshaped(x, where.shape)
-    block = _block(x, where)
-    if block > 1:
-        flat = flat[::block] // block
-    return apply(Take(x.shape, flat, block, where.shape), x, shape=where.shape)
+    turns = np.flatnonzero(np.diff(flat) != 1) + 1
+    if flat.size and turns.size == 0 and (flat.size == x.size or x.ndim == 1):
+        start = int(flat[0])
+        cut = Slice((x.size,), (slice(start, start + flat.size),))
+        return reshaped(x if flat.size == x.size else apply(cut, x, shape=(flat.size,)), where.shape)
+    block = 1
+    if 2 * turns.size < flat.size:
+        block = int(np.gcd.reduce(np.concatenate([turns, flat[turns], [flat[0], flat.size, x.size]])))
+    return apply(Take(x.shape, flat[::block] // block, block, where.shape), x, shape=where.shape)
 
 
 def compacted(parts: Sequence[Any], where: Array) -> tuple[list[Any], Array]:
     """Those parts that hold entries at positions in all of them one after another, and the positions in those."""
-    ends = np.cumsum([size(shape_of(part)) for part in parts])
-    owners = np.searchsorted(ends, where, side="right")
     kept: list[Any] = []
-    numbers, end = np.empty(where.size, np.int64), 0
-    for k in np.unique(owners):
-        part, mine = parts[k], owners == k
-        local = where[mine] - (ends[k - 1] if k else 0)
-        needed = np.unique(local)
-        if isinstance(part, Recorded) and 2 * needed.size < part.size:
+    numbers, end, start = np.empty(where.size, np.int64), 0, 0
+    for part in parts:
+        count = size(shape_of(part))
+        mine: Any = slice(None) if len(parts) == 1 else (where >= start) & (where < start + count)
+        local = where[mine] - start
+        start += count
+        if local.size == 0:
+            continue
+        used = np.zeros(count, bool)
+        used[local] = True
+        needed = np.flatnonzero(used)
+        if isinstance(part, Recorded) and len(parts) > 1 and 2 * needed.size < count:
             # a few of many entries
-            part, local = taken(part, needed), np.searchsorted(needed, local)
+            part, local, count = taken(part, needed), np.cumsum(used)[local] - 1, needed.size
         numbers[mine] = local + end
-        end += size(shape_of(part))
+        end += count
         kept.append(part)
     return kept, numbers
-
-
-def _block(x: Recorded, where: Array) -> int:
-    """The longest block of the array's last axes that the positions always take whole."""
-    for k in range(1, x.ndim):
-        block = size(x.shape[k:])
-        if block <= 1 or where.size == 0 or where.size % block or where.shape[-1] % x.shape[-1]:
-            continue
-        rows = where.reshape(-1, block)
-        if np.all(rows[:, 0] % block == 0) and np.array_equal(rows, rows[:, :1] + np.arange(block)):
-            return block
-    return 1
 
 
 def sliced(x: Recorded, index: tuple[Any, ...]) -> Any:
