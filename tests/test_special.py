@@ -11,6 +11,7 @@ from oracles import complex_step
 
 import matjac as mj
 from matjac.tracing import slopes
+from matjac.tracing.reuse import LARGE
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
@@ -103,6 +104,17 @@ def test_narrow_dtypes_stay(name):
         assert (J @ np.ones(J.shape[1], np.float32)).dtype == np.float32
         wide = F.jacobian(*(x.astype(float) for x in narrow)).toarray()
         assert_allclose(J.toarray(), wide, rtol=5e-3, atol=1e-4 * max(1, np.abs(wide).max()))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", SLOPES)
+def test_large_operands_are_written_over(name, dtype):
+    fun, points = written(name)
+    large = [np.resize(x, LARGE).astype(dtype) for x in points]
+    F = mj.compile(lambda *x: fun(*(part * 1.0 for part in x)), *(x.shape for x in large))
+    value = fun(*large)
+    assert F(*large).dtype == value.dtype
+    assert_allclose(F(*large), value, rtol=1e-6 if dtype == "float32" else 1e-14)
 
 
 def holomorphic(name):

@@ -8,15 +8,27 @@ import numpy as np
 from matjac.conventions import size
 from matjac.linear.primitives import Add, MatMul, Multiply, Sum
 from matjac.linear.program import Program, Step
+from matjac.tracing.conditions import Where
 from matjac.tracing.elementwise import Elementwise
+from matjac.tracing.slopes import FLAT_SLOPES, SLOPES
 
 #: Entries from which it pays: smaller arrays are kept at hand by the allocator.
 LARGE = 1 << 14
+
+
+def _same_dtype(ufunc: Any) -> bool:
+    """Whether the value has the dtype of what it is of."""
+    if not isinstance(ufunc, np.ufunc) or ufunc.nout > 1 or ufunc is np.power:
+        return False
+    if ufunc.nin > 1 and getattr(np, ufunc.__name__, None) is not ufunc:
+        # beside a Python number some of SciPy's are of 64 bits
+        return False
+    alike = [t for t in ufunc.types if set(t.split("->")[0]) in ({"f"}, {"d"}, {"F"}, {"D"})]
+    return {"f", "d"} <= {t[0] for t in alike} and all(t[0] == t[-1] for t in alike)
+
+
 #: Functions whose value has the dtype of what they are of.
-SAME_DTYPE = {
-    *(np.divide, np.exp, np.expm1, np.log, np.log1p, np.sqrt, np.square, np.tanh, np.sin, np.cos, np.sinh, np.cosh),
-    *(np.maximum, np.minimum, np.reciprocal),
-}
+SAME_DTYPE = {ufunc for ufunc in (*SLOPES, *FLAT_SLOPES) if _same_dtype(ufunc)}
 #: Of sums of two, what NumPy calls them.
 SUMS: dict[tuple[int, ...], np.ufunc] = {(1, 1): np.add, (1, -1): np.subtract}
 
@@ -51,7 +63,7 @@ def _ufunc(step: Step) -> Any:
 def _is_fresh(step: Step) -> bool:
     """Whether the result is an array of its own, of which no part is an operand's."""
     primitive = step.primitive
-    return isinstance(primitive, MatMul | Multiply | Elementwise) or (
+    return isinstance(primitive, MatMul | Multiply | Elementwise | Where) or (
         isinstance(primitive, Add) and len(step.operands) > 1
     )
 

@@ -38,7 +38,9 @@ def _real(name: str, x: Any, slope: Any) -> Any:
 
 def _chosen(chosen: Array, tie: Array, y: Array) -> Array:
     """One where an input was chosen, a half where both were."""
-    return np.where(tie, 0.5, np.where(chosen, 1.0, 0.0)).astype(y.dtype)
+    slope = np.array(chosen, y.dtype)
+    np.copyto(slope, 0.5, where=tie)
+    return slope
 
 
 def _larger(at: int, x: Sequence[Any], y: Any) -> Any:
