@@ -112,12 +112,17 @@ MOVES = {
     "vsplit": (lambda X: np.vsplit(np.tanh(X), 3)[1] * X, X),
     "dsplit": (lambda Z: np.dsplit(Z, [1])[1], Z),
     "unpacked": (lambda x: np.stack([(a * b + c) for a, b, c in [x[:3]]]), V),
+    "unstack": (lambda X: np.multiply(*np.unstack(X[:2])), X),
+    "sliding windows": (lambda x: np.lib.stride_tricks.sliding_window_view(np.tanh(x), 3) @ np.ones(3), V),
+    "fftshift": (lambda X: np.fft.fftshift(X, axes=0) * np.fft.ifftshift(W), X),
+    "along an axis": (lambda X: np.apply_along_axis(lambda row: row[:2] * row[2], 1, X), X),
+    "along the first axis": (lambda Z: np.apply_along_axis(lambda row: row @ row, 0, Z), Z),
+    "flat": (lambda X: X.flat[3] * X.flat[[0, 5]], X),
     # made like others
     "zeros_like": (lambda X: np.zeros_like(X) + X, X),
     "full_like": (lambda X: np.full_like(X, 2.0) * X + np.ones_like(X), X),
     "full of a variable": (lambda x: np.full_like(x, x[0] ** 2, shape=(2, 2)), V),
     "copy": (lambda X: np.copy(X) * X.copy(), X),
-    "astype": (lambda X: X.astype(np.result_type(X.dtype)) ** 2, X),
     "asarray": (lambda X: np.asarray(X) * W, X),
     "asarray, like": (lambda X: np.asarray([X[0], X[1] ** 2], like=X), X),
     "array of products": (lambda x: np.array([x[0] * x[1], x[2], 1.0]), V),
@@ -129,11 +134,6 @@ MOVES = {
     "tolist": (lambda X: np.array(X.tolist()) ** 2, X),
     "item": (lambda x: x[1:2].item() * x, V),
     "tuple": (lambda X, Y: np.concatenate([X.ravel(), (Y**2).ravel()]), XY),
-}
-
-#: What is not analytic.
-REAL = {
-    "real part": (lambda X: X.real * np.real(X) + X.conj() + X.imag, X),
 }
 
 
@@ -183,6 +183,7 @@ def in_place(X):
     Y = X.copy()
     Y += X[0]
     Y *= 2
+    Y.flat[3] += X[2, 2]
     Y -= W
     Y /= 3
     Y **= 2
@@ -269,6 +270,27 @@ ASSIGNED = {
     "an argument": (an_argument, X),
     "out=": (out, X),
 }
+
+
+def clipped(X):
+    Y = X * 1.0
+    Y[Y < 0] = 0.0
+    Y[Y > 1] = X[0, 0] ** 2
+    np.copyto(Y, X * X, where=X > 0.5)
+    np.putmask(Y, X < -0.5, np.tanh(X))
+    Y[Y[:, 0] > 10] = 3.0
+    return np.sqrt(X, where=X > 0.1, out=Y)
+
+
+#: What is not analytic.
+REAL = {
+    "to another precision": (lambda X: X.astype(float) * 2, X),
+    "to complex and back": (lambda X: np.exp(X.astype(float)) * (X > 0).astype(int), X),
+    "clipped by assignment": (clipped, X),
+    "real part": (lambda X: X.real * np.real(X) + X.conj() + X.imag, X),
+}
+
+
 #: Where entries are stored that are zero at every point.
 ZEROS_BY_VALUE = {"array of objects times an array"}
 #: Where entries of float64 constants meet recorded ones singly, as Python numbers: float32 stays where NumPy widens it.

@@ -166,6 +166,9 @@ BAD = [
     ("plain array, row", lambda x: np.zeros((2, 3)).__setitem__(0, x), r"np.zeros\(shape, like=x\)"),
     ("plain array, in place", lambda x: np.ones(3).__iadd__(x), r"^np.add can't write into a plain array"),
     ("plain array, copyto", lambda x: np.copyto(np.ones(3), x), r"^np.copyto can't write into a plain array"),
+    ("asarray, dtype", lambda x: np.asarray(x, dtype=float), r"^numbers of dtype float64 can't be made"),
+    ("shape", lambda x: setattr(x, "shape", (3, 1)), r"^an assignment to .shape"),
+    ("flat of a transpose", lambda x: np.outer(x, x).T.flat, r"^the array method .flat"),
     ("to integers", lambda x: x.astype(int), r"^a conversion to int64 has no derivative"),
     ("to truth values", lambda x: x.astype(bool), r"^a conversion to bool has no derivative"),
     ("objects", lambda x: np.linalg.inv(np.array([[x[0], 1.0], [x[1], x[2]]])), r"make it with np.stack, or np.array"),
@@ -177,8 +180,8 @@ BAD = [
     ("ragged", lambda x: np.exp(x) + np.array([x, x[:2]], dtype=object), r"."),
     ("read-only", lambda x: np.broadcast_to(x, (2, 3)).__setitem__(0, 1.0), r"destination is read-only"),
     ("diagonal", lambda x: np.diagonal(np.outer(x, x)).__setitem__(0, 1.0), r"destination is read-only"),
-    ("shape", lambda x: x.__setitem__(slice(0, 2), np.ones(3)), r"broadcast"),
-    ("index by values", lambda x: x.__setitem__(x > 0, 1.0), r"^an index by a condition on values"),
+    ("value's shape", lambda x: x.__setitem__(slice(0, 2), np.ones(3)), r"broadcast"),
+    ("index by values", lambda x: x.__setitem__(x > 0, np.ones(3)), r"^an index by a condition on values"),
     ("where", lambda x: np.exp(x, where=np.array([True, False, True])), r"^np.exp with where= leaves entries undef"),
     ("twice", lambda x: np.multiply.at(x, [0, 0], 2.0), r"^np.multiply.at can't be recorded where"),
     ("pad mode", lambda x: np.pad(x, 1, mode="linear_ramp"), r"^np.pad with mode='linear_ramp'"),
@@ -210,3 +213,27 @@ def test_complex_values_are_refused_where_they_have_no_derivative():
     assert_array_equal(F.jacobian([1.0, 2]).toarray(), np.eye(2))
     with pytest.raises(TypeError, match=r"has no complex derivative"):
         F.jacobian([1.0 + 1j, 2]).toarray()
+
+
+def test_precision():
+    x = np.array([1.0, 2], np.float32)
+    for dtype in (np.float32, np.float64, np.complex128):
+        F = mj.compile(lambda x, dtype=dtype: np.exp(x.astype(dtype)), (2,))
+        assert F(x).dtype == F.jacobian(x).dtype == dtype
+        assert_allclose(F.jacobian(x).toarray(), np.diag(np.exp(x)), rtol=1e-6)
+    with pytest.raises(TypeError, match=r"^a conversion of complex numbers to real ones"):
+        mj.compile(lambda x: x.astype(float), (2,))(x + 1j)
+
+
+def test_made_like_an_argument():
+    def fun(x):
+        Y = np.zeros((2, 3), like=x)
+        Y[0] = x * x
+        Y[1, :2] = np.empty(2, like=x) + np.ones(2, like=x) + np.asarray([1, 2], like=x) + x[0]
+        return Y + np.eye(2, 3, like=x)
+
+    F = mj.compile(fun, (3,))
+    assert_allclose(F([1.0, 2, 3]), [[2, 4, 9], [3, 5, 0]])
+    assert F.jacobian([1.0, 2, 3]).nnz == 5
+    assert F.jacobian(np.ones(3) + 1j).dtype == complex
+    assert F(np.ones(3, np.float32)).dtype == float

@@ -101,7 +101,15 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
 
     recorder: Recorder
     number: int
-    shape: Shape
+    _shape: Shape
+
+    @property
+    def shape(self) -> Shape:
+        return self._shape
+
+    @shape.setter
+    def shape(self, shape: Any) -> NoReturn:
+        raise TracingError("an assignment to .shape can't be recorded: use np.reshape")
 
     @property
     def ndim(self) -> int:
@@ -121,7 +129,7 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
 
     @property
     def flat(self) -> Any:
-        return iter(self.ravel())
+        return HANDLED[np.ndarray.flat](self)
 
     def __repr__(self) -> str:
         return f"<recorded array of shape {self.shape}>"
@@ -182,6 +190,13 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __array__(self, *args: Any, **kwargs: Any) -> Array:
         # not the values, which would lose the derivative
+        dtype = args[0] if args else kwargs.get("dtype")
+        if dtype is not None and np.dtype(dtype) != object:
+            raise TracingError(
+                f"numbers of dtype {np.dtype(dtype)} can't be made of what depends on a variable. A plain array that "
+                "it is written into: make it with np.zeros_like(x, shape=…) or np.zeros(shape, like=x), or use np.stack. "
+                "np.asarray(x, dtype=…): leave dtype= out, or write like=x beside it"
+            )
         asking = sys._getframe(1).f_globals.get("__name__", "").partition(".")[0]
         if asking == "pandas":
             raise TracingError("a recorded array can't be put in a DataFrame or a Series: write df.to_numpy()")
@@ -225,7 +240,8 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if not _any_recorded((*args, *kwargs.values())):
             # np.zeros(…, like=x)
-            return HANDLED[np.asarray](function(*args, **kwargs), like=self)
+            made = function(*args, **kwargs)
+            return HANDLED[np.asarray](np.zeros_like(made) if function is np.empty else made, like=self)
         if function not in HANDLED:
             name = module_name(function)
             raise TracingError(
@@ -282,7 +298,7 @@ class Traced(Recorded):
 
     def __init__(self, recorder: Recorder, number: int | None, value: Any, shape: Shape | None = None) -> None:
         self.recorder, self._number, self._value = recorder, number, value
-        self.shape = shape_of(value) if shape is None else shape
+        self._shape = shape_of(value) if shape is None else shape
         self.shows: tuple[Traced, Callable[[Any], Any]] | None = None
         self.writes: Any = None
         #: positions of its entries, laid out in memory as they are
@@ -326,7 +342,7 @@ class Traced(Recorded):
         return np.imag(self)
 
     def astype(self, dtype: Any, **_: Any) -> Any:
-        return np.astype(self, dtype)  # type: ignore[call-overload]
+        return HANDLED[np.ndarray.astype](self, dtype)
 
     def view(self, *args: Any) -> Any:
         if args:
@@ -338,7 +354,7 @@ class Symbol(Recorded):
     """A differential."""
 
     def __init__(self, recorder: Recorder, number: int, shape: Shape) -> None:
-        self.recorder, self.number, self.shape = recorder, number, shape
+        self.recorder, self.number, self._shape = recorder, number, shape
 
     @property
     def dtype(self) -> np.dtype[Any]:

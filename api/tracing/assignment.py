@@ -130,6 +130,15 @@ def _current(array: Traced) -> None:
 CURRENT[0] = _current
 
 
+@handles(np.ndarray.flat)
+def _flat(array: Any) -> Any:
+    """All entries one after another, as a view."""
+    flat = array.reshape(-1)
+    if isinstance(array, Traced) and rooted(flat)[0] is not rooted(array)[0]:
+        raise TracingError("the array method .flat of an array that isn't laid out row by row: use .ravel()")
+    return flat
+
+
 def shown(array: Any, move: Callable[[Any], Any], record: Callable[[], Any]) -> Any:
     """What `record` records of moved entries, as a view where NumPy makes one: `move` is the same of any array."""
     if not isinstance(array, Traced):
@@ -193,6 +202,12 @@ def _assign(array: Any, index: Any, value: Any) -> None:
     """``array[index] = value``."""
     if isinstance(array, Symbol) or isinstance(value, Symbol):
         raise TracingError("assignment of differentials can't be recorded: use np.concatenate or np.stack")
+    if isinstance(index, Traced) and index.dtype == bool and shape_of(value) == ():
+        # a number where a condition is true
+        _check(array, index)
+        condition = reshaped(index, index.shape + (1,) * (array.ndim - index.ndim))
+        array[...] = np.where(condition, value, array)
+        return
     parts = _constant_index(index)
     root, places = rooted(array)
     if not places.flags.writeable:
@@ -213,6 +228,11 @@ def _assign(array: Any, index: Any, value: Any) -> None:
     write(root, where, value)
 
 
+def _check(array: Any, condition: Any) -> None:
+    if condition.shape != array.shape[: condition.ndim]:
+        raise IndexError(f"got a condition of shape {condition.shape} for an array of shape {array.shape}")
+
+
 def write(root: Traced, where: Array, value: Any) -> None:
     """Write a value at positions in an array that shows no other's entries."""
     if where.size == 0:
@@ -229,10 +249,10 @@ def _call(ufunc: np.ufunc, *inputs: Any, out: Any = None, where: Any = True) -> 
     target = out[0] if isinstance(out, tuple) else out
     if target is not None:
         _writeable(target, ufunc)
-    if isinstance(where, Recorded):
-        raise TracingError(
-            f"{module_name(ufunc)} with a where= that depends on a variable can't be recorded: use np.where"
-        )
+    if isinstance(where, Recorded) and target is not None:
+        # one is in the domain of nearly all
+        target[...] = np.where(where, ufunc(*(np.where(where, x, 1) for x in inputs)), target)
+        return target
     mask = np.asarray(where, bool)
     if mask.all():
         result = ufunc(*inputs)
@@ -288,6 +308,10 @@ def _written(function: Any, target: Any, *args: Any, **kwargs: Any) -> None:
     _writeable(target, function)
     at, name = WRITING[function]
     value = united(kwargs[name] if name in kwargs else args[at - 1])
+    where = kwargs.get("where") if function is np.copyto else args[0] if args else kwargs.get("mask")
+    if function in (np.copyto, np.putmask) and isinstance(where, Recorded) and shape_of(value) in ((), target.shape):
+        target[...] = np.where(where, value, target)
+        return
     shape = shape_of(value)
     numbers = np.arange(size(shape)).reshape(shape)
     given = [numbers if k == at else x for k, x in enumerate(args, 1)]

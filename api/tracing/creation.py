@@ -80,23 +80,44 @@ def _copy(a: Any, order: Any = "K", subok: bool = False) -> Any:
     return type(a)(a.recorder, a.number, a.value) if isinstance(a, Traced) else a
 
 
-@handles(np.astype)
+@dataclass(frozen=True)
+class Cast(Primitive):
+    """The values in another dtype."""
+
+    dtype: np.dtype[Any]
+
+    def value(self, *operands: Any) -> Any:
+        x = np.asarray(operands[0])
+        if x.dtype.kind == "c" and self.dtype.kind == "f":
+            raise TracingError("a conversion of complex numbers to real ones has no complex derivative: leave it out")
+        return x.astype(self.dtype)
+
+    def pattern(self, patterns: Any, shapes: Any, shape: Shape) -> Array | None:
+        return patterns[0]  # type: ignore[no-any-return]
+
+
+@handles(np.ndarray.astype)
 def _astype(x: Any, dtype: Any, copy: bool = True) -> Any:
     wanted = np.dtype(dtype)
-    if wanted.kind not in "fc":
-        raise TracingError(f"a conversion to {wanted} has no derivative: leave .astype out, or convert constants alone")
-    if x.dtype.kind == "c" and wanted.kind == "f":
-        raise TracingError("a conversion of complex numbers to real ones has no complex derivative: leave .astype out")
-    # it takes the dtype of what it is made of
-    return _copy(x)
+    if wanted.kind not in "fc" and x.dtype.kind in "fc":
+        raise TracingError(
+            f"a conversion to {wanted} has no derivative: leave .astype out, or write np.floor or a comparison"
+        )
+    return apply(Cast(wanted), x)
+
+
+if hasattr(np, "astype"):  # from NumPy 2.1 on
+    HANDLED[np.astype] = _astype
 
 
 @handles(np.array, np.asarray, np.asanyarray)
 def _array(object: Any, dtype: Any = None, *_: Any, like: Any = None, **__: Any) -> Any:
     if isinstance(object, Recorded):
-        return _copy(object)
-    array = np.asarray(object)
-    return _united(array) if array.dtype == np.dtype(np.object_) else _constant(like, array)
+        made = _copy(object)
+    else:
+        array = np.asarray(object)
+        made = _united(array) if array.dtype == np.dtype(np.object_) else _constant(like, array)
+    return made if dtype is None else _astype(made, dtype)
 
 
 @handles(np.real_if_close)

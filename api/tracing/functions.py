@@ -168,3 +168,14 @@ def _kron(a: Any, b: Any) -> Any:
     (m, n), (r, s) = shapes
     a, b = with_zeros(a, b)
     return np.reshape(np.reshape(a, (m, 1, n, 1)) * np.reshape(b, (1, r, 1, s)), (m * r, n * s))
+
+
+@handles(np.apply_along_axis)
+def _apply_along_axis(func1d: Any, axis: int, arr: Any, *args: Any, **kwargs: Any) -> Any:
+    last = np.moveaxis(arr, axis, -1)
+    rows = np.reshape(last, (-1, last.shape[-1]))
+    made = np.stack([np.asarray(func1d(row, *args, **kwargs), like=row) for row in rows])
+    spread = np.reshape(made, last.shape[:-1] + made.shape[1:])
+    ahead, inner = last.ndim - 1, made.ndim - 1
+    at = axis % arr.ndim
+    return np.moveaxis(spread, tuple(range(ahead, ahead + inner)), tuple(range(at, at + inner)))

@@ -34,6 +34,7 @@ MOVES: dict[Any, str] = {
     **dict.fromkeys((np.repeat, np.tile, np.resize, np.take, np.squeeze, np.expand_dims), ""),
     **dict.fromkeys((np.diag, np.diagflat, np.delete, np.take_along_axis), ""),
     **dict.fromkeys((np.split, np.array_split, np.hsplit, np.vsplit, np.dsplit), ""),
+    **dict.fromkeys((np.lib.stride_tricks.sliding_window_view, np.fft.fftshift, np.fft.ifftshift), ""),
     **dict.fromkeys((np.matrix_transpose, np.linalg.matrix_transpose), ""),
     **dict.fromkeys((np.atleast_1d, np.atleast_2d, np.atleast_3d), "arys"),
     **dict.fromkeys((np.hstack, np.vstack, np.dstack, np.column_stack), "tup"),
