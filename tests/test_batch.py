@@ -201,6 +201,16 @@ def test_a_function_with_a_jacobian_of_one_s_own():
 rng = np.random.default_rng(9)
 COUNT, A, B = 7, rng.standard_normal((7, 4)), rng.standard_normal((4, 3))
 C, SPARSE = rng.standard_normal((7, 3, 4)), np.array([[True, False, True], [False, True, True]])
+
+
+def filled(X, c):
+    Y = np.zeros_like(X)
+    Y[:, 0] = X[:, 1] ** 2
+    Y[:, 1, 1:] += c[:, None]
+    Y[:, 1, 2], Y[:, 0, 1] = 3.0, A[:, 0]
+    return Y
+
+
 #: Functions of X (problems × 2 × 3) and c (problems), and whether they can be restricted.
 FUNCTIONS = {
     "entry by entry": (lambda X, c: np.maximum(np.abs(X), 0.5) ** 3 / (1 + c[:, None, None] ** 2), True),
@@ -212,6 +222,7 @@ FUNCTIONS = {
         lambda X, c: np.concatenate([X.sum(axis=1), c[:, None] * A, X.reshape(7, -1)], axis=1)[:, ::2], True
     ),
     "einsum": (lambda X, c: np.einsum("bij,bjk->bik", X, C) * c[:, None, None], True),
+    "assigned": (filled, True),
     "a mask of each": (lambda X, c: np.where((A[:, :3] > 0)[:, None, :], X, 0.0) + c[:, None, None], False),
     "mixed": (lambda X, c: X.reshape(7, 6) - np.sum(c), False),
     "turned": (lambda X, c: X[::-1].reshape(7, 6) * c[:, None], False),

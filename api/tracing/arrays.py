@@ -193,8 +193,8 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
         dtype = args[0] if args else kwargs.get("dtype")
         if dtype is not None and np.dtype(dtype) != object:
             raise TracingError(
-                f"numbers of dtype {np.dtype(dtype)} can't be made of what depends on a variable. Of a plain array that "
-                "it is put into: make that with np.zeros_like(x, shape=…) or np.zeros(shape, like=x), or use np.stack. "
+                f"numbers of dtype {np.dtype(dtype)} can't be made of what depends on a variable. Of a plain array "
+                "that it is put into: make it with np.zeros_like(x, shape=…), np.zeros(shape, like=x) or np.stack. "
                 "Of np.asarray(x, dtype=…): leave dtype= out, or write like=x beside it"
             )
         asking = sys._getframe(1).f_globals.get("__name__", "").partition(".")[0]

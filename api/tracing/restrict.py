@@ -4,7 +4,7 @@ Problems are counted by the first axis of arguments, values and constants. The c
 problems become arguments, so one such record serves every choice of as many problems.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import scipy.sparse as sp
@@ -24,7 +24,9 @@ from matjac.linear.primitives import (
     Transpose,
 )
 from matjac.linear.program import Primitive, Program, Step
+from matjac.tracing.assignment import Assigned
 from matjac.tracing.conditions import Where
+from matjac.tracing.creation import Like
 from matjac.tracing.elementwise import Elementwise, Slope
 from matjac.tracing.record import Record
 
@@ -182,26 +184,50 @@ def _take(made: _Restriction, step: Step, shape: Shape) -> _Made:
     """Entries of each problem, of all alike; or of several values joined."""
     take, (number,) = step.primitive, step.operands
     assert isinstance(take, Take)
-    (total,) = made.total
-    positions = (take.positions.reshape(-1, 1) * take.block + np.arange(take.block)).reshape(total, -1)
+    positions = (take.positions.reshape(-1, 1) * take.block + np.arange(take.block)).reshape(-1)
     parts = made.joins[number].operands if number in made.joins else (number,)
-    ends = np.cumsum([0, *(size(made.source.shapes[k]) for k in parts)])
-    fewer = np.cumsum([0, *(size(made._fewer(made.source.shapes[k])) for k in parts)])
-    part = np.searchsorted(ends, positions, side="right") - 1
-    entries = (np.diff(ends) // total)[part]
-    problem, place = np.divmod(positions - ends[part], entries)
-    if np.any(problem != np.arange(total)[:, None]) or np.any(place != place[0]) or np.any(part != part[0]):
-        raise NotSeparate
-    first = fewer[part[0]] + place[0]
-    taken = (first + np.arange(shape[0])[:, None] * entries[0]).reshape(-1)
+    taken, end = _fewer_positions(made, positions, parts, shape)
     operands = [made.operand(k, len(made.source.shapes[k])) for k in parts]
     if number in made.joins:
-        before: Shape = (int(fewer[-1]),)
+        before: Shape = (end,)
         join = Join(tuple(made.program.shapes[k] for k in operands))
         operands = [made.program.add(join, operands, before)]
     else:
         before = _before(made, step)
     return Take(before, taken, 1, shape), operands
+
+
+def _assigned(made: _Restriction, step: Step, shape: Shape) -> _Made:
+    assert isinstance(step.primitive, Assigned)
+    taken, _ = _fewer_positions(made, step.primitive.positions, step.operands[1:], shape)
+    return Assigned(taken, shape), [made.operand(k, len(made.source.shapes[k])) for k in step.operands]
+
+
+def _fewer_positions(made: _Restriction, positions: Array, parts: Sequence[int], shape: Shape) -> tuple[Array, int]:
+    """Positions in values one after another where they are of fewer problems, and how many entries those have."""
+    (total,) = made.total
+    positions = positions.reshape(total, -1)
+    sizes = np.array([size(made.source.shapes[k]) for k in parts])
+    # what all problems share is a number
+    alone = np.array([made.source.shapes[k] == () and k not in made.numbers for k in parts])
+    ends = np.cumsum([0, *sizes])
+    fewer = np.cumsum(
+        [0, *(1 if one else size(made._fewer(made.source.shapes[k])) for k, one in zip(parts, alone, strict=True))]
+    )
+    part = np.searchsorted(ends, positions, side="right") - 1
+    entries = np.where(alone, 1, sizes // total)[part]
+    problem, place = np.divmod(positions - ends[part], entries)
+    expected = np.where(alone[part], 0, np.arange(total)[:, None])
+    if np.any(problem != expected) or np.any(place != place[0]) or np.any(part != part[0]):
+        raise NotSeparate
+    step = np.where(alone[part[0]], 0, entries[0])
+    return (fewer[part[0]] + place[0] + np.arange(shape[0])[:, None] * step).reshape(-1), int(fewer[-1])
+
+
+def _like(made: _Restriction, step: Step, shape: Shape) -> _Made:
+    assert isinstance(step.primitive, Like)
+    (number,) = step.operands
+    return Like(shape, step.primitive.fill), [made.operand(number, len(made.source.shapes[number]))]
 
 
 def _before(made: _Restriction, step: Step) -> Shape:
@@ -218,4 +244,6 @@ RULES: dict[type[Primitive], Callable[[_Restriction, Step, Shape], _Made]] = {
     Sum: _sum,
     Mask: _mask,
     Take: _take,
+    Assigned: _assigned,
+    Like: _like,
 }
