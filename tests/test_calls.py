@@ -141,6 +141,11 @@ def test_data_frames(made):
         mj.compile(lambda X: series @ X, (4, 2))
 
 
+def test_slogdet_has_names():
+    F = mj.compile(lambda X: np.linalg.slogdet(X).logabsdet * np.linalg.slogdet(X).sign, (3, 3))
+    assert_allclose(F(A), np.prod(np.linalg.slogdet(A)))
+
+
 def seen(fun, *shapes):
     found = []
     mj.compile(lambda *x: (found.append(fun(*x)), x[0])[1], *shapes)

@@ -74,8 +74,9 @@ class Compiled(Flat):
     def __call__(self, *args: Any) -> Array:
         """The function's value."""
         record = self._record
-        if any(isinstance(x, Recorded) or (isinstance(x, np.ndarray) and x.dtype == object) for x in args):
-            return called(record, self.variables, args)  # type: ignore[return-value]
+        for x in args:
+            if isinstance(x, Recorded) or (type(x) is np.ndarray and x.dtype.char == "O"):
+                return called(record, self.variables, args)  # type: ignore[return-value]
         (value,) = record.run(record.start(self.variables.arrays(args)), keep=False)
         return np.array(value)
 

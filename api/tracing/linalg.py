@@ -101,10 +101,14 @@ def det(a: Any) -> Any:
     return _of_matrix("det", _square(a))
 
 
+#: The named tuple that NumPy returns.
+SIGN_AND_LOG: Any = type(np.linalg.slogdet(np.eye(1)))
+
+
 @handles(np.linalg.slogdet)
 def slogdet(a: Any) -> Any:
     """``np.linalg.slogdet``, recorded."""
-    return _of_matrix("sign of det", _square(a)), _of_matrix("logdet", a)
+    return SIGN_AND_LOG(_of_matrix("sign of det", _square(a)), _of_matrix("logdet", a))
 
 
 @handles(np.linalg.solve)
