@@ -146,6 +146,50 @@ def test_norms_of_zero_rows():
     assert np.isfinite(J.T @ np.ones(6)).all()
 
 
+#: What functions are made of at random: entry by entry, of one operand and of two.
+ONE = (
+    *(np.log, np.sqrt, np.reciprocal, np.tanh, np.square, np.exp, np.negative, np.abs, lambda x: x**1.5, np.transpose),
+    *(lambda x: np.transpose(x.reshape(-1).reshape(x.shape)), lambda x: x.sum(axis=0) + 0 * x, lambda x: x[:, :1] + x),
+)
+TWO = (
+    *(np.add, np.multiply, np.subtract, np.divide, lambda a, b: np.where(a > 0.3, b, a)),
+    *(lambda a, b: np.where(np.isfinite(b), b, a), lambda a, b: np.where(a < 0, 1.0, b)),
+    *(lambda a, b: np.where(b[0] > 0, a, b), lambda a, b: np.where(a > 0, b, 0), lambda a, b: np.where(a > b, a, b)),
+)
+
+
+@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_random_functions(seed):
+    """No finite entry is wrong; where all are finite the products are."""
+    rng = np.random.default_rng(seed)
+    steps: list = []
+    for count in range(1, rng.integers(4, 12)):
+        some = ONE if rng.random() < 0.45 else TWO
+        steps.append((some[rng.integers(len(some))], rng.integers(count, size=1 if some is ONE else 2)))
+
+    def fun(X):
+        values = [X]
+        for function, operands in steps:
+            values.append(function(*(values[k] for k in operands)))
+        return np.where(np.abs(values[-1]) < 1e3, values[-1], 0) + 0 * X
+
+    X = rng.standard_normal((3, 3))
+    F = mj.compile(fun, X.shape)
+    assert_allclose(F(X), fun(X), rtol=1e-12)
+    dense, coarse = (central(fun, X, step).reshape(9, 9) for step in (2e-5, 1e-4))
+    known = np.isclose(dense, coarse, rtol=1e-5, atol=1e-6) & (np.abs(dense) < 1e4)
+    J = F.jacobian(X)
+    A = J.toarray()
+    known &= np.isfinite(A)
+    assert_allclose(A[known], dense[known], rtol=1e-4, atol=1e-4)
+    v = rng.standard_normal(9)
+    scale = 1e-10 * (1 + np.abs(A).max())
+    if np.isfinite(A).all():
+        assert_allclose(J @ v, A @ v, atol=scale)
+        assert_allclose(J.T @ v, A.T @ v, atol=scale)
+
+
 def test_ties_are_halves():
     F = mj.compile(lambda X: np.maximum(X, 0) + np.minimum(X, 0), (2,))
     assert_array_equal(F.jacobian(np.zeros(2)).toarray(), np.eye(2))

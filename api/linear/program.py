@@ -49,6 +49,17 @@ class Primitive:
         return None
 
 
+@dataclass(frozen=True)
+class Indicator(Primitive):
+    """Truth values as ones and zeros, of the narrowest dtype that leaves others as they are."""
+
+    def value(self, *operands: Any) -> Any:
+        return np.asarray(operands[0], np.float32)
+
+    def pattern(self, patterns: Sequence[Array | None], shapes: Sequence[Shape], shape: Shape) -> Array | None:
+        return patterns[0]
+
+
 @dataclass(frozen=True, eq=False)
 class Step:
     """An operation on earlier values."""

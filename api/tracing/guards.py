@@ -11,7 +11,7 @@ import numpy as np
 
 from matjac.conventions import Shape
 from matjac.linear.primitives import Add, Broadcast, Mask, Multilinear, Multiply, Reshape, Transpose
-from matjac.linear.program import Step
+from matjac.linear.program import Primitive, Step
 from matjac.tracing.conditions import Stepwise, Where, sides
 from matjac.tracing.elementwise import Elementwise
 from matjac.tracing.recorded import Recorded, Recorder, Traced, shape_of
@@ -40,15 +40,19 @@ def _wild(steps: Sequence[Step]) -> set[int]:
     found: set[int] = set()
     for step in steps:
         primitive = step.primitive
-        tame = isinstance(primitive, Multilinear | Where | Stepwise) or (
-            isinstance(primitive, Elementwise) and (primitive.ufunc in FINITE or primitive.ufunc in STEPS)
+        if _has_steps(primitive):
+            continue
+        tame = isinstance(primitive, Multilinear | Where) or (
+            isinstance(primitive, Elementwise) and primitive.ufunc in FINITE
         )
-        chosen = isinstance(primitive, Where | Stepwise) or (
-            isinstance(primitive, Elementwise) and primitive.ufunc in STEPS
-        )
-        if not tame or (not chosen and not found.isdisjoint(step.operands)):
+        if not tame or not found.isdisjoint(step.operands):
             found.add(step.out)
     return found
+
+
+def _has_steps(primitive: Primitive) -> bool:
+    """Whether it is constant between its steps."""
+    return isinstance(primitive, Stepwise) or (isinstance(primitive, Elementwise) and primitive.ufunc in STEPS)
 
 
 def _either(uses: Sequence[Any]) -> Any:
@@ -65,7 +69,7 @@ def _either(uses: Sequence[Any]) -> Any:
 def _used(recorder: Recorder, step: Step, guard: Any) -> Iterator[tuple[int, Any]]:
     """The operands of a step that is used where the guard is true, and where it uses them."""
     primitive, operands, program = step.primitive, step.operands, recorder.program
-    if isinstance(primitive, Stepwise) or (isinstance(primitive, Elementwise) and primitive.ufunc in STEPS):
+    if _has_steps(primitive):
         return
     if isinstance(primitive, Where):
         condition = Traced(recorder, operands[0], recorder.examples[operands[0]])

@@ -21,7 +21,7 @@ from matjac.linear.primitives import (
     Take,
     Transpose,
 )
-from matjac.linear.program import Primitive
+from matjac.linear.program import Indicator, Primitive
 from matjac.tracing.arrays import (
     BRANCH,
     HANDLED,
@@ -94,6 +94,7 @@ def apply(primitive: Primitive, *operands: Any, shape: Shape | None = None) -> A
     if any(linear):
         assert shape is not None
         assert isinstance(primitive, Multilinear)
+        numbers = [k if k is None or one else _number(recorder, k) for k, one in zip(numbers, linear, strict=True)]
         return Symbol(recorder, recorder.expression.add(primitive, numbers, linear, shape), shape)
     if any(sp.issparse(x) for x in operands) and not isinstance(primitive, MatMul):
         raise TracingError("a scipy.sparse constant can be recorded in matrix products alone: else use its .toarray()")
@@ -102,6 +103,14 @@ def apply(primitive: Primitive, *operands: Any, shape: Shape | None = None) -> A
     return recorder.traced(
         recorder.program.add(primitive, [k for k in numbers if k is not None], np.shape(value)), value
     )
+
+
+def _number(recorder: Recorder, number: int) -> int:
+    """A factor of a differential; truth values become numbers, since the sum of two would be a truth value."""
+    example = recorder.examples[number]
+    if getattr(example, "dtype", np.dtype(float)).kind != "b" or number in recorder.program.constants:
+        return number
+    return apply(Indicator(), Traced(recorder, number, example)).number  # type: ignore[no-any-return]
 
 
 def added(signs: tuple[int, ...], *operands: Any) -> Any:

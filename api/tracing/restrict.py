@@ -23,7 +23,7 @@ from matjac.linear.primitives import (
     Take,
     Transpose,
 )
-from matjac.linear.program import Primitive, Program, Step
+from matjac.linear.program import Indicator, Primitive, Program, Step
 from matjac.tracing.assignment import Assigned
 from matjac.tracing.conditions import Where
 from matjac.tracing.creation import Like
@@ -235,7 +235,7 @@ def _before(made: _Restriction, step: Step) -> Shape:
 
 
 RULES: dict[type[Primitive], Callable[[_Restriction, Step, Shape], _Made]] = {
-    **dict.fromkeys((Add, Multiply, Elementwise, Slope, Where), _alike),
+    **dict.fromkeys((Add, Multiply, Elementwise, Indicator, Slope, Where), _alike),
     MatMul: _matmul,
     Reshape: _reshape,
     Transpose: _transpose,
