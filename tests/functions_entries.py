@@ -39,6 +39,8 @@ CONDITIONS = {
     "where of a triangle": (lambda X: np.where(X > 0, np.tril(X), 0), X, 6),
     "where of what is masked, summed": (lambda X: np.where(X > 0, np.tril(X), 0) @ B, X, (1 + 2 + 3) * 2),
     "where of two masks": (lambda X: np.where(X > 0, np.tril(X), np.where(kept, X, 0)), X, 6 + 3),
+    "masks of both kinds": (lambda X: X * (kept & (X > 0)) + np.exp(X) * np.logical_and(X > 1, kept), X, 5),
+    "relu of a triangle": (lambda X: np.maximum(np.tril(X), 0) @ B, X, (1 + 2 + 3) * 2),
     "times a mask": (lambda X: X * (X > 0), X, None),
     "times several masks": (lambda X: X**2 * ((X > -1) & (X < 1)) + X * ~(X > 0) + 1.0 * ((X > 2) | (X < -2)), X, None),
     "two masks added": (lambda X: X * (X > 0) + X * (X > -1), X, None),

@@ -111,6 +111,8 @@ UNTAKEN = {
     ),
     "nested": (lambda x: np.where(x > -1, np.where(x > 0, np.log(x), x), 0), [0, 1, -0.5, -2], [1, 1, 1, 0]),
     "reshaped": (lambda x: np.where(x[::1, None].T > 0, np.log(x[:, None]).T, 0).reshape(-1), [0, 2], [0, 0.5]),
+    "sliced": (lambda x: np.append(x[:1], np.where(x[1:] > 0, np.log(x)[1:], 0)), [0, 2, 0], [1, 0.5, 0]),
+    "taken": (lambda x: np.where(x[[2, 0]] > 0, np.log(x)[[2, 0]], 0)[[1, 1, 0]], [0, 2, 4], [0, 0, 0.25]),
     "select": (lambda x: np.select([x < 0, x > 0], [-np.log(-x), np.log(x)]), [0, 1, -1], [0, 1, 1]),
     "broadcast": (
         lambda x: np.where(np.ones((2, 1)) * x > 0, np.sqrt(x) * np.ones((2, 1)), 0).sum(axis=0),

@@ -76,10 +76,10 @@ def chosen(condition: Any, x: Any, y: Any) -> Any:
             (side, d) for side, d in zip(sides(condition), (x, y), strict=True) if isinstance(d, Symbol) or np.any(d)
         ]
         return sum(side * broadcast(d, shape) for side, d in parts)
-    return apply(Where(), condition, _narrow(x, y), _narrow(y, x))
+    return apply(Where(), condition, narrow(x, y), narrow(y, x))
 
 
-def _narrow(part: Any, other: Any) -> Any:
+def narrow(part: Any, other: Any) -> Any:
     """Zeros beside a recorded array: of a dtype that leaves its own as it is, and zeros by structure."""
     if isinstance(part, Recorded) or not isinstance(other, Recorded) or np.any(part) or other.dtype.kind not in "fc":
         return part
@@ -101,7 +101,7 @@ def sides(condition: Any) -> tuple[Any, Any]:
 STEPWISE: tuple[Any, ...] = (
     *(np.round, np.around, np.fix, np.any, np.all, np.count_nonzero, np.isclose, np.isposinf, np.isneginf),
     *(np.argmax, np.argmin, np.nanargmax, np.nanargmin, np.argsort, np.argpartition),
-    *(np.isin, np.digitize, np.searchsorted),
+    *(np.isin, np.digitize, np.searchsorted, np.isreal, np.iscomplex),
 )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import scipy.special
 
 from matjac.conventions import Array, Shape
 from matjac.linear.program import Primitive
+from matjac.tracing.conditions import narrow
 from matjac.tracing.recorded import (
     HANDLED,
     UNKNOWN,
@@ -25,7 +26,16 @@ from matjac.tracing.recorded import (
     matmul,
     multiplied,
 )
-from matjac.tracing.slopes import FLAT_SLOPES, SLOPES, STEPS, ZERO_AT_ZERO, module_name, times_power
+from matjac.tracing.slopes import (
+    FLAT_SLOPES,
+    SLOPES,
+    STEPS,
+    ZERO_AT_ZERO,
+    ZERO_AT_ZEROS,
+    ZERO_BESIDE_ZERO,
+    module_name,
+    times_power,
+)
 
 
 @dataclass(frozen=True)
@@ -48,9 +58,12 @@ class Elementwise(Primitive):
         return self.ufunc(*operands)
 
     def pattern(self, patterns: Sequence[Array | None], shapes: Sequence[Shape], shape: Shape) -> Array | None:
-        if self.ufunc not in ZERO_AT_ZERO or patterns[0] is None:
-            return None
-        return np.broadcast_to(patterns[0], shape)
+        known = [np.broadcast_to(p, shape) for p in patterns if p is not None]
+        if self.ufunc in ZERO_AT_ZEROS:
+            return reduce(np.logical_or, known) if len(known) == len(patterns) else None
+        if self.ufunc in ZERO_BESIDE_ZERO:
+            return reduce(np.logical_and, known) if known else None
+        return known[0] if self.ufunc in ZERO_AT_ZERO and patterns[0] is not None else None
 
 
 @dataclass(frozen=True)
@@ -124,6 +137,8 @@ def _elementwise(ufunc: Any, *inputs: Any) -> Any:
         raise TracingError(f"{module_name(ufunc)} of a differential is not linear")
     if any(map(sp.issparse, inputs)):
         raise TracingError("a scipy.sparse constant can be recorded in matrix products alone: else use its .toarray()")
+    if ufunc in ZERO_AT_ZEROS:
+        inputs = tuple(narrow(a, b) for a, b in zip(inputs, inputs[::-1], strict=True))
     return apply(Elementwise(ufunc), *inputs)
 
 

@@ -10,11 +10,23 @@ from typing import Any
 import numpy as np
 
 from matjac.conventions import Shape
-from matjac.linear.primitives import Add, Broadcast, Mask, Multilinear, Multiply, Reshape, Transpose
+from matjac.linear.primitives import (
+    Add,
+    Broadcast,
+    Mask,
+    Multilinear,
+    Multiply,
+    Pad,
+    Reshape,
+    Scatter,
+    Slice,
+    Take,
+    Transpose,
+)
 from matjac.linear.program import Primitive, Step
 from matjac.tracing.conditions import Stepwise, Where, sides
 from matjac.tracing.elementwise import Elementwise
-from matjac.tracing.recorded import Recorded, Recorder, Traced, shape_of
+from matjac.tracing.recorded import Recorded, Recorder, Traced, apply, shape_of
 from matjac.tracing.slopes import FINITE, STEPS
 
 
@@ -90,7 +102,18 @@ def _through(primitive: Any, guard: Any, shape: Shape) -> Any:
         return np.reshape(guard, shape)
     if isinstance(primitive, Transpose) and len(shape_of(guard)) == len(shape):
         return np.transpose(guard, [int(k) for k in np.argsort(primitive.axes)])
+    if isinstance(primitive, Slice):
+        after = np.broadcast_to(np.empty((), bool), shape)[primitive.slices].shape
+        return _put(Pad(after, shape, primitive.slices), guard) if shape_of(guard) == after else None
+    if isinstance(primitive, Take) and shape_of(guard) == primitive.after:
+        entries = (primitive.positions.reshape(-1, 1) * primitive.block + np.arange(primitive.block)).reshape(-1)
+        if np.unique(entries).size == entries.size:
+            return _put(Scatter(primitive.after, entries, shape), guard)
     return None
+
+
+def _put(primitive: Pad | Scatter, guard: Any) -> Any:
+    return apply(primitive, guard) if isinstance(guard, Recorded) else primitive.value(guard)
 
 
 def _fitted(guard: Any, shape: Shape) -> Any:

@@ -10,7 +10,7 @@ from matjac.entries.plan import Plan, ready, spent
 from matjac.linear.adjoint import swept
 from matjac.linear.expression import Expression
 from matjac.linear.primitives import Add, Broadcast, Join, MatMul, Multiply, Reshape, Transpose
-from matjac.linear.program import Program, Step
+from matjac.linear.program import Indicator, Primitive, Program, Step
 from matjac.tracing.differentiate import One, differentiate
 from matjac.tracing.recorded import Recorder
 from matjac.tracing.reuse import reused, run
@@ -366,8 +366,9 @@ def recorded(expression: Expression, variable: int, ones: set[int]) -> dict[int,
             found[k] if linear else k for k, linear in zip(step.operands, step.linear, strict=True) if k is not None
         ]
         kept = next((k for k in operands if k not in ones), None)
-        # a constant may be of integers, which would overflow
-        if isinstance(step.primitive, Multiply) and len({*operands} & ones) == 1 and kept not in program.constants:
+        # a constant may be of integers, which would overflow, and truth values of a narrow dtype
+        narrow = kept in program.constants or isinstance(_primitive(program, kept), Indicator)
+        if isinstance(step.primitive, Multiply) and len({*operands} & ones) == 1 and not narrow:
             assert kept is not None
             before = program.shapes[kept]
             found[step.out] = kept if before == shape else program.add(Broadcast(before, shape), (kept,), shape)
@@ -391,6 +392,12 @@ def recorded(expression: Expression, variable: int, ones: set[int]) -> dict[int,
         if isinstance(step.primitive, Reshape | Broadcast | Transpose) and operands[0] in ones:
             ones.add(found[step.out])
     return found
+
+
+def _primitive(program: Program, number: int | None) -> Primitive | None:
+    """What makes a value."""
+    step = None if number is None else program.makers.get(number)
+    return None if step is None else step.primitive
 
 
 def _backwards(made: Expression, number: int, shape: Shape) -> int:

@@ -129,6 +129,9 @@ ZERO_AT_ZERO = {
     *(np.sign, np.floor, np.ceil, np.rint, np.trunc, np.floor_divide),
     *special.ZERO_AT_ZERO,
 }
+#: Those whose value is zero where both operands are, and those where either is.
+ZERO_AT_ZEROS = {np.maximum, np.minimum, np.fmax, np.fmin, np.hypot, np.logical_or, np.bitwise_or}
+ZERO_BESIDE_ZERO = {np.logical_and, np.bitwise_and}
 #: Functions that are finite at every finite point, with slopes that are too, as far as floating point goes.
 FINITE = {
     *(np.sin, np.cos, np.tanh, np.arctan, np.arcsinh, np.square, np.deg2rad, np.radians, np.rad2deg, np.degrees),
