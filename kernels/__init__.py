@@ -27,6 +27,7 @@ from matjac.kernels.gram import gram_blocks
 from matjac.kernels.kron import kron_columns, kron_values
 from matjac.kernels.marquardt import marquardt_judge, marquardt_scale, marquardt_trial
 from matjac.kernels.merge import merge_rows
+from matjac.kernels.recurrence import recurrence
 from matjac.kernels.schur import (
     SchurLists,
     SchurRows,
@@ -68,6 +69,7 @@ __all__ = [
     "merge_rows",
     "mirror",
     "normal_equations",
+    "recurrence",
     "scatter_entries",
     "schur_deal",
     "schur_gather",

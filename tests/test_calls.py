@@ -193,6 +193,7 @@ BAD = [
     ("pad odd", lambda x: np.pad(x, 1, mode="reflect", reflect_type="odd"), r"^np.pad with mode='reflect'"),
     ("choose", lambda x: np.choose(x, [x, x]), r"^np.choose with a= that depends"),
     ("take", lambda x: np.take(x, x), r"^np.take with indices= that depends"),
+    ("take in a mode", lambda x: np.take(x, np.argsort(x), mode="wrap"), r"^np.take with mode='wrap' at places"),
     ("compress", lambda x: np.compress(x > 0, x), r"^np.compress can't be recorded: its shape depends on values"),
     ("unknown", lambda x: np.linalg.eig(np.outer(x, x)), r"^np.linalg.eig can't be recorded"),
     ("method", lambda x: x.tofile("a"), r"^the array method .tofile can't be recorded"),

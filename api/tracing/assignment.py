@@ -189,6 +189,8 @@ def _constant_index(index: Any) -> tuple[Any, ...]:
 @handles(operator.getitem)
 def _item(array: Any, index: Any) -> Any:
     """``array[index]``."""
+    if isinstance(index, Traced) and index.dtype.kind in "iu":
+        return np.take(array, index, axis=0)
     parts = _constant_index(index)
 
     def record() -> Any:

@@ -1,6 +1,6 @@
 """The differential of a recorded function: the product rule for what is linear in each operand, else the rule."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from matjac.linear.expression import Expression
 from matjac.linear.maps import Linear
 from matjac.linear.primitives import Add, Join, MatMul, Multilinear, Multiply, Sddmm, SpMM, Take
 from matjac.linear.program import Primitive, Program, Step
-from matjac.tracing import assignment, conditions, elementwise, linalg
+from matjac.tracing import assignment, conditions, elementwise, linalg, whole
 from matjac.tracing.creation import Cast, Like
 from matjac.tracing.custom import Custom
 from matjac.tracing.custom import differential as of_custom
@@ -38,11 +38,9 @@ RULES: dict[type, Any] = {
     One: lambda *_: 0,
     Like: lambda *_: 0,
     Cast: lambda cast, x, y, dx: dx[0],
+    whole.Whole: whole.differential,
     assignment.Assigned: assignment.differential,
 }
-#: The rules of maps whose coefficients may depend on a variable: from the primitive, its operands, its value and the
-#: coefficients' differentials (None where there is none), their part of the differential.
-OF_COEFFICIENTS: dict[type, Callable[..., Any]] = {}
 
 
 def differentiate(
@@ -113,7 +111,7 @@ def _of_map(
     shape = recorder.program.shapes[step.out]
     total = None if dx is None else apply(linear, *operands[:-1], dx, shape=shape)
     if any(d is not None for d in of_coefficients):
-        rule = OF_COEFFICIENTS.get(type(linear.map))
+        rule = whole.OF_COEFFICIENTS.get(type(linear.map))
         if rule is None:
             raise TracingError(f"{linear.name} has no derivative by what it is made of: only by what it is applied to")
         y = Traced(recorder, step.out, recorder.examples[step.out])

@@ -14,19 +14,15 @@ from matjac.tracing.conditions import SHAPED, chosen
 from matjac.tracing.recorded import (
     HANDLED,
     Recorded,
-    Symbol,
     TracingError,
     apply,
     broadcast,
     handles,
     joined,
-    matmul,
     reshaped,
     shape_of,
-    summed,
     taken,
     transposed,
-    with_zeros,
 )
 
 
@@ -46,15 +42,15 @@ for _permuting in (np.transpose, np.swapaxes, np.moveaxis, np.rollaxis):
 for _of_shape in (np.shape, np.ndim, np.size, np.triu_indices_from, np.tril_indices_from, np.diag_indices_from):
     HANDLED[_of_shape] = partial(_of_zeros, _of_shape)
 #: Those that one line says.
-HANDLED |= {
+LINES: dict[Any, Any] = {
     np.iscomplexobj: lambda x: bool(np.iscomplexobj(x.value)),
     np.isrealobj: lambda x: not np.iscomplexobj(x.value),
     np.ravel: showing(np.ravel, lambda a, order="C": np.reshape(a, (-1,), order)),
-    np.trace: lambda a, offset=0, axis1=0, axis2=1: total(np.diagonal(a, offset, axis1, axis2), -1),
+    np.trace: lambda a, offset=0, axis1=0, axis2=1: np.sum(np.diagonal(a, offset, axis1, axis2), -1),
     np.tril: lambda m, k=0: masked(m, np.tril(np.ones(m.shape, bool), k)),
     np.triu: lambda m, k=0: masked(m, np.triu(np.ones(m.shape, bool), k)),
-    np.outer: lambda a, b: np.reshape(a, (-1, 1)) * np.reshape(b, (1, -1)),
 }
+HANDLED |= LINES
 
 
 def _reshape(a: Recorded, shape: Any, order: Any = "C") -> Any:
@@ -75,20 +71,6 @@ def _broadcast_to(array: Recorded, shape: Any, subok: bool = False) -> Any:
 
 
 HANDLED[np.broadcast_to] = showing(np.broadcast_to, _broadcast_to)
-
-
-@handles(np.sum)
-def total(a: Recorded, axis: Any = None, keepdims: bool = False) -> Any:
-    """``np.sum``, recorded."""
-    axes = tuple(range(a.ndim)) if axis is None else np.lib.array_utils.normalize_axis_tuple(axis, a.ndim)
-    result = summed(a, tuple(sorted(axes)))
-    return reshaped(result, tuple(1 if k in axes else n for k, n in enumerate(a.shape))) if keepdims else result
-
-
-@handles(np.mean)
-def _mean(a: Recorded, axis: Any = None, keepdims: bool = False) -> Any:
-    result = total(a, axis, keepdims)
-    return result * (result.size / max(a.size, 1))
 
 
 @handles(np.concatenate)
@@ -129,45 +111,9 @@ def _where(condition: Any, *branches: Any) -> Any:
             parts.append(masked(wide, kept))
         elif np.any(part):
             # a Python number takes the dtype of what it meets: float32 is the narrowest, where it holds the number
-            narrow = isinstance(part, int | float) and float(np.float32(part)) == part
+            narrow = isinstance(part, int | float) and (float(np.float32(part)) == part or part != part)
             parts.append(np.where(kept, wide, 0).astype(np.float32 if narrow else np.result_type(part)))
     return parts[0] if len(parts) == 1 else parts[0] + parts[1]
-
-
-@handles(np.vdot)
-def _vdot(a: Any, b: Any) -> Any:
-    if any(not isinstance(x, Symbol) and np.iscomplexobj(x) for x in (a, b)):
-        raise TracingError("np.vdot conjugates, which has no complex derivative: use np.sum(a * b)")
-    return total(np.ravel(a) * np.ravel(b))
-
-
-@handles(np.dot)
-def _dot(a: Any, b: Any) -> Any:
-    dims = len(shape_of(a)), len(shape_of(b))
-    if 0 in dims:
-        return a * b
-    if max(dims) > 2:
-        raise TracingError("np.dot of arrays with more than two dimensions can't be recorded: use @ or np.einsum")
-    return matmul(a, b)
-
-
-@handles(np.inner)
-def _inner(a: Any, b: Any) -> Any:
-    if max(len(shape_of(a)), len(shape_of(b))) > 2:
-        raise TracingError("np.inner of arrays with more than two dimensions can't be recorded: use np.einsum")
-    return _dot(a, np.transpose(b))
-
-
-@handles(np.kron)
-def _kron(a: Any, b: Any) -> Any:
-    shapes = shape_of(a), shape_of(b)
-    if [len(s) for s in shapes] == [1, 1]:
-        return np.ravel(np.outer(a, b))
-    if [len(s) for s in shapes] != [2, 2]:
-        raise TracingError("np.kron can be recorded of two vectors or two matrices: reshape them")
-    (m, n), (r, s) = shapes
-    a, b = with_zeros(a, b)
-    return np.reshape(np.reshape(a, (m, 1, n, 1)) * np.reshape(b, (1, r, 1, s)), (m * r, n * s))
 
 
 @handles(np.apply_along_axis)

@@ -129,7 +129,7 @@ def _holds(value: Any) -> bool:
 def _narrow(x: Any) -> Array:
     """A constant as an array; a Python number in the narrowest dtype that holds it, float32 at least."""
     array = np.asarray(x)
-    narrow = isinstance(x, int | float) and float(np.float32(x)) == x
+    narrow = isinstance(x, int | float) and (float(np.float32(x)) == x or x != x)
     return array.astype(np.float32) if narrow else array
 
 

@@ -1,6 +1,7 @@
 """All modules that say what is recorded for NumPy's functions: importing them registers it."""
 
 from matjac.tracing import (  # noqa: F401
+    calculus,
     callers,
     conditions,
     creation,
@@ -9,5 +10,8 @@ from matjac.tracing import (  # noqa: F401
     functions,
     linalg,
     moving,
+    ordering,
+    products,
+    reductions,
     ufuncs,
 )

@@ -1,0 +1,304 @@
+"""Sums, products, means and spreads along axes, and running ones."""
+
+from typing import Any
+
+import numpy as np
+
+from matjac.conventions import size
+from matjac.linear.along import Recurrence, RunningSum
+from matjac.tracing.arrays import HANDLED, Recorded, TracingError, handles, shape_of
+from matjac.tracing.recorded import apply, mapped, reshaped, summed
+from matjac.tracing.whole import DIFFERENTIALS, OF_COEFFICIENTS, whole
+
+
+def axes_of(a: Any, axis: Any) -> tuple[int, ...]:
+    """The axes that are meant, sorted; all where None."""
+    ndim = len(shape_of(a))
+    return tuple(range(ndim)) if axis is None else tuple(sorted(np.lib.array_utils.normalize_axis_tuple(axis, ndim)))
+
+
+def kept(result: Any, a: Any, axes: tuple[int, ...]) -> Any:
+    """A reduced array with the axes that are gone, of length one."""
+    return reshaped(result, tuple(1 if k in axes else n for k, n in enumerate(shape_of(a))))
+
+
+def plain(name: str, **options: Any) -> None:
+    """Refuse options that are not recorded."""
+    for option, value in options.items():
+        if value is not None:
+            raise TracingError(f"{name} with {option}= can't be recorded: leave it out")
+
+
+def last(a: Any, axis: int | None) -> Any:
+    """The axis as the last one; all entries as one axis where None."""
+    return np.ravel(a) if axis is None else np.moveaxis(a, axis, -1)
+
+
+def back(a: Any, axis: int | None) -> Any:
+    """The last axis back where it was."""
+    return a if axis is None else np.moveaxis(a, -1, axis)
+
+
+def _dtype(name: str, a: Any, dtype: Any) -> None:
+    if dtype is not None and np.dtype(dtype) != getattr(a, "dtype", None):
+        raise TracingError(f"{name} with dtype={np.dtype(dtype)} can't be recorded: convert the variables instead")
+
+
+# sums and products --------------------------------------------------------------------------------------
+
+
+@handles(np.sum)
+def total(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = None,
+) -> Any:
+    """``np.sum``, recorded."""
+    plain("np.sum", out=out)
+    if dtype is not None:
+        _dtype("np.sum", a, dtype)
+    if where is not None:
+        a = np.where(where, a, 0)
+    axes = axes_of(a, axis)
+    result = summed(a, axes)
+    result = kept(result, a, axes) if keepdims else result
+    return result if initial is None else result + initial
+
+
+@handles(np.mean)
+def mean(
+    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, *, where: Any = None
+) -> Any:
+    """``np.mean``, recorded."""
+    plain("np.mean", out=out)
+    result = total(a, axis, dtype, keepdims=keepdims, where=where)
+    if where is not None:
+        there = np.where(where, np.ones_like(a), 0)
+        return result / np.sum(there, axis=axis, keepdims=keepdims)
+    return result * (size(shape_of(result)) / max(size(shape_of(a)), 1))
+
+
+@handles(np.prod)
+def product(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Any = None,
+) -> Any:
+    """``np.prod``, recorded."""
+    plain("np.prod", out=out, initial=initial, where=where)
+    if dtype is not None:
+        _dtype("np.prod", a, dtype)
+    axes = axes_of(a, axis)
+    result = whole(np.prod, a, axis=axes)
+    return kept(result, a, axes) if keepdims else result
+
+
+def _of_product(x: Any, y: Any, dx: Any, axis: tuple[int, ...]) -> Any:
+    """Each factor's differential times the product of the others, which are exact where one is zero."""
+    (a,), (da,) = x, dx
+    order = (*(k for k in range(a.ndim) if k not in axis), *axis)
+    count = size(tuple(a.shape[k] for k in axis))
+    lengths = *(a.shape[k] for k in order[: a.ndim - len(axis)]), count
+    a, da = (np.reshape(np.transpose(v, order), lengths) for v in (a, da))
+    if count == 0:
+        return None
+    ones = np.ones_like(a[..., :1])
+    before = np.concatenate([ones, np.cumprod(a, axis=-1)[..., :-1]], axis=-1)
+    after = np.concatenate([ones, np.cumprod(a[..., ::-1], axis=-1)[..., :-1]], axis=-1)[..., ::-1]
+    return np.sum(before * after * da, axis=-1)
+
+
+DIFFERENTIALS[np.prod] = _of_product
+
+
+@handles(np.cumsum)
+def _cumsum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
+    plain("np.cumsum", out=out, dtype=dtype)
+    return back(mapped(RunningSum(), last(a, axis)), axis)
+
+
+def _running_product(a: Any) -> Any:
+    return np.cumprod(a, axis=-1)
+
+
+DIFFERENTIALS[_running_product] = lambda x, y, dx: mapped(
+    Recurrence(), np.concatenate([np.ones_like(y[..., :1]), y[..., :-1]], axis=-1) * dx[0], x[0]
+)
+
+
+@handles(np.cumprod)
+def _cumprod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
+    plain("np.cumprod", out=out, dtype=dtype)
+    a = last(a, axis)
+    return back(whole(_running_product, a) if a.shape[-1] else a, axis)
+
+
+def _of_recurrence(linear: Any, x: Any, c: Any, z: Any, dx: Any) -> Any:
+    """``dz[k] = x[k] dz[k − 1] + dx[k] z[k − 1]``; of the transposed one with k + 1 in place of k and of k − 1."""
+    zero = np.zeros_like(z[..., :1])
+    if linear.turned:
+        parts = [z[..., 1:] * np.broadcast_to(dx, z.shape)[..., 1:], 0 * dx[..., :1] * zero]
+    else:
+        parts = [0 * dx[..., :1] * zero, z[..., :-1] * np.broadcast_to(dx, z.shape)[..., 1:]]
+    return apply(linear, x, np.concatenate(parts, axis=-1), shape=z.shape)
+
+
+OF_COEFFICIENTS[Recurrence] = _of_recurrence
+
+
+def _cumulative(name: str, running: Any, first: Any) -> Any:
+    """``np.cumulative_sum`` and its kin."""
+
+    def recorded(
+        x: Any, /, *, axis: Any = None, dtype: Any = None, out: Any = None, include_initial: bool = False
+    ) -> Any:
+        plain(name, out=out, dtype=dtype)
+        if axis is None and x.ndim != 1:
+            raise ValueError(f"{name}: got {x.ndim} dimensions and no axis, expected an axis")
+        axis = 0 if axis is None else axis
+        result = running(x, axis=axis)
+        return np.concatenate([first(np.take(x, [0], axis)), result], axis) if include_initial else result
+
+    return recorded
+
+
+HANDLED[np.cumulative_sum] = _cumulative("np.cumulative_sum", np.cumsum, np.zeros_like)
+HANDLED[np.cumulative_prod] = _cumulative("np.cumulative_prod", np.cumprod, np.ones_like)
+
+# means and spreads --------------------------------------------------------------------------------------
+
+
+@handles(np.var)
+def variance(
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    *,
+    where: Any = None,
+    mean: Any = None,
+    correction: Any = None,
+) -> Any:
+    """``np.var``, recorded."""
+    plain("np.var", out=out, dtype=dtype, where=where)
+    axes = axes_of(a, axis)
+    centred = a - (np.mean(a, axis=axes, keepdims=True) if mean is None else mean)
+    count = size(tuple(a.shape[k] for k in axes)) - (ddof if correction is None else correction)
+    return np.sum(_squared(centred), axis=axes, keepdims=keepdims) * (1 / max(count, 0) if count > 0 else np.nan)
+
+
+def _squared(x: Any) -> Any:
+    if np.iscomplexobj(x):
+        raise TracingError("a variance of complex numbers has no complex derivative: use real and imaginary parts")
+    return x * x
+
+
+@handles(np.std)
+def _std(a: Any, *args: Any, **kwargs: Any) -> Any:
+    return np.sqrt(variance(a, *args, **kwargs))
+
+
+@handles(np.average)
+def _average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: bool = False) -> Any:
+    if returned:
+        raise TracingError("np.average with returned=True can't be recorded: sum the weights yourself")
+    if weights is None:
+        return np.mean(a, axis=axis, keepdims=keepdims)
+    weights = weights if isinstance(weights, Recorded) else np.asarray(weights)
+    if shape_of(weights) != shape_of(a):
+        axes = tuple(range(len(shape_of(a)))) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+        if len(shape_of(weights)) != len(axes):
+            raise TypeError("np.average: got weights of another shape and no axis that is theirs, expected the axis")
+        # the weights' axes are those that are averaged, in their order
+        ndim = len(shape_of(a))
+        wide = np.reshape(weights, (*(1,) * (ndim - len(axes)), *shape_of(weights)))
+        places = [k % ndim for k in axes]
+        weights = np.moveaxis(wide, range(ndim - len(axes), ndim), places)
+    sums = (np.sum(np.multiply(a, weights), axis=axis, keepdims=keepdims), np.broadcast_to(weights, shape_of(a)))
+    return sums[0] / np.sum(sums[1], axis=axis, keepdims=keepdims)
+
+
+@handles(np.cov)
+def _cov(
+    m: Any,
+    y: Any = None,
+    rowvar: bool = True,
+    bias: bool = False,
+    ddof: Any = None,
+    fweights: Any = None,
+    aweights: Any = None,
+    *,
+    dtype: Any = None,
+) -> Any:
+    plain("np.cov", fweights=fweights, aweights=aweights, dtype=dtype)
+    X = _observations(m, rowvar)
+    if y is not None:
+        X = np.concatenate([X, _observations(y, rowvar)], axis=0)
+    X = X * np.float64(1)  # NumPy's is not narrower
+    centred = X - np.mean(X, axis=1, keepdims=True)
+    _squared(centred[:0])
+    count = X.shape[1] - (ddof if ddof is not None else 0 if bias else 1)
+    return np.squeeze(centred @ centred.T * (1 / count if count > 0 else np.nan))
+
+
+def _observations(m: Any, rowvar: bool) -> Any:
+    """A row for each variable."""
+    X = np.atleast_2d(m)
+    return np.transpose(X) if not rowvar and X.shape[0] != 1 else X
+
+
+@handles(np.corrcoef)
+def _corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) -> Any:
+    plain("np.corrcoef", dtype=dtype)
+    c = np.cov(x, y, rowvar)
+    if c.ndim == 0:
+        return c / c
+    spread = np.sqrt(np.diagonal(c))
+    return np.clip(c / np.reshape(spread, (-1, 1)) / spread, -1, 1)
+
+
+# where entries are not numbers --------------------------------------------------------------------------
+
+
+def _numbers(a: Any, otherwise: Any) -> Any:
+    return np.where(np.isnan(a), otherwise, a)
+
+
+def _nanmean(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    return np.sum(_numbers(a, 0), axis=axis, keepdims=keepdims) / _count(a, axis, keepdims)
+
+
+def _count(a: Any, axis: Any, keepdims: bool) -> Any:
+    """How many there are, in the dtype of the array."""
+    return np.sum(np.where(np.isnan(a), 0, np.ones_like(a)), axis=axis, keepdims=keepdims)
+
+
+def _nanvar(a: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
+    there = np.logical_not(np.isnan(a))
+    centred = np.where(there, a - _nanmean(a, axis, True), 0)
+    return np.sum(_squared(centred), axis=axis, keepdims=keepdims) / (_count(a, axis, keepdims) - ddof)
+
+
+#: Those that leave entries out that are not numbers.
+WITHOUT_NAN: dict[Any, Any] = {
+    np.nansum: lambda a, axis=None, keepdims=False: np.sum(_numbers(a, 0), axis=axis, keepdims=keepdims),
+    np.nanprod: lambda a, axis=None, keepdims=False: np.prod(_numbers(a, 1), axis=axis, keepdims=keepdims),
+    np.nancumsum: lambda a, axis=None: np.cumsum(_numbers(a, 0), axis=axis),
+    np.nancumprod: lambda a, axis=None: np.cumprod(_numbers(a, 1), axis=axis),
+    np.nanmax: lambda a, axis=None, keepdims=False: np.max(_numbers(a, -np.inf), axis=axis, keepdims=keepdims),
+    np.nanmin: lambda a, axis=None, keepdims=False: np.min(_numbers(a, np.inf), axis=axis, keepdims=keepdims),
+    np.nanmean: _nanmean,
+    np.nanvar: _nanvar,
+    np.nanstd: lambda *args, **kwargs: np.sqrt(_nanvar(*args, **kwargs)),
+}
+HANDLED |= WITHOUT_NAN

@@ -1,0 +1,49 @@
+"""Functions of whole arrays: one step each, computed by NumPy, with a differential that is written in NumPy."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from matjac.linear.program import Primitive
+from matjac.tracing.arrays import Recorded, Symbol, TracingError, module_name
+from matjac.tracing.recorded import apply
+
+
+@dataclass(frozen=True)
+class Whole(Primitive):
+    """A function of arrays, with options that are no arrays."""
+
+    function: Callable[..., Any]
+    options: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__.strip("_").replace("_", " ")
+
+    def value(self, *operands: Any) -> Any:
+        return np.asarray(self.function(*operands, **dict(self.options)))
+
+
+#: The differentials: from the operands, the value, the operands' differentials (None where there is none) and the
+#: options. A function that is not there is constant between jumps.
+DIFFERENTIALS: dict[Callable[..., Any], Callable[..., Any]] = {}
+#: The rules of linear maps (`linear/maps.py`) whose coefficients depend on a variable, by the map's type: from the
+#: primitive, its operands, its value and the coefficients' differentials (None where there is none), their part.
+OF_COEFFICIENTS: dict[type, Callable[..., Any]] = {}
+
+
+def whole(function: Callable[..., Any], *operands: Any, **options: Any) -> Any:
+    """Record a function of arrays; of plain ones it is their value."""
+    if not any(isinstance(x, Recorded) for x in operands):
+        return function(*operands, **options)
+    if any(isinstance(x, Symbol) for x in operands):
+        raise TracingError(f"{module_name(function)} of a differential is not linear")
+    return apply(Whole(function, tuple(options.items())), *operands)
+
+
+def differential(primitive: Whole, x: Sequence[Any], y: Any, dx: Sequence[Any]) -> Any:
+    """What the function's rule makes of the operands' differentials."""
+    rule = DIFFERENTIALS.get(primitive.function)
+    return None if rule is None else rule(x, y, dx, **dict(primitive.options))

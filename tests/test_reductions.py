@@ -1,0 +1,143 @@
+"""Sums, products, scans, orders, einsum: the written functions of `functions_reductions.py`, and their edges."""
+
+import numpy as np
+import pytest
+from functions_reductions import ANALYTIC, REAL
+from numpy.testing import assert_allclose, assert_array_equal
+from oracles import complex_step
+from test_compile import check_faces, points_for
+from test_compile import expected as by_variables
+from test_conditions import central, expected
+
+import matjac as mj
+
+ALL = ANALYTIC | REAL
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("name", ALL)
+def test_written_functions(name, order):
+    fun, shapes, count = ALL[name]
+    F = mj.compile(fun, *shapes, order=order)
+    for seed in range(2):
+        points = points_for(shapes, float, seed)
+        value = fun(*points)
+        assert F(*points).dtype == np.asarray(value).dtype
+        assert_allclose(F(*points), value, rtol=1e-12, atol=1e-14)
+        dense = expected(fun, points, order)
+        A = check_faces(F.jacobian(*points), dense, tolerance=1e-9)
+        assert A.nnz == (np.count_nonzero(np.abs(dense) > 1e-9) if count is None else count)
+
+
+@pytest.mark.parametrize("name", ANALYTIC)
+def test_complex_points(name):
+    fun, shapes, _ = ANALYTIC[name]
+    points = points_for(shapes, complex)
+    F = mj.compile(fun, *shapes)
+    assert_allclose(F(*points), fun(*points), rtol=1e-12)
+    check_faces(F.jacobian(*points), by_variables(fun, points, "C", complex_step))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_second_derivatives(name):
+    fun, shapes, _ = ALL[name]
+    F = mj.compile(fun, *shapes)
+    x = F.pack(*points_for(shapes, float, 4))
+    w = np.random.default_rng(0).standard_normal(F.out_shape).reshape(-1)
+    H = F.hess_csr(x, w).toarray()
+    assert_allclose(H, central(lambda x: F.grad(x, w), x), atol=1e-7)
+    assert_allclose(F.hess(x, w) @ x, H @ x, atol=1e-11 * max(1, np.abs(H).max()))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_narrow_dtypes_stay(name):
+    fun, shapes, _ = ALL[name]
+    points = points_for(shapes, "float32")
+    value = np.asarray(fun(*points))
+    F = mj.compile(fun, *shapes)
+    assert F(*points).dtype == value.dtype
+    if value.dtype == np.float32:
+        J = F.jacobian(*points)
+        assert J.dtype == J.tocsr().dtype == (J @ np.ones(J.shape[1], np.float32)).dtype == np.float32
+        assert_allclose(J.toarray(), F.jacobian(*[p.astype(float) for p in points]).toarray(), atol=2e-4, rtol=1e-3)
+
+
+def test_zeros_among_factors():
+    """The product of the others is exact, with one zero or two."""
+    for x in ([2.0, 0.0, 3.0], [0.0, 0.0, 3.0], [0.0, 5.0, 0.0, 0.0]):
+        F = mj.compile(np.prod, (len(x),))
+        others = [np.prod(np.delete(x, k)) for k in range(len(x))]
+        assert_array_equal(F.jacobian(x).toarray()[0], others)
+        assert_array_equal(F.gradient(x), others)
+        G = mj.compile(np.cumprod, (len(x),))
+        wanted = [[np.prod(np.delete(x[: i + 1], k)) if k <= i else 0 for k in range(len(x))] for i in range(len(x))]
+        assert_array_equal(G.jacobian(x).toarray(), wanted)
+        assert_array_equal(G.jacobian(x) @ np.arange(1.0, len(x) + 1), np.array(wanted) @ np.arange(1.0, len(x) + 1))
+
+
+def test_ties_share():
+    x = np.array([1.0, 3.0, 3.0, 3.0])
+    assert_allclose(mj.compile(np.max, (4,)).gradient(x), [0, 1 / 3, 1 / 3, 1 / 3])
+    assert_allclose(mj.compile(np.ptp, (4,)).gradient(x), [-1, 1 / 3, 1 / 3, 1 / 3])
+    # a sort is stable: each entry has one place
+    assert_array_equal(mj.compile(np.sort, (4,)).jacobian(x).toarray(), np.eye(4))
+
+
+EMPTY = {
+    "sum": lambda X: np.sum(X, axis=0),
+    "prod": lambda X: np.prod(X, axis=0),
+    "cumsum": lambda X: np.cumsum(X, axis=0),
+    "cumprod": lambda X: np.cumprod(X, axis=1),
+    "sort": lambda X: np.sort(X, axis=0),
+    "diff": lambda X: np.diff(X, axis=1),
+    "max": lambda X: np.max(X, axis=1),
+    "einsum": lambda X: np.einsum("ij,kj,kl->il", X, X, X),
+}
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (1, 1)])
+@pytest.mark.parametrize("name", EMPTY)
+def test_empty_arrays_and_single_numbers(name, shape):
+    F = mj.compile(EMPTY[name], shape)
+    x = np.ones(shape)
+    assert_array_equal(F(x), EMPTY[name](x))
+    J = F.jacobian(x)
+    assert J.shape == (F(x).size, x.size)
+    assert_allclose(J.toarray(), expected(EMPTY[name], [x], "C") if x.size else np.zeros(J.shape), atol=1e-9)
+
+
+BAD = [
+    ("dtype", lambda x: np.sum(x, dtype=np.float32), r"^np.sum with dtype=float32 can't be recorded"),
+    ("out", lambda x: np.max(x, out=np.zeros(())), r"^np.max with out="),
+    ("where of max", lambda x: np.max(x, where=x > 0, initial=0), r"^np.max with where="),
+    ("returned", lambda x: np.average(x, returned=True), r"^np.average with returned=True"),
+    ("weights of cov", lambda x: np.cov(np.outer(x, x), aweights=[1, 2, 3]), r"^np.cov with aweights="),
+    ("method", lambda x: np.quantile(x, 0.5, method="nearest"), r"^np.quantile by method 'nearest'.*'linear'"),
+    ("spacing", lambda x: np.gradient(x, x[0]), r"^np.gradient with a spacing that depends.*divide by it"),
+    ("interp of both", lambda x: np.interp(x, [0, 1, 2], x), r"^np.interp can be recorded where x or fp depends"),
+    ("interp of places", lambda x: np.interp([0.5], x, x), r"^np.interp at places xp"),
+    ("sparse in einsum", lambda x: np.einsum("ij,j", mj.d_identity_dx(3).tocsr(), x), r"scipy\.sparse"),
+    ("variance", lambda x: np.var(x * 1j), r"^a variance of complex numbers"),
+]
+
+
+@pytest.mark.parametrize(("fun", "message"), [b[1:] for b in BAD], ids=[b[0] for b in BAD])
+def test_what_cannot_be_recorded(fun, message):
+    with pytest.raises(mj.TracingError, match=message):
+        mj.compile(fun, (3,))
+
+
+WRONG = [
+    ("contraction", lambda x: np.tensordot(x, np.ones(2), 1), r"np.tensordot: got shapes \(3,\) and \(2,\)"),
+    ("axes of einsum", lambda x: np.einsum("ij->i", x), r"np.einsum: got an operand of shape \(3,\), expected 2 axes"),
+    ("lengths in einsum", lambda x: np.einsum("i,i", x, np.ones(2)), r"np.einsum: got axes 'i' of 3 and 2"),
+    ("few points", lambda x: np.gradient(x[:1]), r"np.gradient: got 1 points, expected at least 2"),
+    ("cross", lambda x: np.cross(x, np.ones(4)), r"np.cross: got vectors of 3 and 4"),
+    ("order of differences", lambda x: np.diff(x, -1), r"np.diff: got n = -1"),
+]
+
+
+@pytest.mark.parametrize(("fun", "message"), [b[1:] for b in WRONG], ids=[b[0] for b in WRONG])
+def test_wrong_arguments(fun, message):
+    with pytest.raises(mj.TracingError, match=message):
+        mj.compile(fun, (3,))
