@@ -8,6 +8,7 @@ from oracles import complex_step
 from test_compile import central, check_faces, expected, points_for
 
 import matjac as mj
+from matjac.linear.primitives import Broadcast, Reshape, Slice, Transpose
 
 WRITTEN = MOVES | ASSIGNED
 
@@ -71,3 +72,100 @@ def test_functions_of_real_points(name):
     F = mj.compile(fun, *shapes)
     assert_allclose(F(*points), fun(*points), rtol=1e-12)
     check_faces(F.jacobian(*points), expected(fun, points, "C", central), tolerance=1e-6)
+
+
+VIEWS = {
+    "flip": lambda X: np.flip(X),
+    "flip of one axis": lambda X: np.flip(X, 1),
+    "rot90": lambda X: np.rot90(X),
+    "split": lambda X: np.split(X, 2, axis=1)[1],
+    "array_split": lambda X: np.array_split(X, 3)[2],
+    "unstack": lambda X: np.unstack(X)[1],
+    "swapaxes": lambda X: np.swapaxes(X[None], 0, 2),
+    "rollaxis": lambda X: np.rollaxis(X[None], 2),
+    "moveaxis": lambda X: np.moveaxis(X[:, None], 0, -1),
+    "squeeze": lambda X: np.squeeze(X[:, None]),
+    "expand_dims": lambda X: np.expand_dims(X, 1),
+    "matrix_transpose": lambda X: np.matrix_transpose(X),
+    "atleast_3d": lambda X: np.atleast_3d(X),
+    "broadcast_to": lambda X: np.broadcast_to(X, (2, 3, 4)),
+    "broadcast_arrays": lambda X: np.broadcast_arrays(X, np.ones((2, 1, 1)))[0],
+    "meshgrid": lambda X: np.meshgrid(X[0], np.ones(3), copy=False)[0],
+    "slices": lambda X: X[::-2, 1:3][..., None, ::-1],
+    "flat": lambda X: X.flat[2:7],
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_views_are_not_gathered(name):
+    """Slices, transposes and repetitions: no positions are kept, and nothing is copied."""
+    fun = VIEWS[name]
+    (X,) = points_for([(3, 4)], float)
+    F = mj.compile(fun, (3, 4))
+    assert {type(step.primitive) for step in F._record.steps} <= {Slice, Transpose, Reshape, Broadcast}
+    assert_allclose(F(X), fun(X), rtol=0)
+    assert_allclose(F.jacobian(X).toarray(), expected(fun, [X], "C", complex_step))
+
+
+def kinds(fun, *shapes):
+    return [type(step.primitive).__name__ for step in mj.compile(fun, *shapes)._record.steps]
+
+
+def test_what_an_assignment_costs():
+    """One step for all that is written before an array is read, and one for each entry that is read back."""
+
+    def built(x):
+        Y = np.zeros_like(x, shape=(4, 4))
+        for i in range(4):
+            for j in range(4):
+                Y[i, j] = x[i] * x[j]
+        return Y
+
+    assert kinds(built, (4,)).count("Assigned") == 1
+    steps = kinds(lambda x: ASSIGNED["a recurrence"][0](x), (20,))
+    assert len(steps) < 20 * 7
+    assert kinds(lambda X: X.copy(), (3, 4)) == []
+    # what is all overwritten leaves no trace but its dtype
+
+    def doubled(X):
+        Y = np.zeros_like(X)
+        Y[:] = X
+        return Y * 2
+
+    assert kinds(doubled, (3,)) == ["Assigned", "Multiply"]
+    assert mj.compile(doubled, (3,)).affine
+
+
+def test_arrays_that_show_others_are_let_go():
+    F = mj.compile(lambda x: np.stack([np.flip(x[k:]).sum() for k in range(3)]), (4,))
+    assert_allclose(F.jacobian(np.ones(4)).toarray(), [[1, 1, 1, 1], [0, 1, 1, 1], [0, 0, 1, 1]])
+
+
+EMPTY = {
+    "nothing written": (lambda X: filled_at(X, []), (3, 4)),
+    "into nothing": (lambda X: np.concatenate([filled_at(X[:0], slice(None)), X]), (3, 4)),
+    "no parts": (lambda X: np.concatenate([X[:0], X, np.zeros((0, 4))]), (3, 4)),
+    "padded from nothing": (lambda X: np.pad(X, ((1, 1), (0, 0))), (0, 3)),
+    "nothing repeated": (lambda X: np.repeat(X, 0, axis=0), (3, 4)),
+    "a number": (lambda x: np.atleast_2d(np.tile(x, 3)), ()),
+}
+
+
+def filled_at(X, index):
+    Y = np.sin(X)
+    Y[index] = np.cos(X)[index] ** 2
+    return Y
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_where_there_is_little(name):
+    fun, shape = EMPTY[name]
+    (X,) = points_for([shape], float)
+    F = mj.compile(fun, shape)
+    assert F(X).shape == fun(X).shape
+    assert_allclose(F(X), fun(X), rtol=1e-14)
+    if X.size:
+        dense = expected(fun, [X], "C", complex_step)
+        assert check_faces(F.jacobian(X), dense).nnz == np.count_nonzero(dense)
+    else:
+        assert F.jacobian(X).nnz == 0

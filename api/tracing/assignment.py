@@ -31,6 +31,25 @@ from matjac.tracing.arrays import (
 from matjac.tracing.recorded import apply, broadcast, compacted, positions, reshaped, shape_of, sliced, taken, united
 
 
+@dataclass(frozen=True)
+class Like(Primitive):
+    """An array of one number, in the dtype of the operand."""
+
+    after: Shape
+    fill: Any
+
+    @property
+    def makes_zeros(self) -> bool:  # type: ignore[override]
+        """Whether it is zeros."""
+        return bool(self.fill == 0)
+
+    def value(self, *operands: Any) -> Any:
+        return np.full(self.after, self.fill, np.asarray(operands[0]).dtype)
+
+    def pattern(self, patterns: Any, shapes: Any, shape: Shape) -> Array | None:
+        return np.zeros(self.after, bool) if self.makes_zeros else None
+
+
 @dataclass(frozen=True, eq=False)
 class Assigned(Primitive):
     """Entries of the operands after the first, at positions in them one after another, in the dtype of the first."""
@@ -86,7 +105,14 @@ class Writes:
         if np.all(flat < self.ends[0]):
             return taken(self.old, places)  # type: ignore[no-any-return]
         parts, numbers = compacted(self.parts, flat)
-        return apply(Assigned(numbers, places.shape), self.old, *parts)  # type: ignore[no-any-return]
+        return apply(Assigned(numbers, places.shape), self._kind(), *parts)  # type: ignore[no-any-return]
+
+    def _kind(self) -> Traced:
+        """What has the array's dtype: of one that was made like another, that one."""
+        recorder, number = self.old.recorder, self.old.number
+        while number in recorder.program.makers and isinstance(recorder.program.makers[number].primitive, Like):
+            (number,) = recorder.program.makers[number].operands
+        return Traced(recorder, number, recorder.examples[number])
 
 
 def rooted(array: Traced) -> tuple[Traced, Array]:

@@ -30,6 +30,9 @@ def compile(fun: Callable[..., Any], *examples: Any, order: Order = "C") -> Comp
     fun : callable
         Of one or more arrays, written with NumPy's functions; constants in it (dense or ``scipy.sparse``) are
         copied when it is compiled; later changes of them have no effect. It may not branch on its arguments' values.
+        It may assign into arrays that are made of its arguments (``np.zeros_like(x)``, ``np.zeros(n, like=x)``), and
+        into an argument: it changes within the function alone. A tuple or a list of arrays as its value is one flat
+        vector, of each after the other. A compiled function may be called in it.
     *examples : array_like or tuple of int
         One for each argument: an array, or a shape. Shapes are fixed from then on, dtypes are not.
     order : {"C", "F"}, optional
@@ -60,6 +63,15 @@ def compile(fun: Callable[..., Any], *examples: Any, order: Order = "C") -> Comp
     >>> F.jacobian(np.ones((2, 1)), np.ones((3, 1))).toarray()
     array([[1., 0., 0., 0., 1.],
            [0., 1., 1., 0., 0.]])
+    >>> def heat(u):
+    ...     r = np.zeros_like(u)
+    ...     r[1:-1] = u[2:] - 2 * u[1:-1] + u[:-2]
+    ...     return r
+    >>> mj.compile(heat, (4,)).jacobian(np.ones(4)).toarray()
+    array([[ 0.,  0.,  0.,  0.],
+           [ 1., -2.,  1.,  0.],
+           [ 0.,  1., -2.,  1.],
+           [ 0.,  0.,  0.,  0.]])
     """
     checks.one_of("order", order, ORDERS)
     if not callable(fun) or not examples:

@@ -8,28 +8,9 @@ import numpy as np
 from matjac.conventions import Array, Shape
 from matjac.linear.program import Primitive
 from matjac.tracing.arrays import HANDLED, UNITED, Recorded, Symbol, Traced, TracingError, handles
-from matjac.tracing.assignment import rooted
+from matjac.tracing.assignment import Like, rooted
 from matjac.tracing.moving import gathered
 from matjac.tracing.recorded import apply, broadcast, shape_of
-
-
-@dataclass(frozen=True)
-class Like(Primitive):
-    """An array of one number, in the dtype of the operand."""
-
-    after: Shape
-    fill: Any
-
-    @property
-    def makes_zeros(self) -> bool:  # type: ignore[override]
-        """Whether it is zeros."""
-        return bool(self.fill == 0)
-
-    def value(self, *operands: Any) -> Any:
-        return np.full(self.after, self.fill, np.asarray(operands[0]).dtype)
-
-    def pattern(self, patterns: Any, shapes: Any, shape: Shape) -> Array | None:
-        return np.zeros(self.after, bool) if self.makes_zeros else None
 
 
 def _constant(array: Any, value: Any) -> Traced:

@@ -13,7 +13,7 @@ from matjac.linear.maps import Linear
 from matjac.linear.primitives import Add, Join, MatMul, Multilinear, Multiply, Sddmm, SpMM, Take
 from matjac.linear.program import Primitive, Program, Step
 from matjac.tracing import assignment, conditions, elementwise, linalg, whole
-from matjac.tracing.creation import Cast, Like
+from matjac.tracing.creation import Cast
 from matjac.tracing.custom import Custom
 from matjac.tracing.custom import differential as of_custom
 from matjac.tracing.guards import guards_of, kept
@@ -36,7 +36,7 @@ RULES: dict[type, Any] = {
     linalg.OfMatrix: linalg.differential,
     Custom: of_custom,
     One: lambda *_: 0,
-    Like: lambda *_: 0,
+    assignment.Like: lambda *_: 0,
     Cast: lambda cast, x, y, dx: dx[0],
     whole.Whole: whole.differential,
     assignment.Assigned: assignment.differential,

@@ -85,6 +85,9 @@ def _rearranged(function: Any, *args: Any, **kwargs: Any) -> Any:
             shaped = SHAPED if name == "condition" else f"with {name}= that depends on a variable can't be recorded"
             raise TracingError(f"{module_name(function)} {shaped}")
     given.update(numbers)
+    if len(parts) > 1 and "copy" in _signature(function).parameters:
+        # repetitions are recorded as such
+        given["copy"] = False
     found = function(*bound.args, **bound.kwargs)
     lone = parts[0] if len(parts) == 1 else None
 
@@ -94,13 +97,20 @@ def _rearranged(function: Any, *args: Any, **kwargs: Any) -> Any:
             made = [result(part, partial(_part, pick, k)) for k, part in enumerate(where)]
             return made if isinstance(where, list) else tuple(made)
         if lone is None:
+            for part, grid in zip(parts, grids, strict=True):
+                if isinstance(part, Recorded) and (view := _as_view(part, where, grid)) is not None:
+                    return view
             return gathered(parts, where)
 
         def again(places: Array) -> Any:
             """The same of other positions."""
             return pick(function(*_with(bound.args, grids[0], places), **_with(bound.kwargs, grids[0], places)))
 
-        return shown(lone, again, lambda: _viewed(lone, where, grids[0]))
+        def record() -> Any:
+            view = _as_view(lone, where, grids[0])
+            return gathered(parts, where) if view is None else view
+
+        return shown(lone, again, record)
 
     return result(found, lambda made: made)
 
@@ -133,17 +143,10 @@ def _narrow(x: Any) -> Array:
     return array.astype(np.float32) if narrow else array
 
 
-def _viewed(x: Recorded, where: Array, grid: Array) -> Any:
-    """The entries at positions; by slices, a transpose and repetitions where they are such a view of the grid."""
-    if np.may_share_memory(where, grid) and where.size:
-        view = _as_view(x, where, grid)
-        if view is not None:
-            return view
-    return gathered([x], where)
-
-
 def _as_view(x: Recorded, where: Array, grid: Array) -> Any:
-    """The same by slices, a transpose and repetitions; None where they do not make it."""
+    """What is a view of a grid of positions, by slices, a transpose and repetitions; None where they do not make it."""
+    if not where.size or not np.may_share_memory(where, grid):
+        return None
     item = grid.itemsize
     offset = (where.__array_interface__["data"][0] - grid.__array_interface__["data"][0]) // item
     starts = np.unravel_index(offset, x.shape)

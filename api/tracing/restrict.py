@@ -24,9 +24,8 @@ from matjac.linear.primitives import (
     Transpose,
 )
 from matjac.linear.program import Indicator, Primitive, Program, Step
-from matjac.tracing.assignment import Assigned
+from matjac.tracing.assignment import Assigned, Like
 from matjac.tracing.conditions import Where
-from matjac.tracing.creation import Like
 from matjac.tracing.elementwise import Elementwise, Slope
 from matjac.tracing.record import Record
 
