@@ -22,6 +22,7 @@ import scipy.special
 from matjac.tracing.arrays import Recorded, TracingError
 from matjac.tracing.conditions import stepwise
 from matjac.tracing.slopes import SLOPES, STEPS
+from matjac.tracing.special import SEVERAL
 
 #: Functions in Python whose ufunc gets what they are called with.
 HANDED_ON = ("lambertw", "sinc", "zeta")
@@ -99,6 +100,45 @@ def multigammaln(a: Any, d: Any) -> Any:
     return d * (d - 1) / 4 * float(np.log(np.pi)) + total
 
 
+def _bessel_series(n: Any, z: Any, sign: float) -> Any:
+    """A spherical Bessel function as a series, which has no quotient at zero."""
+    double_factorial = float(2.0 ** (n + 1) * scipy.special.gamma(n + 1.5) / np.sqrt(np.pi))
+    return z**n / double_factorial * scipy.special.hyp0f1(n + 1.5, sign * z * z / 4)
+
+
+@_recorded
+def spherical_jn(n: Any, z: Any, derivative: bool = False) -> Any:
+    """The spherical Bessel function of the first kind, of a constant order."""
+    _value("spherical_jn", derivative)
+    return _bessel_series(n, z, -1.0)
+
+
+@_recorded
+def spherical_in(n: Any, z: Any, derivative: bool = False) -> Any:
+    """The modified spherical Bessel function of the first kind, of a constant order."""
+    _value("spherical_in", derivative)
+    return _bessel_series(n, z, 1.0)
+
+
+@_recorded
+def spherical_yn(n: Any, z: Any, derivative: bool = False) -> Any:
+    """The spherical Bessel function of the second kind, of a constant order."""
+    _value("spherical_yn", derivative)
+    return np.sqrt(np.pi / 2 / z) * scipy.special.yv(n + 0.5, z)
+
+
+@_recorded
+def spherical_kn(n: Any, z: Any, derivative: bool = False) -> Any:
+    """The modified spherical Bessel function of the second kind, of a constant order."""
+    _value("spherical_kn", derivative)
+    return np.sqrt(np.pi / 2 / z) * scipy.special.kv(n + 0.5, z)
+
+
+def _value(name: str, derivative: bool) -> None:
+    if derivative:
+        raise TracingError(f"scipy.special.{name} with derivative=True can't be recorded: write its recurrence")
+
+
 @_recorded
 def factorial(n: Any, exact: bool = False, extend: str = "zero") -> Any:
     """``gamma(n + 1)``, and 0 of negative n."""
@@ -130,12 +170,17 @@ def _inexact(name: str, exact: bool) -> None:
         raise TracingError(f"scipy.special.{name} with exact=True is of whole numbers: call it with exact=False")
 
 
+#: Ufuncs that are recorded, and what hands its arguments on to one.
 _UFUNCS = {
     name: function
     for name in scipy.special.__all__
-    if isinstance(function := getattr(scipy.special, name), np.ufunc) and (function in SLOPES or function in STEPS)
-} | {name: getattr(scipy.special, name) for name in HANDED_ON}
-_WRITTEN = ["comb", "factorial", "log_softmax", "logsumexp", "multigammaln", "perm", "polygamma", "softmax", "softplus"]
+    if (function := getattr(scipy.special, name)) in {*SLOPES, *SEVERAL, *STEPS} or name in HANDED_ON
+}
+#: What is written above.
+_WRITTEN = [
+    *("comb", "factorial", "log_softmax", "logsumexp", "multigammaln", "perm", "polygamma", "softmax", "softplus"),
+    *("spherical_in", "spherical_jn", "spherical_kn", "spherical_yn"),
+]
 
 
 def __dir__() -> list[str]:

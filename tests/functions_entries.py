@@ -41,6 +41,7 @@ CONDITIONS = {
     "where of two masks": (lambda X: np.where(X > 0, np.tril(X), np.where(kept, X, 0)), X, 6 + 3),
     "masks of both kinds": (lambda X: X * (kept & (X > 0)) + np.exp(X) * np.logical_and(X > 1, kept), X, 5),
     "relu of a triangle": (lambda X: np.maximum(np.tril(X), 0) @ B, X, (1 + 2 + 3) * 2),
+    "unwrapped": (lambda X: np.unwrap(4 * X, axis=0) * X, X, None),
     "times a mask": (lambda X: X * (X > 0), X, None),
     "times several masks": (lambda X: X**2 * ((X > -1) & (X < 1)) + X * ~(X > 0) + 1.0 * ((X > 2) | (X < -2)), X, None),
     "two masks added": (lambda X: X * (X > 0) + X * (X > -1), X, None),
@@ -120,6 +121,12 @@ WRITTEN = {
     "comb by k": (lambda X: s.comb(7.5, X), X, None),
     "comb with repetition": (lambda X: s.comb(2 + X * X, 3, repetition=True), X, None),
     "perm": (lambda X: s.perm(3.5 + X * X, 2), X, None),
+    "spherical Bessel functions": (lambda X: s.spherical_jn(2, 3 * X) + s.spherical_in(1, X), X, None),
+    "spherical Bessel functions, second kind": (
+        lambda X: s.spherical_yn(1, 1 + X * X) * s.spherical_kn(2, 1 + X * X),
+        X,
+        None,
+    ),
     "erf, expit": (lambda X: s.erf(X) * s.expit(X) + scipy.special.erf(X), X, None),
     "normal mixture": (lambda X: s.logsumexp(-0.5 * (X[:, :, None] - np.arange(2.0)) ** 2, axis=-1), X, None),
 }
@@ -239,6 +246,12 @@ SPECIAL = {
     "eval_genlaguerre": (3, 0.7, inside),
     "eval_jacobi": (3, 0.7, 1.2, inside),
 }
+#: Those of several results, each a row.
+SPECIAL |= {f"sici[{at}]": (positive,) for at in range(2)}
+SPECIAL |= {f"shichi[{at}]": (positive,) for at in range(2)}
+SPECIAL |= {f"fresnel[{at}]": (with_zero,) for at in range(2)}
+SPECIAL |= {f"airy[{at}]": (with_zero,) for at in range(4)}
+SPECIAL |= {f"ellipj[{at}]": (with_zero, 0.4) for at in range(4)}
 SLOPES |= {f"scipy.special.{name}": operands for name, operands in SPECIAL.items()}
 #: Functions of real points, though they take complex ones.
 REAL_ALONE = {

@@ -23,6 +23,9 @@ def refuse_scipy() -> None:
     if not found or any(module.startswith("scipy.sparse._") for module, _ in found):
         return
     package, name = _public(found)
+    if "<locals>" in name:
+        # a decorator's, which says nothing
+        name = "one of its functions"
     ours = f"{package.rpartition('.')[2]}.{name}"
     there = hasattr(sys.modules.get(f"matjac.{package.rpartition('.')[2]}"), name)
     instead = (

@@ -153,6 +153,15 @@ def _piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw:
     return result
 
 
+def _turns(p: Any, **options: Any) -> Any:
+    return np.unwrap(p, **options) - p
+
+
+@handles(np.unwrap)
+def _unwrap(p: Any, *args: Any, **options: Any) -> Any:
+    return p + stepwise(_turns, p, **dict(zip(("discont", "axis"), args, strict=False)), **options)
+
+
 @handles(np.nan_to_num)
 def _nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
     replaced = stepwise(np.nan_to_num, x, nan=nan, posinf=posinf, neginf=neginf)

@@ -36,6 +36,7 @@ from matjac.tracing.slopes import (
     module_name,
     times_power,
 )
+from matjac.tracing.special import SEVERAL, PartOf
 
 
 @dataclass(frozen=True)
@@ -98,9 +99,8 @@ def _slope(ufunc: Any, at: int, x: Sequence[Any], y: Any) -> Any:
         return apply(Slope(ufunc, at), *x, y)
     slope = SLOPES[ufunc][at]
     if slope is None:
-        raise TracingError(
-            f"{module_name(ufunc)} has no derivative here by its operand number {at}, which must be a constant"
-        )
+        name = module_name(getattr(ufunc, "ufunc", ufunc))
+        raise TracingError(f"{name} has no derivative here by its operand number {at}, which must be a constant")
     return slope(*x, y) if callable(slope) else slope
 
 
@@ -200,6 +200,10 @@ def _fabs(_: Any, a: Any) -> Any:
 
 
 HANDLED |= {function: partial(_elementwise, function) for function in (np.sinc, np.real, np.imag)}
+HANDLED |= {
+    several: lambda ufunc, *x: tuple(_elementwise(PartOf(ufunc, at), *x) for at in range(ufunc.nout))
+    for several in SEVERAL
+}
 #: Those of two results, and those that are known by other names.
 HANDLED |= {
     np.divmod: lambda _, a, b: (np.floor_divide(a, b), np.remainder(a, b)),

@@ -1,13 +1,14 @@
 """The slopes of `scipy.special`'s functions entry by entry, each written of the operands and the value y."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy import special as s
 from scipy.special import hyp0f1
 
-__all__ = ["FINITE", "SLOPES", "STEPS", "ZERO_AT_ZERO", "hyp0f1"]
+__all__ = ["FINITE", "SEVERAL", "SLOPES", "STEPS", "ZERO_AT_ZERO", "PartOf", "hyp0f1"]
 
 PI, ROOT2, ROOT_PI, ROOT_2PI = (float(number) for number in (np.pi, 2**0.5, np.pi**0.5, (2 * np.pi) ** 0.5))
 LOG10, DEGREE = float(np.log(10)), float(np.pi / 180)
@@ -23,6 +24,21 @@ class _Asked:
 def behind(function: Callable[..., Any], *args: Any, at: int = 0) -> Any:
     """The ufunc that a Python function of scipy's hands its operand number `at` to."""
     return function(*args[:at], _Asked(), *args[at:])
+
+
+@dataclass(frozen=True)
+class PartOf:
+    """One of the results of a ufunc that has several."""
+
+    ufunc: np.ufunc
+    at: int
+
+    @property
+    def __name__(self) -> str:
+        return f"{self.ufunc.__name__}[{self.at}]"
+
+    def __call__(self, *operands: Any) -> Any:
+        return self.ufunc(*operands)[self.at]
 
 
 zeta_of, lambertw_of = behind(s.zeta, 2.0, at=1), behind(s.lambertw)
@@ -236,6 +252,26 @@ SLOPES: dict[Any, tuple[Any, ...]] = {
     s.eval_sh_legendre: _polynomial(1, lambda n, x, y: 2 * s.eval_gegenbauer(n - 1, 1.5, 2 * x - 1)),
     s.eval_sh_chebyt: _polynomial(1, lambda n, x, y: 2 * n * s.eval_chebyu(n - 1, 2 * x - 1)),
 }
+#: Those of ufuncs that have several results.
+SEVERAL: dict[np.ufunc, tuple[tuple[Any, ...], ...]] = {
+    # sin(x)/x, sinh(x)/x
+    s.sici: ((lambda x, y: np.sinc(x / PI),), (lambda x, y: np.cos(x) / x,)),
+    s.shichi: ((lambda x, y: s.hyp0f1(1.5, x * x / 4),), (lambda x, y: np.cosh(x) / x,)),
+    s.fresnel: ((lambda x, y: np.sin(PI / 2 * x * x),), (lambda x, y: np.cos(PI / 2 * x * x),)),
+    s.airy: (
+        (lambda x, y: s.airy(x)[1],),
+        (lambda x, y: x * s.airy(x)[0],),
+        (lambda x, y: s.airy(x)[3],),
+        (lambda x, y: x * s.airy(x)[2],),
+    ),
+    s.ellipj: (
+        (lambda u, m, y: s.ellipj(u, m)[1] * s.ellipj(u, m)[2], None),
+        (lambda u, m, y: -s.ellipj(u, m)[0] * s.ellipj(u, m)[2], None),
+        (lambda u, m, y: -m * s.ellipj(u, m)[0] * s.ellipj(u, m)[1], None),
+        (lambda u, m, y: s.ellipj(u, m)[2], None),
+    ),
+}
+SLOPES |= {PartOf(ufunc, at): slopes for ufunc, parts in SEVERAL.items() for at, slopes in enumerate(parts)}
 #: Functions that are constant between their steps.
 STEPS = {s.round, s.gammasgn}
 #: Functions whose value is zero where the first operand's is.
