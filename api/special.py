@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import scipy.special
 
+from matjac.tracing import exponentials
 from matjac.tracing.arrays import Recorded, TracingError
-from matjac.tracing.conditions import stepwise
 from matjac.tracing.slopes import SLOPES, STEPS
 from matjac.tracing.special import SEVERAL
 
@@ -40,39 +40,24 @@ def _recorded(function: Callable[..., Any]) -> Callable[..., Any]:
     return either
 
 
-def _largest(a: Any, b: Any = None, axis: Any = None) -> Any:
-    """The largest entries, of complex ones the largest real part; 0 in place of what is not finite."""
-    a = np.real(a) if b is None else np.where(b == 0, -np.inf, np.real(a))
-    largest = np.max(a, axis=axis, keepdims=True)
-    return np.where(np.isfinite(largest), largest, 0).astype(largest.dtype)
-
-
 @_recorded
 def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: bool = False, return_sign: bool = False) -> Any:
     """The logarithm of the sum of exponentials, ``log(sum(b * exp(a)))``."""
     if return_sign:
         raise TracingError("scipy.special.logsumexp with return_sign can't be recorded: split the sum by its signs")
-    # a constant is subtracted, which the logarithm gives back: nothing of it is in the derivative
-    shift = stepwise(_largest, a, b, axis=axis) if b is not None else stepwise(_largest, a, axis=axis)
-    terms = np.exp(a - shift)
-    if b is not None:
-        terms = np.where(np.equal(b, 0), 0, terms) * b
-    total = np.log(np.sum(terms, axis=axis, keepdims=True)) + shift
-    return total if keepdims else np.squeeze(total, axis=axis)
+    return exponentials.log_sum_exp(a, axis, b, keepdims)
 
 
 @_recorded
 def softmax(x: Any, axis: Any = None) -> Any:
     """Exponentials over their sum."""
-    terms = np.exp(x - stepwise(_largest, x, axis=axis))
-    return terms / np.sum(terms, axis=axis, keepdims=True)
+    return exponentials.softmax(x, axis)
 
 
 @_recorded
 def log_softmax(x: Any, axis: Any = None) -> Any:
     """The logarithm of `softmax`."""
-    shifted = x - stepwise(_largest, x, axis=axis)
-    return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+    return exponentials.log_softmax(x, axis)
 
 
 def softplus(x: Any) -> Any:

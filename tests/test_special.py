@@ -242,6 +242,10 @@ def test_methods_of_ufuncs():
     for fun in (
         lambda X: np.add.reduce(X),
         lambda X: np.add.reduce(X, axis=1, keepdims=True),
+        lambda X: np.add.accumulate(X, axis=1) + np.multiply.accumulate(X),
+        lambda X: np.maximum.accumulate(np.sin(3 * X), axis=1) + np.minimum.accumulate(np.sin(3 * X)),
+        lambda X: np.logaddexp.reduce(X, axis=-1) + np.logaddexp.reduce(X, axis=None),
+        lambda X: np.maximum.reduce(X) * np.multiply.reduce(X) + np.minimum.reduce(X),
         lambda X: np.multiply.outer(X, X[0]),
         lambda X: np.subtract.outer(X[0], np.ones(2)),
         lambda X: X * np.logical_and.reduce(X > 2),

@@ -1,17 +1,38 @@
 """Methods of ufuncs that are functions of NumPy's: ``np.add.reduce`` is a sum, ``np.add.accumulate`` a running one."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from matjac.tracing.arrays import METHODS, TracingError, module_name
+from matjac.tracing.conditions import stepwise
+from matjac.tracing.exponentials import log_sum_exp
+
+
+def _places(a: Any, better: np.ufunc, axis: int) -> Any:
+    """Where the best entry is of those up to each place."""
+    best = np.maximum if better is np.greater_equal else np.minimum
+    counts = np.arange(a.shape[axis]).reshape([-1 if k == axis % a.ndim else 1 for k in range(a.ndim)])
+    return np.maximum.accumulate(np.where(better(a, best.accumulate(a, axis)), counts, 0), axis)
+
+
+def _running(better: np.ufunc, a: Any, axis: int = 0) -> Any:
+    """The best entry of those up to each place; which one that is, its value says."""
+    return np.take_along_axis(a, stepwise(_places, a, better, axis), axis)
+
 
 #: What reduces and accumulates by a ufunc.
 REDUCED: dict[np.ufunc, Any] = {
     **{np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min},
-    **{np.logical_and: np.all, np.logical_or: np.any},
+    **{np.logical_and: np.all, np.logical_or: np.any, np.logaddexp: log_sum_exp},
 }
-ACCUMULATED: dict[np.ufunc, Any] = {np.add: np.cumsum, np.multiply: np.cumprod}
+ACCUMULATED: dict[np.ufunc, Any] = {
+    np.add: np.cumsum,
+    np.multiply: np.cumprod,
+    np.maximum: partial(_running, np.greater_equal),
+    np.minimum: partial(_running, np.less_equal),
+}
 
 
 def _given(ufunc: np.ufunc, table: dict[np.ufunc, Any], method: str, options: dict[str, Any]) -> Any:
