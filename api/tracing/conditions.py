@@ -27,6 +27,16 @@ class Stepwise(Primitive):
     def name(self) -> str:
         return self.function.__name__
 
+    @property
+    def along(self) -> tuple[int, ...] | None:
+        """The axes that it acts along, none where it acts entry by entry; None where that is not known."""
+        if self.function in ENTRYWISE:
+            return ()
+        given = dict(self.options).get("axis", self.args[1] if len(self.args) == 2 else None)
+        if any(isinstance(x, np.ndarray) for x in self.args) or not isinstance(given, int | tuple):
+            return None
+        return given if isinstance(given, tuple) else (given,)
+
     def value(self, *operands: Any) -> Any:
         args, options = list(self.args), dict(self.options)
         for place, operand in zip(self.places, operands, strict=True):
@@ -98,10 +108,11 @@ def sides(condition: Any) -> tuple[Any, Any]:
 
 
 #: Functions of which the value alone counts.
+ENTRYWISE = {np.round, np.around, np.fix, np.isposinf, np.isneginf, np.isreal, np.iscomplex, np.isin, np.digitize}
 STEPWISE: tuple[Any, ...] = (
-    *(np.round, np.around, np.fix, np.any, np.all, np.count_nonzero, np.isclose, np.isposinf, np.isneginf),
+    *ENTRYWISE,
+    *(np.any, np.all, np.count_nonzero, np.isclose, np.searchsorted),
     *(np.argmax, np.argmin, np.nanargmax, np.nanargmin, np.argsort, np.argpartition),
-    *(np.isin, np.digitize, np.searchsorted, np.isreal, np.iscomplex),
 )
 
 

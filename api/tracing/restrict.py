@@ -25,7 +25,7 @@ from matjac.linear.primitives import (
 )
 from matjac.linear.program import Indicator, Primitive, Program, Step
 from matjac.tracing.assignment import Assigned, Like
-from matjac.tracing.conditions import Where
+from matjac.tracing.conditions import Stepwise, Where
 from matjac.tracing.elementwise import Elementwise, Slope
 from matjac.tracing.record import Record
 
@@ -233,6 +233,15 @@ def _before(made: _Restriction, step: Step) -> Shape:
     return made._fewer(made.source.shapes[step.operands[0]])
 
 
+def _stepwise(made: _Restriction, step: Step, shape: Shape) -> _Made:
+    """What acts along the axes of each problem."""
+    assert isinstance(step.primitive, Stepwise)
+    ndim, along = len(_before(made, step)), step.primitive.along
+    if along is None or any(k % ndim == 0 for k in along):
+        raise NotSeparate
+    return step.primitive, [made.operand(k, ndim) for k in step.operands]
+
+
 RULES: dict[type[Primitive], Callable[[_Restriction, Step, Shape], _Made]] = {
     **dict.fromkeys((Add, Multiply, Elementwise, Indicator, Slope, Where), _alike),
     MatMul: _matmul,
@@ -243,6 +252,7 @@ RULES: dict[type[Primitive], Callable[[_Restriction, Step, Shape], _Made]] = {
     Sum: _sum,
     Mask: _mask,
     Take: _take,
+    Stepwise: _stepwise,
     Assigned: _assigned,
     Like: _like,
 }
