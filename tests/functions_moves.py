@@ -272,6 +272,14 @@ ASSIGNED = {
 }
 
 
+def with_out(X):
+    Y = np.zeros_like(X, shape=(3, 3))
+    np.dot(X, X.T, out=Y)
+    np.sum(X, axis=0, out=(Z := np.zeros_like(X))[1])
+    np.concatenate([X[:1], X[1:2]], out=Z[1:], dtype=None)
+    return np.concatenate([Y, Z], axis=1) * round(1.0 * Y[0, 0])
+
+
 def clipped(X):
     Y = X * 1.0
     Y[Y < 0] = 0.0
@@ -287,6 +295,8 @@ REAL = {
     "to another precision": (lambda X: X.astype(float) * 2, X),
     "to complex and back": (lambda X: np.exp(X.astype(float)) * (X > 0).astype(int), X),
     "clipped by assignment": (clipped, X),
+    "functions with out=": (with_out, X),
+    "in a given precision": (lambda X: np.exp(X, dtype=float) + np.stack([X, W], dtype=float)[0], X),
     "real part": (lambda X: X.real * np.real(X) + X.conj() + X.imag, X),
 }
 

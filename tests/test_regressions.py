@@ -155,7 +155,7 @@ def test_loops_do_not_double_terms():
 def test_arguments_of_trace_and_diag():
     J = mj.compile(lambda X: np.trace(X, 0, 1, 2), (2, 3, 3)).jacobian(np.ones((2, 3, 3)))
     assert J.nnz == 6
-    with pytest.raises(mj.TracingError, match=r"np.diag: got an array of shape \(2, 3, 3\)"):
+    with pytest.raises(mj.TracingError, match=r"Input must be 1- or 2-d"):
         mj.compile(np.diag, (2, 3, 3))
 
 

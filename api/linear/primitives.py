@@ -216,6 +216,14 @@ class Pad(Move):
         return self.value(np.ones(self.before, bool) if patterns[0] is None else patterns[0])  # type: ignore[no-any-return]
 
 
+def run_length(positions: Array, total: int) -> int:
+    """The largest number such that positions in so many entries are runs of it that begin at its multiples."""
+    turns = np.flatnonzero(np.diff(positions) != 1) + 1
+    if 2 * turns.size >= positions.size:
+        return 1
+    return int(np.gcd.reduce(np.concatenate([turns, positions[turns], [positions[0], positions.size, total]])))
+
+
 @dataclass(frozen=True, eq=False)
 class Take(Move):
     """Blocks of `block` entries that follow one another, at `positions` counted in blocks, in the shape `after`."""
@@ -239,9 +247,21 @@ class Scatter(Move):
     positions: Array
     after: Shape
 
+    @cached_property
+    def _blocks(self) -> tuple[int, Array]:
+        """How many entries always go together, and the positions counted in so many."""
+        block = run_length(self.positions, size(self.after))
+        return block, self.positions[::block] // block
+
     def move(self, x: Array, batch: Shape) -> Array:
+        block, positions = self._blocks
         out = np.zeros((*batch, size(self.after)), x.dtype)
-        out[..., self.positions] = x.reshape(*batch, self.positions.size)
+        if block > 1:
+            out.reshape(*batch, size(self.after) // block, block)[..., positions, :] = x.reshape(
+                *batch, positions.size, block
+            )
+        else:
+            out[..., positions] = x.reshape(*batch, positions.size)
         return out.reshape(batch + self.after)
 
     def pattern(self, patterns: Sequence[Array | None], shapes: Sequence[Shape], shape: Shape) -> Array | None:

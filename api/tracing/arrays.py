@@ -177,6 +177,9 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
     def compress(self, condition: Any, axis: Any = None) -> Any:
         return np.compress(condition, self, axis)
 
+    def __round__(self, decimals: int = 0) -> Any:
+        return np.round(self, decimals)
+
     def __bool__(self) -> NoReturn:
         raise TracingError(f"a branch on a value {BRANCH}")
 
@@ -230,7 +233,7 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         inputs, given = _united(inputs), {k: v for k, v in kwargs.items() if v is not None}
-        if (method != "__call__" and method in METHODS) or (given and given.keys() <= {"out", "where"}):
+        if (method != "__call__" and method in METHODS) or (given and given.keys() <= {"out", "where", "dtype"}):
             return METHODS[method](ufunc, *inputs, **kwargs)
         if method != "__call__" or given:
             options = ", ".join(given) or method
@@ -248,6 +251,10 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
                 f"{name} can't be recorded: write it with other functions, or register your own with mj.rule"
             )
         args, kwargs = _united(args), dict(zip(kwargs, _united(tuple(kwargs.values())), strict=True))
+        if isinstance(out := kwargs.get("out"), Traced):
+            del kwargs["out"]
+            out[...] = HANDLED[function](*args, **kwargs)
+            return out
         return _fresh(HANDLED[function](*args, **kwargs), args)
 
 
@@ -332,6 +339,14 @@ class Traced(Recorded):
 
     def __repr__(self) -> str:
         return f"<recorded array of shape {self.shape}, {self.dtype}>"
+
+    @property
+    def itemsize(self) -> int:
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.itemsize
 
     @property
     def real(self) -> Any:

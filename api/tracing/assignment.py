@@ -6,6 +6,7 @@ is built entry by entry costs a step, and reading an entry back takes it from wh
 """
 
 import operator
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -104,7 +105,15 @@ class Writes:
         flat = places.reshape(-1)
         if np.all(flat < self.ends[0]):
             return taken(self.old, places)  # type: ignore[no-any-return]
-        parts, numbers = compacted(self.parts, flat)
+        if flat.size == 1:
+            # found at once: there may be many parts
+            k = bisect_right(self.ends, int(flat[0]))
+            part = self.parts[k]
+            at = flat - (self.ends[k] - size(shape_of(part)))
+            part, at = (taken(part, at), at - at) if isinstance(part, Recorded) and part.size > 1 else (part, at)
+            parts, numbers = [part], at
+        else:
+            parts, numbers = compacted(self.parts, flat, self.ends)
         return apply(Assigned(numbers, places.shape), self._kind(), *parts)  # type: ignore[no-any-return]
 
     def _kind(self) -> Traced:
@@ -272,8 +281,10 @@ def write(root: Traced, where: Array, value: Any) -> None:
     root.written = root.recorder.clock
 
 
-def _call(ufunc: np.ufunc, *inputs: Any, out: Any = None, where: Any = True) -> Any:
-    """A ufunc with ``out=`` and ``where=``, of constants; what is left out is not computed."""
+def _call(ufunc: np.ufunc, *inputs: Any, out: Any = None, where: Any = True, dtype: Any = None) -> Any:
+    """A ufunc with ``out=``, ``where=`` and ``dtype=``; what a constant mask leaves out is not computed."""
+    if dtype is not None:
+        inputs = tuple(x.astype(dtype) if isinstance(x, Traced) else np.asarray(x, dtype) for x in inputs)
     target = out[0] if isinstance(out, tuple) else out
     if target is not None:
         _writeable(target, ufunc)

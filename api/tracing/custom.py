@@ -14,7 +14,7 @@ from matjac.entries.plan import Plan
 from matjac.jacobian import Jacobian
 from matjac.linear.primitives import MatMul, Scatter
 from matjac.linear.program import Primitive
-from matjac.tracing.recorded import Recorded, Symbol, Traced, apply, mask_of, reshaped
+from matjac.tracing.recorded import Recorded, Symbol, Traced, apply, mask_of, reshaped, united
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,6 +199,7 @@ def rule(
     primitive = Custom(fun, jacobians, differential)
 
     def recorded(*args: Any) -> Any:
+        args = tuple(united(a) if isinstance(a, np.ndarray) else a for a in args)
         return apply(primitive, *args) if any(isinstance(a, Recorded) for a in args) else fun(*args)
 
     return recorded

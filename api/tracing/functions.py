@@ -74,8 +74,10 @@ HANDLED[np.broadcast_to] = showing(np.broadcast_to, _broadcast_to)
 
 
 @handles(np.concatenate)
-def concatenate(arrays: Sequence[Any], axis: Any = 0) -> Any:
+def concatenate(arrays: Sequence[Any], axis: Any = 0, dtype: Any = None, casting: str = "same_kind") -> Any:
     """``np.concatenate``, recorded."""
+    if dtype is not None:
+        return concatenate(arrays, axis).astype(dtype)
     shapes = [shape_of(x) for x in arrays]
     starts = np.cumsum([0, *map(size, shapes)])
     numbers = [np.arange(b - a).reshape(s) + a for (a, b), s in zip(pairwise(starts), shapes, strict=True)]

@@ -84,6 +84,7 @@ def _rearranged(function: Any, *args: Any, **kwargs: Any) -> Any:
         if name not in names and _holds(value):
             shaped = SHAPED if name == "condition" else f"with {name}= that depends on a variable can't be recorded"
             raise TracingError(f"{module_name(function)} {shaped}")
+    dtype = given.pop("dtype", None)
     given.update(numbers)
     if len(parts) > 1 and "copy" in _signature(function).parameters:
         # repetitions are recorded as such
@@ -112,7 +113,8 @@ def _rearranged(function: Any, *args: Any, **kwargs: Any) -> Any:
 
         return shown(lone, again, record)
 
-    return result(found, lambda made: made)
+    made = result(found, lambda made: made)
+    return made if dtype is None else made.astype(dtype)
 
 
 def _part(pick: Callable[[Any], Any], k: int, made: Any) -> Any:

@@ -20,6 +20,7 @@ from matjac.linear.primitives import (
     Sum,
     Take,
     Transpose,
+    run_length,
 )
 from matjac.linear.program import Indicator, Primitive
 from matjac.tracing.arrays import (
@@ -205,34 +206,32 @@ def taken(x: Recorded, where: Any) -> Any:
     """Entries at flat positions, in the positions' shape; what follows one another is taken together."""
     where = np.asarray(where, dtype=np.int64)
     flat = where.reshape(-1)
-    turns = np.flatnonzero(np.diff(flat) != 1) + 1
-    if flat.size and turns.size == 0 and (flat.size == x.size or x.ndim == 1):
+    if flat.size and (flat.size == x.size or x.ndim == 1) and np.all(np.diff(flat) == 1):
         start = int(flat[0])
         cut = Slice((x.size,), (slice(start, start + flat.size),))
         return reshaped(x if flat.size == x.size else apply(cut, x, shape=(flat.size,)), where.shape)
-    block = 1
-    if 2 * turns.size < flat.size:
-        block = int(np.gcd.reduce(np.concatenate([turns, flat[turns], [flat[0], flat.size, x.size]])))
+    block = run_length(flat, x.size)
     return apply(Take(x.shape, flat[::block] // block, block, where.shape), x, shape=where.shape)
 
 
-def compacted(parts: Sequence[Any], where: Array) -> tuple[list[Any], Array]:
+def compacted(parts: Sequence[Any], where: Array, ends: Any = None) -> tuple[list[Any], Array]:
     """Those parts that hold entries at positions in all of them one after another, and the positions in those."""
+    ends = np.cumsum([size(shape_of(part)) for part in parts]) if ends is None else np.asarray(ends)
+    owners = np.searchsorted(ends, where, side="right") if len(parts) > 1 else np.zeros(where.size, np.int64)
     kept: list[Any] = []
-    numbers, end, start = np.empty(where.size, np.int64), 0, 0
-    for part in parts:
+    numbers, end = np.empty(where.size, np.int64), 0
+    for k in np.flatnonzero(np.bincount(owners, minlength=1)):
+        part = parts[k]
         count = size(shape_of(part))
-        mine: Any = slice(None) if len(parts) == 1 else (where >= start) & (where < start + count)
-        local = where[mine] - start
-        start += count
-        if local.size == 0:
-            continue
-        used = np.zeros(count, bool)
-        used[local] = True
-        needed = np.flatnonzero(used)
-        if isinstance(part, Recorded) and len(parts) > 1 and 2 * needed.size < count:
-            # a few of many entries
-            part, local, count = taken(part, needed), np.cumsum(used)[local] - 1, needed.size
+        mine: Any = slice(None) if len(parts) == 1 else owners == k
+        local = where[mine] - (ends[k] - count)
+        if isinstance(part, Recorded) and len(parts) > 1:
+            used = np.zeros(count, bool)
+            used[local] = True
+            needed = np.flatnonzero(used)
+            if 2 * needed.size < count:
+                # a few of many entries
+                part, local, count = taken(part, needed), np.cumsum(used)[local] - 1, needed.size
         numbers[mine] = local + end
         end += count
         kept.append(part)
