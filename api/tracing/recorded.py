@@ -220,7 +220,7 @@ def compacted(parts: Sequence[Any], where: Array, ends: Any = None) -> tuple[lis
     owners = np.searchsorted(ends, where, side="right") if len(parts) > 1 else np.zeros(where.size, np.int64)
     kept: list[Any] = []
     numbers, end = np.empty(where.size, np.int64), 0
-    for k in np.flatnonzero(np.bincount(owners, minlength=1)):
+    for k in np.flatnonzero(np.bincount(owners, minlength=1)).tolist():
         part = parts[k]
         count = size(shape_of(part))
         mine: Any = slice(None) if len(parts) == 1 else owners == k
