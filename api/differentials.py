@@ -16,7 +16,7 @@ from matjac.linear.expression import Expression
 from matjac.linear.program import Program
 from matjac.maps.point import Point
 from matjac.tracing import rules  # noqa: F401  (importing it registers what is handled)
-from matjac.tracing.recorded import Recorder, Symbol, joined, snapshot, transposed
+from matjac.tracing.recorded import Recorder, Symbol, joined, snapshot, transposed, united
 
 #: Plans of identities that are kept: those used last.
 KEPT = 64
@@ -166,6 +166,7 @@ def from_differential(
     given = [checks.shape(f"shapes[{at}]", shape) for at, shape in enumerate(shapes)]
     recorder = Recorder()
     result = rule(*variables(recorder, given, order))
+    result = united(result) if isinstance(result, np.ndarray) else result
     if not isinstance(result, Symbol):
         raise TypeError(f"rule: got {checks.describe(result)}, expected an array that is linear in the differentials")
     plan = finished(recorder, result, order, (), keep=True)

@@ -1,5 +1,7 @@
 """What compiled functions return and call: several results, compiled functions inside others, data frames, names."""
 
+import pickle
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -243,3 +245,53 @@ def test_made_like_an_argument():
     assert F.jacobian([1.0, 2, 3]).nnz == 5
     assert F.jacobian(np.ones(3) + 1j).dtype == complex
     assert F(np.ones(3, np.float32)).dtype == float
+
+
+def triangle(x):
+    Y = np.zeros_like(x, shape=(3, 3))
+    Y[np.triu_indices(3)] = np.r_[x, x**2]
+    Y += 1
+    return Y @ Y.T
+
+
+def residual(x):
+    r = np.zeros_like(x)
+    r[0] = x[0] - 1
+    r[1:] = 10 * (x[1:] - x[:-1] ** 2)
+    return r
+
+
+def test_what_was_assigned_is_pickled():
+    F, x = mj.compile(triangle, (3,)), np.array([1.0, 2, 3])
+    again = pickle.loads(pickle.dumps(F))
+    assert_array_equal(again(x), F(x))
+    assert_array_equal(again.jacobian(x).toarray(), F.jacobian(x).toarray())
+
+
+def test_sums_of_squares_of_what_was_assigned():
+    x = np.linspace(0.5, 1.5, 5)
+    F, R = mj.compile(lambda x: np.sum(residual(x) ** 2), (5,)), mj.compile(residual, (5,))
+    J = R.jacobian(x).toarray()
+    assert_allclose(F.hessian(x, part="gauss-newton").toarray(), 2 * J.T @ J, atol=1e-12)
+    assert_allclose(R.half_squares().gradient(x), J.T @ R(x))
+    assert_allclose(mj.solvers.least_squares(residual, x).x, 1, rtol=1e-6)
+
+
+def test_rules_take_arrays_of_objects():
+    cube = mj.rule(lambda a: a**3, lambda a: np.diag(3 * a**2))
+    F = mj.compile(lambda x: cube(np.array([x[0], 2 * x[1], 1.0])), (2,))
+    assert_array_equal(F.jacobian([1.0, 2]).toarray(), [[3, 0], [0, 96], [0, 0]])
+    square = mj.rule(lambda a: a**2, differential=lambda a, da: np.array([2 * a[0] * da[0], 2 * a[1] * da[1]]))
+    assert_array_equal(mj.compile(square, (2,)).jacobian([1.0, 2]).toarray(), np.diag([2, 4]))
+
+
+def test_differentials_are_moved_and_joined():
+    d = mj.from_differential(lambda d: np.array([2 * d[0], d[1] - d[2]]), (3,))
+    assert_array_equal(d.toarray(), [[2, 0, 0], [0, 1, -1]])
+    zeros = np.zeros
+    block = mj.from_differential(lambda d: np.block([[d, zeros((2, 1))], [zeros((1, 2)), zeros((1, 1))]]), (2, 2))
+    assert block.nnz == 4
+    padded = mj.from_differential(lambda d: np.pad(np.flip(d[1:], 1), ((1, 0), (0, 0))), (2, 2))
+    assert_array_equal(padded.toarray()[2:], [[0, 0, 0, 1], [0, 0, 1, 0]])
+    with pytest.raises(mj.TracingError, match=r"^assignment of differentials"):
+        mj.from_differential(lambda d: d.__setitem__(0, 1.0), (3,))

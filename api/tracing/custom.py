@@ -95,6 +95,7 @@ def differential(primitive: Custom, x: Sequence[Traced], y: Traced, dx: Sequence
         whole = (_zero(some, k.shape) if d is None else d for k, d in zip(x, dx, strict=True))
         value = [y] if _takes_value(primitive.differential, len(x)) else []
         result = primitive.differential(*value, *x, *whole)
+        result = united(result) if isinstance(result, np.ndarray) else result
         if not isinstance(result, Symbol):
             raise TypeError(f"mj.rule: got {describe(result)}, expected what is linear in the differentials")
         if result.shape != y.shape:
