@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.special
 from functions_entries import CONDITIONS, WRITTEN
 from numpy.testing import assert_allclose, assert_array_equal
 from oracles import lay_out
@@ -14,6 +15,8 @@ def central(fun, x, step=1e-4):
     """Central differences, extrapolated twice."""
     x = np.asarray(x, float)
     tensor = []
+    if x.size == 0:
+        return np.zeros(np.shape(fun(x)) + x.shape)
     for at in np.ndindex(x.shape):
         unit = np.zeros(x.shape)
         unit[at] = 1
@@ -24,7 +27,7 @@ def central(fun, x, step=1e-4):
         first, second, third = (difference(step * k) for k in (1, 2, 4))
         once, twice = (4 * first - second) / 3, (4 * second - third) / 3
         tensor.append((16 * once - twice) / 15)
-    return np.stack(tensor, axis=-1).reshape(*np.shape(tensor[0]), *x.shape)
+    return np.stack(tensor, axis=-1).reshape((*np.shape(tensor[0]), *x.shape))
 
 
 def expected(fun, points, order):
@@ -195,6 +198,31 @@ def test_random_functions(seed):
 def test_ties_are_halves():
     F = mj.compile(lambda X: np.maximum(X, 0) + np.minimum(X, 0), (2,))
     assert_array_equal(F.jacobian(np.zeros(2)).toarray(), np.eye(2))
+
+
+def test_what_decides_a_condition_needs_no_derivative():
+    F = mj.compile(lambda X: np.where(scipy.special.jv(X, 1.0) > 0.3, X**2, X), (2,))
+    assert_array_equal(F.jacobian([0.5, 4]).toarray(), [[1, 0], [0, 1]])
+    G = mj.compile(lambda Z: np.where(np.abs(Z) > 1, Z, Z**2), np.array([0.1j, 2]))
+    assert_array_equal(G.jacobian(np.array([0.1j, 2])).toarray(), [[0.2j, 0], [0, 1]])
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (0, 3), (1,), (2, 0)])
+def test_shapes_at_the_edge(shape):
+    for fun in (
+        lambda X: np.where(X > 0, X * np.log(X), 0) + np.clip(X, 0, 1) * (X > 0.5),
+        lambda X: np.where(X.sum() > 0, np.sqrt(X), np.sin(X)),
+        lambda X: np.select([X > 1, X < 0], [X, -X], scipy.special.erf(X)),
+        lambda X: mj.special.softmax(X) if X.size else X * 1.0,
+    ):
+        X = np.full(shape, 0.7)
+        F = mj.compile(fun, shape)
+        assert_allclose(F(X), fun(X))
+        dense = expected(fun, [X], "C")
+        check_faces(F.jacobian(X), dense, tolerance=1e-9)
+        w = np.ones(F.out_shape)
+        assert_allclose(np.ravel(F.gradient(X, weights=w)), dense.sum(axis=0), atol=1e-9)
+        assert F.hessian(X, weights=w).toarray().shape == (X.size, X.size)
 
 
 def test_truth_values_as_a_result():

@@ -219,7 +219,6 @@ BAD = [
     ("return_sign", lambda X: mj.special.logsumexp(X, return_sign=True), "split the sum by its signs"),
     ("exact", lambda X: mj.special.comb(X, 2, exact=True), "exact=False"),
     ("order", lambda X: mj.special.polygamma(X, X), "by its order n"),
-    ("dtype", lambda X: np.exp(X, dtype=float), r"^np.exp with dtype can't"),
     ("where", lambda X: scipy.special.erf(X, where=[True, False]), r"^scipy.special.erf with where= .* np.where"),
     ("reduce", lambda X: np.subtract.reduce(X), r"^np.subtract.reduce can't"),
     ("reduce with options", lambda X: np.add.reduce(X, initial=1), r"^np.add.reduce with initial= can't"),

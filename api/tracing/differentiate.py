@@ -16,7 +16,7 @@ from matjac.tracing import assignment, conditions, elementwise, linalg, whole
 from matjac.tracing.creation import Cast
 from matjac.tracing.custom import Custom
 from matjac.tracing.custom import differential as of_custom
-from matjac.tracing.guards import guards_of, kept
+from matjac.tracing.guards import flowing, guards_of, kept
 from matjac.tracing.recorded import Recorder, Symbol, Traced, TracingError, added, apply, broadcast
 
 
@@ -55,9 +55,9 @@ def differentiate(
     found: dict[int, Symbol] = dict(zip(variables, symbols, strict=True))
     with np.errstate(all="ignore"):
         steps = program.steps(results)
-        guards = guards_of(recorder, steps, results)
+        guards, live = guards_of(recorder, steps, results), flowing(steps, results)
         for step in steps:
-            if any(k in found for k in step.operands) and step.out not in found:
+            if step.out in live and any(k in found for k in step.operands) and step.out not in found:
                 symbol = _of_step(recorder, step, found, guards.get(step.out))
                 if isinstance(symbol, Symbol):
                     found[step.out] = symbol

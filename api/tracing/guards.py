@@ -23,11 +23,12 @@ from matjac.linear.primitives import (
     Take,
     Transpose,
 )
-from matjac.linear.program import Primitive, Step
+from matjac.linear.program import Indicator, Primitive, Step
 from matjac.tracing.conditions import Stepwise, Where, sides
-from matjac.tracing.elementwise import Elementwise
+from matjac.tracing.elementwise import Elementwise, Slope
 from matjac.tracing.recorded import Recorded, Recorder, Traced, apply, shape_of
 from matjac.tracing.slopes import FINITE, STEPS
+from matjac.tracing.whole import DIFFERENTIALS, Whole
 
 
 def guards_of(recorder: Recorder, steps: Sequence[Step], results: Sequence[int]) -> dict[int, Any]:
@@ -64,7 +65,20 @@ def _wild(steps: Sequence[Step]) -> set[int]:
 
 def _has_steps(primitive: Primitive) -> bool:
     """Whether it is constant between its steps."""
-    return isinstance(primitive, Stepwise) or (isinstance(primitive, Elementwise) and primitive.ufunc in STEPS)
+    if isinstance(primitive, Whole):
+        return primitive.function not in DIFFERENTIALS
+    return isinstance(primitive, Stepwise | Slope | Indicator) or (
+        isinstance(primitive, Elementwise) and primitive.ufunc in STEPS
+    )
+
+
+def flowing(steps: Sequence[Step], results: Sequence[int]) -> set[int]:
+    """The values by which the results can be differentiated: not those that decide conditions alone."""
+    found = set(results)
+    for step in reversed(steps):
+        if step.out in found and not _has_steps(step.primitive):
+            found.update(step.operands[1:] if isinstance(step.primitive, Where) else step.operands)
+    return found
 
 
 def _either(uses: Sequence[Any]) -> Any:
