@@ -10,10 +10,10 @@ from matjac import checks
 from matjac.conventions import ORDERS, Array, Order
 from matjac.jacobian import Jacobian
 from matjac.tracing import rules  # noqa: F401  (importing it registers what is handled)
-from matjac.tracing.assignment import INTO_A_PLAIN_ARRAY
 from matjac.tracing.calls import flat, is_plain, value_of
 from matjac.tracing.compiled import Compiled
 from matjac.tracing.differentiate import sample_products
+from matjac.tracing.inplace import INTO_A_PLAIN_ARRAY
 from matjac.tracing.record import Record
 from matjac.tracing.recorded import Recorder, TracingError
 

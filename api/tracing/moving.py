@@ -94,9 +94,8 @@ def _rearranged(function: Any, *args: Any, **kwargs: Any) -> Any:
 
     def result(where: Any, pick: Callable[[Any], Any]) -> Any:
         if isinstance(where, list | tuple):
-            # a module_name tuple has another way to be made
-            made = [result(part, partial(_part, pick, k)) for k, part in enumerate(where)]
-            return made if isinstance(where, list) else tuple(made)
+            made = (result(part, partial(_part, pick, k)) for k, part in enumerate(where))
+            return list(made) if isinstance(where, list) else tuple(made)
         if lone is None:
             for part, grid in zip(parts, grids, strict=True):
                 if isinstance(part, Recorded) and (view := _as_view(part, where, grid)) is not None:

@@ -8,6 +8,7 @@ from matjac.tracing import (  # noqa: F401
     einsum,
     elementwise,
     functions,
+    inplace,
     linalg,
     moving,
     ordering,
