@@ -169,3 +169,57 @@ def test_where_there_is_little(name):
         assert check_faces(F.jacobian(X), dense).nnz == np.count_nonzero(dense)
     else:
         assert F.jacobian(X).nnz == 0
+
+
+#: Arrays whose layout in memory NumPy derives from their operands', and whether it is known when they are recorded.
+LAYOUTS = {
+    "an argument": (lambda X: X, True),
+    "entry by entry": (lambda X: np.tanh(X * 2 + X[0]), True),
+    "a product": (lambda X: X.T @ X, True),
+    "of slices": (lambda X: np.exp(X[1:, ::2]), True),
+    "zeros like": (lambda X: np.zeros_like(X) + X, True),
+    "zeros of a shape": (lambda X: np.zeros((2, 3), like=X) + X[0, 0], True),
+    "stacked": (lambda X: np.stack([X, X]), True),
+    "joined": (lambda X: np.concatenate([X, X], axis=1), True),
+    "copied": (lambda X: X.T.copy(), True),
+    "of numbers": (lambda X: np.array([[X[0, 0], X[0, 1]], [1.0, X[0, 2]]]), True),
+    "of a transpose": (lambda X: np.exp(X.T), False),
+    "of a transpose and a row": (lambda X: X.T - X.T.mean(axis=0), False),
+    "like a transpose": (lambda X: np.zeros_like(X.T) + X.T, False),
+    "copied as it is": (lambda X: np.copy(X.T), False),
+    "columns": (lambda X: X[:, [0, 1]], False),
+    "rolled": (lambda X: np.roll(X.T, 1, axis=0), False),
+    "stacked transposes": (lambda X: np.stack([X.T, X.T]), False),
+    "padded": (lambda X: np.pad(X.T, 1), False),
+    "running sums": (lambda X: np.cumsum(X.T, axis=0), False),
+    "one alone": (lambda X: np.concatenate([X.T]), False),
+    "a transpose": (lambda X: (X * 2).T, True),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_writing_through_a_flat_view(name):
+    """NumPy makes a view or a copy, by the layout in memory; where that is not known it is refused, never guessed."""
+    made, known = LAYOUTS[name]
+
+    def into_the_view(X):
+        Y = made(X)
+        flat = Y.ravel() if name != "a transpose" else Y.reshape(-1)
+        flat[1] = 4
+        return Y * 1
+
+    def into_the_array(X):
+        Y = made(X)
+        flat = Y.reshape(-1)
+        Y[0] = 4
+        return np.append(flat, Y)
+
+    (X,) = points_for([(3, 4)], float)
+    for fun in (into_the_view, into_the_array):
+        if known:
+            assert_allclose(mj.compile(fun, (3, 4))(X), fun(X.copy()), rtol=1e-12)
+        else:
+            with pytest.raises(mj.TracingError, match=r"^whether this .ravel\(\) or .reshape\(\) is a view"):
+                mj.compile(fun, (3, 4))
+    # what is not written to may be of any layout
+    assert_allclose(mj.compile(lambda X: made(X).ravel() * 2, (3, 4))(X), made(X).ravel() * 2, rtol=1e-12)

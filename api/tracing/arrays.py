@@ -56,7 +56,9 @@ class Recorder:
 
     def argument(self, example: Array) -> "Traced":
         """A value that is given."""
-        return self.traced(self.program.given(np.shape(example)), example)
+        made = self.traced(self.program.given(np.shape(example)), np.array(example, order="C"))
+        made.ordered = True
+        return made
 
     def variables(self, shapes: Sequence[Shape]) -> list["Symbol"]:
         """The differentials of variables of those shapes."""
@@ -160,6 +162,10 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
     def flatten(self: Any, order: Any = "C") -> Any:
         return np.copy(np.ravel(self, order))
 
+    def copy(self, order: Any = "C") -> Any:
+        made = np.copy(self)
+        return in_order(made) if order == "C" else made
+
     def tolist(self) -> Any:
         return [part.tolist() for part in self] if self.shape else self
 
@@ -238,7 +244,8 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
         if method != "__call__" or given:
             options = ", ".join(given) or method
             raise TracingError(f"{module_name(ufunc)} with {options} can't be recorded: call it plainly")
-        return _fresh(HANDLED.get(ufunc, UNKNOWN[0])(ufunc, *inputs), inputs)
+        result = _fresh(HANDLED.get(ufunc, UNKNOWN[0])(ufunc, *inputs), inputs)
+        return in_order(result) if ufunc is np.matmul or _in_order(inputs) else result
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if not _any_recorded((*args, *kwargs.values())):
@@ -255,7 +262,37 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
             del kwargs["out"]
             out[...] = HANDLED[function](*args, **kwargs)
             return out
-        return _fresh(HANDLED[function](*args, **kwargs), args)
+        result = _fresh(HANDLED[function](*args, **kwargs), args)
+        return in_order(result) if function in KEEP_ORDER and _in_order(args) else result
+
+
+#: Functions whose result is laid out row by row where all arguments are.
+KEEP_ORDER = {
+    *(np.where, np.concatenate, np.stack, np.vstack, np.hstack, np.outer, np.tril, np.triu, np.dot, np.clip, np.pad),
+    *(np.sum, np.mean, np.block, np.append, np.copy),
+}
+
+
+def in_order(array: Any) -> Any:
+    """An array that is known to be laid out row by row."""
+    if isinstance(array, Traced) and array.shows is None and not array.ordered:
+        array.ordered, array._value = True, np.array(array._value, order="C")
+    return array
+
+
+def _in_order(parts: Any) -> bool:
+    """Whether all arrays among arguments are laid out row by row."""
+    for part in parts:
+        if isinstance(part, list | tuple):
+            if not _in_order(part):
+                return False
+        elif not (part.ordered if isinstance(part, Traced) else np.ndim(part) < 2 or _is_in_order(part)):
+            return False
+    return True
+
+
+def _is_in_order(constant: Any) -> bool:
+    return isinstance(constant, np.ndarray) and constant.flags.c_contiguous
 
 
 def module_name(function: Any) -> str:
@@ -308,8 +345,9 @@ class Traced(Recorded):
         self._shape = shape_of(value) if shape is None else shape
         self.shows: tuple[Traced, Callable[[Any], Any]] | None = None
         self.writes: Any = None
-        #: positions of its entries, laid out in memory as they are
-        self.places: Array | None = None
+        #: whether NumPy surely lays it out row by row, and the positions of its entries
+        self.ordered = len(self._shape) < 2
+        self.grids: list[Array] | None = None
         #: the recorder's clock when it was last written to, and when it was up-to-date
         self.written, self.seen = 0, recorder.clock
 

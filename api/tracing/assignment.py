@@ -9,6 +9,7 @@ import operator
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice, permutations
 from typing import Any
 
 import numpy as np
@@ -119,38 +120,69 @@ class Writes:
         return Traced(recorder, number, recorder.examples[number])
 
 
+#: What is said where NumPy's view or copy can't be told.
+UNKNOWN_LAYOUT = (
+    "whether this .ravel() or .reshape() is a view or a copy in NumPy depends on how the array lies in memory, which "
+    "is not known here: write into the array itself, or into a .copy() of it"
+)
+
+
 def rooted(array: Traced) -> tuple[Traced, Array]:
     """The array whose entries one shows, itself if it shows no other's, and the position there of each entry."""
-    if array.shows is not None:
-        base, move = array.shows
-        root, places = rooted(base)
-        mine = move(places)
-        if np.may_share_memory(mine, places):
-            return root, mine
-        # NumPy made a copy
-        array.shows = None
-    return array, _laid_out(array)
+    root, grids = _chain(array)
+    return root, grids[0]
 
 
-def _laid_out(array: Traced) -> Array:
-    """The flat position of each entry, laid out in memory as the values are: it decides what NumPy makes views of."""
-    if array.places is None:
-        array.places = np.empty_like(np.asarray(array._value), dtype=np.int64, subok=False)
-        array.places[...] = positions(array)
-    return array.places
+def _chain(array: Traced) -> tuple[Traced, list[Array]]:
+    """The same, with the positions as they lie in memory: several where it is not known how the array lies."""
+    if array.shows is None:
+        return array, _grids(array)
+    base, move = array.shows
+    root, grids = _chain(base)
+    moved = [np.asarray(move(grid)) for grid in grids]
+    views = _views(moved, grids)
+    if views == {True}:
+        return root, moved
+    if len(views) > 1:
+        raise TracingError(UNKNOWN_LAYOUT)
+    array.shows = None
+    array.ordered = array.ndim < 2 or (len(moved) == 1 and moved[0].flags.c_contiguous)
+    return array, _grids(array)
+
+
+def _views(moved: Sequence[Array], grids: Sequence[Array]) -> set[bool]:
+    """Whether NumPy makes a view, for each way in which the array may lie in memory."""
+    return {np.may_share_memory(a, b) for a, b in zip(moved, grids, strict=True)}
+
+
+def _grids(array: Traced) -> list[Array]:
+    """The flat position of each entry, for each way in which the array may lie in memory; first row by row."""
+    if array.grids is None:
+        grid = positions(array)
+        axes = range(array.ndim)
+        ways = [] if array.ordered else list(islice(permutations(axes), 1, 24))
+        array.grids = [grid, *(np.transpose(np.transpose(grid, way).copy(), np.argsort(way)) for way in ways)]
+    return array.grids
+
+
+def _written_since(array: Traced) -> bool:
+    """Whether anything that it may show the entries of was written to since it was last up-to-date."""
+    seen = array.seen
+    while array.shows is not None:
+        array = array.shows[0]
+        if array.written > seen:
+            return True
+    return False
 
 
 def _current(array: Traced) -> None:
     """Record what was written."""
-    clock = array.recorder.clock
-    if array.shows is not None:
+    if array.shows is not None and (array._number is None or _written_since(array)):
         root, places = rooted(array)
         if root is not array:
-            if array._number is None or root.written > array.seen:
-                found = taken(root, places) if root.writes is None else root.writes.read(places)
-                array.set(found._number, found._value)
-            array.seen = clock
-            return
+            found = taken(root, places) if root.writes is None else root.writes.read(places)
+            array.set(found._number, found._value)
+    array.seen = array.recorder.clock
     if array.writes is not None:
         writes, array.writes = array.writes, None
         found = writes.read(positions(array))
@@ -169,24 +201,43 @@ def _flat(array: Any) -> Any:
     return flat
 
 
-def shown(array: Any, move: Callable[[Any], Any], record: Callable[[], Any]) -> Any:
-    """What `record` records of moved entries, as a view where NumPy makes one: `move` is the same of any array."""
+def shown(array: Any, move: Callable[[Any], Any], record: Callable[[], Any], plain: bool = False) -> Any:
+    """What `record` records of moved entries, as a view where NumPy makes one: `move` is the same of any array.
+
+    It is `plain` where NumPy always makes one, by slices.
+    """
     if not isinstance(array, Traced):
         return record()
     recorder = array.recorder
-    if recorder.clock:
-        root, places = rooted(array)
-        if root.writes is not None:
-            where = np.asarray(move(places))
-            if not np.may_share_memory(where, places):
-                return root.writes.read(where)
-            made = Traced(recorder, None, None, where.shape)
-            made.shows = array, move
-            return made
+    waiting = _waiting(array, move) if recorder.clock else None
+    if waiting is not None:
+        return waiting
     found = record()
     made = Traced(recorder, found.number, found.value)
     made.shows = array, move
+    if plain and array.ordered:
+        steps = [step for step, n in zip(np.asarray(made._value).strides, made.shape, strict=True) if n > 1]
+        made.ordered = steps == sorted(steps, reverse=True) and all(step >= 0 for step in steps)
     return made
+
+
+def _waiting(array: Traced, move: Callable[[Any], Any]) -> Traced | None:
+    """Moved entries of an array to which there are writes that are not recorded yet, taken from those."""
+    top = array
+    while top.shows is not None:
+        top = top.shows[0]
+    if top.writes is None or _written_since(array):
+        return None
+    root, grids = _chain(array)
+    if root.writes is None:
+        return None
+    moved = [np.asarray(move(grid)) for grid in grids]
+    views = _views(moved, grids)
+    if views == {True}:
+        made = Traced(array.recorder, None, None, moved[0].shape)
+        made.shows = array, move
+        return made
+    return root.writes.read(moved[0]) if views == {False} else None
 
 
 def showing(function: Any, record: Callable[..., Any]) -> Callable[..., Any]:
@@ -227,7 +278,7 @@ def _item(array: Any, index: Any) -> Any:
     def record() -> Any:
         return sliced(array, parts) if _is_plain(parts) else taken(array, positions(array)[parts])
 
-    return shown(array, lambda places: places[parts], record)
+    return shown(array, lambda places: places[parts], record, plain=_is_plain(parts))
 
 
 @handles(operator.setitem)
@@ -248,8 +299,7 @@ def _assign(array: Any, index: Any, value: Any) -> None:
     where = np.asarray(places[parts])
     value = united(value)
     if isinstance(value, Traced):
-        source, its = rooted(value)
-        if source is root and its.shape == where.shape and np.array_equal(its, where):
+        if value.shows is not None and np.array_equal(_places_in(root, value), where):
             return  # Y[1:] += 1 writes the part that was added to back where it is
         value = Traced(value.recorder, value.number, value.value)
     elif not isinstance(value, int | float | complex):
@@ -259,6 +309,15 @@ def _assign(array: Any, index: Any, value: Any) -> None:
         value, shape = value[0], shape[1:]
     np.broadcast_to(np.empty(shape, bool), where.shape)
     write(root, where, value)
+
+
+def _places_in(root: Traced, value: Traced) -> Any:
+    """Where the entries are that a value shows of an array; None where it shows none, or that is not known."""
+    try:
+        source, places = rooted(value)
+    except TracingError:
+        return None
+    return places if source is root else None
 
 
 def _check(array: Any, condition: Any) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from matjac.conventions import Array, Shape
 from matjac.linear.program import Primitive
-from matjac.tracing.arrays import HANDLED, UNITED, Recorded, Symbol, Traced, TracingError, handles
+from matjac.tracing.arrays import HANDLED, UNITED, Recorded, Symbol, Traced, TracingError, handles, in_order
 from matjac.tracing.assignment import Like, rooted
 from matjac.tracing.moving import gathered
 from matjac.tracing.recorded import apply, broadcast, shape_of
@@ -19,7 +19,8 @@ def _constant(array: Any, value: Any) -> Traced:
     number = recorder.constant(value)
     if not np.any(value):
         number = recorder.program.constant(recorder.examples[number], np.zeros(np.shape(value), bool))
-    return recorder.traced(number, np.array(value))  # type: ignore[no-any-return]
+    made = recorder.traced(number, np.array(value))
+    return in_order(made) if np.asarray(value).flags.c_contiguous else made  # type: ignore[no-any-return]
 
 
 def _filled(array: Any, fill: Any, dtype: Any, shape: Any) -> Any:
@@ -32,8 +33,11 @@ def _filled(array: Any, fill: Any, dtype: Any, shape: Any) -> Any:
         made[...] = fill
         return made
     if dtype is None and np.ndim(fill) == 0:
-        return apply(Like(after, np.asarray(fill).item()), array)
-    return _constant(array, np.full(after, fill, array.dtype if dtype is None else dtype))
+        made = apply(Like(after, np.asarray(fill).item()), array)
+    else:
+        made = _constant(array, np.full(after, fill, array.dtype if dtype is None else dtype))
+        made.ordered = False
+    return in_order(made) if array.ordered or len(after) != array.ndim else made
 
 
 for _function, _fill in ((np.zeros_like, 0), (np.empty_like, 0), (np.ones_like, 1)):
@@ -121,7 +125,9 @@ def _united(array: Array) -> Any:
     numbers = np.empty((len(entries), *shape), np.int64)
     for at, x in enumerate(entries):
         root, places = (
-            rooted(x) if isinstance(x, Traced) else (x if isinstance(x, Symbol) else broadcast(x, shape), None)
+            rooted(x)
+            if isinstance(x, Traced) and x.ndim < 2
+            else (x if isinstance(x, Recorded) else broadcast(x, shape), None)
         )
         if id(root) not in starts or not isinstance(root, Recorded):
             starts[id(root)] = end
@@ -129,7 +135,8 @@ def _united(array: Array) -> Any:
             end += int(np.prod(shape_of(root)))
         start = starts[id(root)]
         numbers[at] = start + (np.arange(int(np.prod(shape))).reshape(shape) if places is None else places)
-    return gathered(parts, numbers.reshape(*array.shape, *shape))
+    made = gathered(parts, numbers.reshape(*array.shape, *shape))
+    return in_order(made) if array.flags.c_contiguous else made
 
 
 UNITED[0] = _united
