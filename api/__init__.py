@@ -4,7 +4,7 @@ Name an identity, get its exact Jacobian as one object with three faces: a ``sci
 a compiled kernel, a ``LinearOperator`` that never forms the matrix, and the normal matrix JᵀJ.
 """
 
-from matjac import solvers, special
+from matjac import linalg, solvers, special
 from matjac.check import CheckError, check
 from matjac.conventions import unvec, vec
 from matjac.differentials import from_differential
@@ -97,6 +97,7 @@ __all__ = [
     "from_differential",
     "hstack",
     "jacobian",
+    "linalg",
     "rule",
     "scale_rows",
     "solvers",

@@ -16,7 +16,9 @@ def refuse_scipy() -> None:
     while caller is not None:
         module = str(caller.f_globals.get("__name__", ""))
         if module.startswith("scipy."):
-            found.append((module, caller.f_code))
+            # SciPy wraps functions of matrices, to call them for each of a stack
+            wrapped = getattr(caller.f_locals.get("f"), "__code__", None) if module == "scipy._lib._util" else None
+            found.append((module, caller.f_code) if wrapped is None else (caller.f_locals["f"].__module__, wrapped))
         elif not module.startswith(("numpy", "matjac.tracing.arrays")):
             break
         caller = caller.f_back

@@ -12,7 +12,7 @@ from matjac.linear.expression import Expression
 from matjac.linear.maps import Linear
 from matjac.linear.primitives import Add, Join, MatMul, Multilinear, Multiply, Sddmm, SpMM, Take
 from matjac.linear.program import Primitive, Program, Step
-from matjac.tracing import assignment, conditions, elementwise, linalg, whole
+from matjac.tracing import assignment, conditions, elementwise, whole
 from matjac.tracing.creation import Cast
 from matjac.tracing.custom import Custom
 from matjac.tracing.custom import differential as of_custom
@@ -33,7 +33,6 @@ RULES: dict[type, Any] = {
     elementwise.Slope: lambda *_: 0,
     conditions.Where: conditions.differential,
     conditions.Stepwise: lambda *_: 0,
-    linalg.OfMatrix: linalg.differential,
     Custom: of_custom,
     One: lambda *_: 0,
     assignment.Like: lambda *_: 0,

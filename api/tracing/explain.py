@@ -3,14 +3,16 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from matjac.conventions import size
 from matjac.linear.factors import KhatriRao, Sparse, SpGemm
 from matjac.linear.maps import Linear
 from matjac.linear.primitives import Broadcast, MatMul
 from matjac.linear.program import Program, Step
 from matjac.linear.reduce import ByVariable, terms_of
-from matjac.tracing.linalg import OfMatrix
 from matjac.tracing.record import Record
+from matjac.tracing.whole import Whole
 
 #: Steps of one number each, from which a loop over entries is worth a word.
 NUMBERS = 30
@@ -78,7 +80,7 @@ def _advice(record: Record, shown: dict[int, int], general: dict[int, int]) -> l
 
 def _inverse(record: Record, step: Step) -> str | None:
     """An inverse that is multiplied by, and used for nothing else."""
-    if not (isinstance(step.primitive, OfMatrix) and step.primitive.function == "inverse"):
+    if not (isinstance(step.primitive, Whole) and step.primitive.function is np.linalg.inv):
         return None
     uses = [other for other in record.steps if step.out in other.operands]
     if len(uses) != 1 or not isinstance(uses[0].primitive, MatMul) or uses[0].operands[0] != step.out:

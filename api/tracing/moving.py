@@ -60,7 +60,7 @@ def _signature(function: Any) -> inspect.Signature:
     return inspect.signature(function)
 
 
-def _rearranged(function: Any, *args: Any, **kwargs: Any) -> Any:
+def rearranged(function: Any, *args: Any, **kwargs: Any) -> Any:
     """What a function that moves entries is recorded as."""
     bound = _signature(function).bind(*args, **kwargs)
     given = bound.arguments
@@ -218,7 +218,7 @@ def _pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> A
     fill = kwargs.pop("constant_values", 0)
     if isinstance(pad_width, Recorded) or _holds(fill):
         raise TracingError("np.pad with constant_values= that depend on a variable can't be recorded: np.concatenate")
-    made = _rearranged(np.pad, array, pad_width, mode, **kwargs)
+    made = rearranged(np.pad, array, pad_width, mode, **kwargs)
     if not np.any(fill):
         return made
     outside: Array = np.pad(np.zeros(array.shape), pad_width, constant_values=fill)
@@ -229,4 +229,4 @@ def _pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> A
 PADDED = {"constant", "edge", "reflect", "symmetric", "wrap"}
 
 
-HANDLED |= {function: partial(_rearranged, function) for function in MOVES if function is not np.pad}
+HANDLED |= {function: partial(rearranged, function) for function in MOVES if function is not np.pad}

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 import numpy as np
 
+from matjac.conventions import Array, Shape
 from matjac.linear.program import Primitive
 from matjac.tracing.arrays import Recorded, Symbol, TracingError, module_name
 from matjac.tracing.recorded import apply
@@ -22,8 +24,20 @@ class Whole(Primitive):
     def name(self) -> str:
         return self.function.__name__.strip("_").replace("_", " ")
 
+    @property
+    def makes_zeros(self) -> bool:  # type: ignore[override]
+        return self.function in TRIANGLES
+
     def value(self, *operands: Any) -> Any:
         return np.asarray(self.function(*operands, **dict(self.options)))
+
+    def pattern(self, patterns: Sequence[Array | None], shapes: Sequence[Shape], shape: Shape) -> Array | None:
+        triangle = TRIANGLES.get(self.function)
+        return None if triangle is None else triangle(np.ones(shape, bool))
+
+
+#: Functions whose value is zero outside a triangle, and what takes it.
+TRIANGLES: dict[Callable[..., Any], Callable[[Array], Array]] = {}
 
 
 #: The differentials: from the operands, the value, the operands' differentials (None where there is none) and the
@@ -41,6 +55,19 @@ def whole(function: Callable[..., Any], *operands: Any, **options: Any) -> Any:
     if any(isinstance(x, Symbol) for x in operands):
         raise TracingError(f"{module_name(function)} of a differential is not linear")
     return apply(Whole(function, tuple(options.items())), *operands)
+
+
+def real(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that has no complex derivative: complex arrays are refused when it is computed."""
+
+    @wraps(function)
+    def of_real(*operands: Any, **options: Any) -> Any:
+        if any(np.iscomplexobj(x) for x in operands):
+            name = function.__name__.strip("_").replace("_", " ")
+            raise TypeError(f"the {name} of complex numbers has no complex derivative: call it with real ones")
+        return function(*operands, **options)
+
+    return of_real
 
 
 def differential(primitive: Whole, x: Sequence[Any], y: Any, dx: Sequence[Any]) -> Any:

@@ -1,0 +1,276 @@
+"""Functions of `scipy.linalg` on plain and on recorded arrays alike, with the names and arguments they have there.
+
+SciPy's functions are written for plain numbers and can't be recorded; on plain arrays these are SciPy's own.
+
+Examples
+--------
+>>> import numpy as np, matjac as mj
+>>> F = mj.compile(lambda A: mj.linalg.expm(A), (2, 2))
+>>> F.jacobian(np.zeros((2, 2))).toarray()
+array([[1., 0., 0., 0.],
+       [0., 1., 0., 0.],
+       [0., 0., 1., 0.],
+       [0., 0., 0., 1.]])
+"""
+
+from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+
+from matjac.tracing import decompositions, matrix_functions
+from matjac.tracing import linalg as of_numpy
+from matjac.tracing.arrays import Recorded, TracingError, shape_of
+from matjac.tracing.moving import MOVES, rearranged
+from matjac.tracing.whole import whole
+
+
+def _recorded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """SciPy's function of that name on plain arrays, this one on recorded ones."""
+    plain = getattr(scipy.linalg, function.__name__)
+
+    def holds(x: Any) -> bool:
+        return isinstance(x, Recorded) or (isinstance(x, tuple) and any(map(holds, x)))
+
+    @wraps(function)
+    def either(*args: Any, **kwargs: Any) -> Any:
+        called = function if any(map(holds, (*args, *kwargs.values()))) else plain
+        return called(*args, **kwargs)
+
+    return either
+
+
+def _ignored(overwrite_a: bool = False, overwrite_b: bool = False, check_finite: bool = True) -> None:
+    """Options that say how a plain array is treated."""
+
+
+# solutions and inverses ---------------------------------------------------------------------------------
+
+
+@_recorded
+def inv(a: Any, **options: Any) -> Any:
+    """The inverse; the other options say how it is computed, and have no effect."""
+    return np.linalg.inv(a)
+
+
+@_recorded
+def det(a: Any, **options: Any) -> Any:
+    """The determinant."""
+    _ignored(**options)
+    return np.linalg.det(a)
+
+
+@_recorded
+def pinv(a: Any, *, rtol: Any = None, **options: Any) -> Any:
+    """The pseudoinverse, where the rank does not change."""
+    _ignored(**options)
+    return np.linalg.pinv(a, rtol=rtol)
+
+
+@_recorded
+def lstsq(a: Any, b: Any, cond: Any = None, **options: Any) -> Any:
+    """The least-squares solution, the sums of squares, the rank and the singular values."""
+    return of_numpy.lstsq(a, b, cond)
+
+
+@_recorded
+def solve(
+    a: Any, b: Any, lower: bool = False, *, assume_a: Any = None, transposed: bool = False, **options: Any
+) -> Any:
+    """The solution of ``a x = b``; of a symmetric matrix one triangle is read, as SciPy does."""
+    _ignored(**options)
+    kind = assume_a or "general"
+    if kind in ("her", "hermitian", "pos", "positive definite"):
+        a = whole(matrix_functions.positive_definite_matrix, a)
+    if kind in ("sym", "symmetric", "her", "hermitian", "pos", "positive definite"):
+        a = decompositions.from_lower(a if lower else a.mT)
+    elif kind in ("lower triangular", "upper triangular"):
+        return solve_triangular(a, b, lower=kind.startswith("lower"), trans=int(transposed))
+    elif kind == "diagonal":
+        a = np.diag(np.diagonal(a))
+    elif kind not in ("gen", "general"):
+        raise TracingError(f"scipy.linalg.solve with assume_a={kind!r} can't be recorded: leave it out")
+    return np.linalg.solve(a.mT if transposed else a, b)
+
+
+@_recorded
+def solve_triangular(
+    a: Any, b: Any, trans: Any = 0, lower: bool = False, unit_diagonal: bool = False, **options: Any
+) -> Any:
+    """The solution of ``a x = b`` for a triangular matrix, of which that triangle alone is read."""
+    _ignored(**options)
+    turned = trans in (1, "T")
+    if trans in (2, "C"):
+        raise TracingError(
+            "scipy.linalg.solve_triangular with trans=2 conjugates, which has no derivative: use trans=1"
+        )
+    return matrix_functions.solve_triangular(a.mT if turned else a, b, lower != turned, unit_diagonal)
+
+
+@_recorded
+def cho_factor(a: Any, lower: bool = False, **options: Any) -> Any:
+    """The Cholesky factor for `cho_solve`, and whether it is the lower one."""
+    _ignored(**options)
+    return cholesky(a, lower), lower
+
+
+@_recorded
+def cho_solve(c_and_lower: Any, b: Any, **options: Any) -> Any:
+    """The solution of ``a x = b`` by what `cho_factor` returned."""
+    _ignored(**options)
+    c, lower = c_and_lower
+    inside = solve_triangular(c, b, trans=0 if lower else 1, lower=lower)
+    return solve_triangular(c, inside, trans=1 if lower else 0, lower=lower)
+
+
+# decompositions -----------------------------------------------------------------------------------------
+
+
+@_recorded
+def cholesky(a: Any, lower: bool = False, **options: Any) -> Any:
+    """The Cholesky factor: of the triangle that is asked for."""
+    _ignored(**options)
+    return np.linalg.cholesky(a, upper=not lower)
+
+
+@_recorded
+def eigh(a: Any, b: Any = None, *, lower: bool = True, eigvals_only: bool = False, **options: Any) -> Any:
+    """Eigenvalues and eigenvectors of a symmetric matrix; of a pencil ``a v = w b v``."""
+    _ignored(**{k: v for k, v in options.items() if v is not None and k != "driver"})
+    UPLO = "L" if lower else "U"
+    if b is None:
+        return decompositions.eigvalsh(a, UPLO) if eigvals_only else tuple(decompositions.eigh(a, UPLO))
+    # b = L Lᵀ: the eigenvalues of L⁻¹ a L⁻ᵀ, whose vectors are Lᵀ v
+    L = np.linalg.cholesky(b if lower else b.mT)
+    symmetric = decompositions.from_lower(a if lower else a.mT)
+    half = solve_triangular(L, symmetric, lower=True)
+    inside = solve_triangular(L, half.mT, lower=True)
+    if eigvals_only:
+        return np.linalg.eigvalsh(inside)
+    w, V = np.linalg.eigh(inside)
+    return w, solve_triangular(L, V, trans=1, lower=True)
+
+
+@_recorded
+def eigvalsh(a: Any, b: Any = None, *, lower: bool = True, **options: Any) -> Any:
+    """Eigenvalues of a symmetric matrix, or of a pencil."""
+    return eigh(a, b, lower=lower, eigvals_only=True, **options)
+
+
+@_recorded
+def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, **options: Any) -> Any:
+    """Singular values and vectors."""
+    found = decompositions.svd(a, full_matrices, compute_uv)
+    return tuple(found) if compute_uv else found
+
+
+@_recorded
+def svdvals(a: Any, **options: Any) -> Any:
+    """Singular values."""
+    _ignored(**options)
+    return np.linalg.svdvals(a)
+
+
+@_recorded
+def qr(a: Any, lwork: Any = None, mode: str = "full", pivoting: bool = False, **options: Any) -> Any:
+    """Q and R; write mode="economic" where the matrix has more rows than columns."""
+    if pivoting:
+        raise TracingError("scipy.linalg.qr with pivoting=True can't be recorded: leave it out")
+    found = decompositions.qr(a, {"full": "complete", "economic": "reduced", "r": "r"}.get(mode, mode))
+    return (found,) if mode == "r" else tuple(found)
+
+
+@_recorded
+def polar(a: Any, side: str = "right") -> Any:
+    """The orthogonal and the symmetric factor."""
+    U, s, Vh = np.linalg.svd(a, full_matrices=False)
+    values = s[..., None, :]
+    return U @ Vh, (Vh.mT * values) @ Vh if side == "right" else (U * values) @ U.mT
+
+
+# functions of matrices and equations --------------------------------------------------------------------
+
+_FUNCTIONS = {}
+for _name in matrix_functions.FUNCTIONS:
+    _of = partial(matrix_functions.function, _name)
+    _of.__name__ = _name  # type: ignore[attr-defined]
+    _of.__doc__ = getattr(scipy.linalg, _name).__doc__
+    _FUNCTIONS[_name] = _recorded(_of)
+
+
+@_recorded
+def sqrtm(A: Any, **options: Any) -> Any:
+    """The square root of a matrix without eigenvalues that are zero or negative."""
+    return matrix_functions.sqrtm(A)
+
+
+@_recorded
+def solve_sylvester(a: Any, b: Any, q: Any) -> Any:
+    """X with ``a X + X b = q``."""
+    return matrix_functions.solve_sylvester(a, b, q)
+
+
+@_recorded
+def solve_continuous_lyapunov(a: Any, q: Any) -> Any:
+    """X with ``a X + X aᵀ = q``, of real numbers."""
+    return matrix_functions.solve_continuous_lyapunov(a if isinstance(a, Recorded) else np.asarray(a), q)
+
+
+solve_lyapunov = solve_continuous_lyapunov
+
+
+@_recorded
+def solve_discrete_lyapunov(a: Any, q: Any, method: Any = None) -> Any:
+    """X with ``a X aᵀ − X + q = 0``, of real numbers."""
+    return matrix_functions.solve_discrete_lyapunov(a if isinstance(a, Recorded) else np.asarray(a), q)
+
+
+@_recorded
+def solve_continuous_are(a: Any, b: Any, q: Any, r: Any, e: Any = None, s: Any = None, balanced: bool = True) -> Any:
+    """X with ``aᵀ X + X a − X b r⁻¹ bᵀ X + q = 0``, of real numbers and symmetric q and r."""
+    if e is not None or s is not None:
+        raise TracingError("scipy.linalg.solve_continuous_are with e or s can't be recorded: leave them out")
+    return matrix_functions.solve_continuous_are(a, b, q, r)
+
+
+# norms and products -------------------------------------------------------------------------------------
+
+
+@_recorded
+def norm(a: Any, ord: Any = None, axis: Any = None, keepdims: bool = False, check_finite: bool = True) -> Any:
+    """Norms of vectors and matrices."""
+    return np.linalg.norm(a, ord, axis, keepdims)
+
+
+@_recorded
+def khatri_rao(a: Any, b: Any) -> Any:
+    """The Kronecker products of columns."""
+    return np.reshape(np.einsum("ik,jk->ijk", a, b), (-1, shape_of(a)[-1]))
+
+
+#: Functions that only place entries, and the parameters that they take them from.
+_MOVES = {"toeplitz": "c r", "hankel": "c r", "circulant": "c", "block_diag": "arrs"}
+for _name, _places in _MOVES.items():
+    MOVES[getattr(scipy.linalg, _name)] = _places
+    _of = partial(rearranged, getattr(scipy.linalg, _name))
+    _of.__name__ = _name  # type: ignore[attr-defined]
+    _of.__doc__ = getattr(scipy.linalg, _name).__doc__
+    _FUNCTIONS[_name] = _recorded(_of)
+
+_WRITTEN = [
+    *("cho_factor", "cho_solve", "cholesky", "det", "eigh", "eigvalsh", "inv", "khatri_rao", "lstsq", "norm", "pinv"),
+    *("polar", "qr", "solve", "solve_continuous_are", "solve_continuous_lyapunov", "solve_discrete_lyapunov"),
+    *("solve_lyapunov", "solve_sylvester", "solve_triangular", "sqrtm", "svd", "svdvals"),
+]
+
+
+def __dir__() -> list[str]:
+    return sorted([*_FUNCTIONS, *_WRITTEN])
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FUNCTIONS:
+        raise AttributeError(f"mj.linalg has no {name}: dir(mj.linalg) lists what can be recorded of scipy.linalg")
+    return _FUNCTIONS[name]

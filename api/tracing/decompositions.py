@@ -1,0 +1,255 @@
+"""Decompositions of matrices and of stacks of them: Cholesky, eigenvalues, singular values, QR.
+
+Each is computed once. What it gives are parts of one packed array, and each part has a rule of its own, so that nothing
+is made for vectors where only values are used. The rules: Giles, *Collected matrix derivative results*, 2008; for QR
+Walter and Lehmann, *Algorithmic differentiation of linear algebra functions*, 2010. Vectors whose values are equal
+have no derivative: it is not a number.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from matjac.conventions import Array
+from matjac.tracing.arrays import TracingError, handles, shape_of
+from matjac.tracing.linalg import square
+from matjac.tracing.recorded import matmul
+from matjac.tracing.whole import DIFFERENTIALS, TRIANGLES, real, whole
+
+# triangles ----------------------------------------------------------------------------------------------
+
+
+def inverse_of_lower(L: Array) -> Array:
+    """The inverse of a lower triangular matrix."""
+    return np.tril(np.linalg.inv(L))
+
+
+def inverse_of_upper(R: Array) -> Array:
+    """The inverse of an upper triangular matrix."""
+    return np.triu(np.linalg.inv(R))
+
+
+TRIANGLES |= {inverse_of_lower: np.tril, inverse_of_upper: np.triu}
+DIFFERENTIALS |= dict.fromkeys((inverse_of_lower, inverse_of_upper), lambda x, y, dx: -y @ dx[0] @ y)
+
+# Cholesky -----------------------------------------------------------------------------------------------
+
+
+@real
+def _cholesky(A: Array) -> Array:
+    return np.asarray(np.linalg.cholesky(A))
+
+
+def _of_cholesky(x: Any, L: Any, dx: Any) -> Any:
+    """``dL = L Φ(L⁻¹ dA L⁻ᵀ)``, where Φ takes the lower triangle and half of the diagonal."""
+    inverse = whole(inverse_of_lower, L)
+    inside = inverse @ from_lower(dx[0]) @ inverse.mT
+    n = L.shape[-1]
+    return L @ (np.tril(inside) * np.where(np.eye(n, dtype=bool), np.float32(0.5), np.float32(1)))
+
+
+TRIANGLES[_cholesky] = np.tril
+DIFFERENTIALS[_cholesky] = _of_cholesky
+
+
+def from_lower(dA: Any) -> Any:
+    """A symmetric matrix from its lower triangle: nothing else is read by NumPy."""
+    return np.tril(dA) + np.tril(dA, -1).mT
+
+
+@handles(np.linalg.cholesky)
+def cholesky(a: Any, /, *, upper: bool = False) -> Any:
+    """``np.linalg.cholesky``, recorded: of one triangle of the matrix."""
+    square("np.linalg.cholesky", a)
+    return whole(_cholesky, a.mT).mT if upper else whole(_cholesky, a)
+
+
+# eigenvalues of symmetric matrices ----------------------------------------------------------------------
+
+
+@real
+def _eigenvalues_and_vectors(A: Array) -> Array:
+    values, vectors = np.linalg.eigh(A)
+    return np.concatenate([values[..., None, :], vectors], axis=-2)
+
+
+def _eigenvalues(A: Array, packed: Array) -> Array:
+    return packed[..., 0, :]
+
+
+def _eigenvectors(A: Array, packed: Array) -> Array:
+    return packed[..., 1:, :]
+
+
+def _of_eigenvalues(x: Any, w: Any, dx: Any) -> Any:
+    V = whole(_eigenvectors, *x)
+    return np.sum(V * (from_lower(dx[0]) @ V), axis=-2)
+
+
+def _of_eigenvectors(x: Any, V: Any, dx: Any) -> Any:
+    w = whole(_eigenvalues, *x)
+    return V @ (quotients(w[..., None, :] - w[..., :, None]) * (V.mT @ from_lower(dx[0]) @ V))
+
+
+def quotients(differences: Any) -> Any:
+    """One over each difference of two numbers, 0 on the diagonal; not a number where two are equal."""
+    n = differences.shape[-1]
+    apart = np.where(np.eye(n, dtype=bool), 1, np.where(differences == 0, np.nan, differences))
+    return np.where(~np.eye(n, dtype=bool), 1 / apart, 0)
+
+
+DIFFERENTIALS |= {_eigenvalues: _of_eigenvalues, _eigenvectors: _of_eigenvectors}
+
+
+def _lower(name: str, a: Any, UPLO: str) -> Any:
+    square(name, a)
+    if UPLO.upper() not in ("L", "U"):
+        raise ValueError(f"UPLO: got {UPLO!r}, expected 'L' or 'U'")
+    return a if UPLO.upper() == "L" else a.mT
+
+
+@handles(np.linalg.eigh)
+def eigh(a: Any, UPLO: str = "L") -> Any:
+    """``np.linalg.eigh``, recorded: of one triangle of the matrix."""
+    a = _lower("np.linalg.eigh", a, UPLO)
+    packed = whole(_eigenvalues_and_vectors, a)
+    return EIGENVALUES_AND_VECTORS(whole(_eigenvalues, a, packed), whole(_eigenvectors, a, packed))
+
+
+@handles(np.linalg.eigvalsh)
+def eigvalsh(a: Any, UPLO: str = "L") -> Any:
+    """``np.linalg.eigvalsh``, recorded."""
+    a = _lower("np.linalg.eigvalsh", a, UPLO)
+    return whole(_eigenvalues, a, whole(_eigenvalues_and_vectors, a))
+
+
+# singular values ----------------------------------------------------------------------------------------
+
+
+@real
+def _singular_values_and_vectors(A: Array) -> Array:
+    U, s, Vh = np.linalg.svd(A, full_matrices=False)
+    return np.concatenate([U, s[..., None, :], Vh.mT], axis=-2)
+
+
+def _singular_values(A: Array, packed: Array) -> Array:
+    return packed[..., A.shape[-2], :]
+
+
+def _left(A: Array, packed: Array) -> Array:
+    return packed[..., : A.shape[-2], :]
+
+
+def _right(A: Array, packed: Array) -> Array:
+    return packed[..., A.shape[-2] + 1 :, :]
+
+
+def _of_singular_values(x: Any, s: Any, dx: Any) -> Any:
+    return np.sum(whole(_left, *x) * (dx[0] @ whole(_right, *x)), axis=-2)
+
+
+def _of_singular_vectors(x: Any, U: Any, V: Any, dA: Any) -> Any:
+    """The differential of U, where A = U Σ Vᵀ; that of V is the same of Aᵀ."""
+    s = whole(_singular_values, *x)
+    row, column = s[..., None, :], s[..., :, None]
+    P = U.mT @ dA @ V
+    squares = quotients((row - column) * (row + column))
+    inside = U @ (squares * (P * row + column * P.mT))
+    if U.shape[-2] == U.shape[-1]:
+        return inside
+    beside = dA @ V / row
+    return inside + beside - U @ (U.mT @ beside)
+
+
+DIFFERENTIALS |= {
+    _singular_values: _of_singular_values,
+    _left: lambda x, U, dx: _of_singular_vectors(x, U, whole(_right, *x), dx[0]),
+    _right: lambda x, V, dx: _of_singular_vectors(x, V, whole(_left, *x), dx[0].mT),
+}
+
+
+@handles(np.linalg.svd)
+def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
+    """``np.linalg.svd``, recorded."""
+    if hermitian:
+        raise TracingError("np.linalg.svd with hermitian=True can't be recorded: leave it out, or write np.linalg.eigh")
+    shape = shape_of(a)
+    if compute_uv and full_matrices and shape[-1] != shape[-2]:
+        raise TracingError(
+            "np.linalg.svd with full_matrices=True of a matrix that is not square can't be recorded: the vectors that "
+            "belong to no singular value are not determined. Write full_matrices=False"
+        )
+    packed = whole(_singular_values_and_vectors, a)
+    values = whole(_singular_values, a, packed)
+    if not compute_uv:
+        return values
+    return LEFT_VALUES_RIGHT(whole(_left, a, packed), values, whole(_right, a, packed).mT)
+
+
+@handles(np.linalg.svdvals)
+def svdvals(x: Any, /) -> Any:
+    """``np.linalg.svdvals``, recorded."""
+    return svd(x, compute_uv=False)
+
+
+@handles(np.linalg.cond)
+def cond(x: Any, p: Any = None) -> Any:
+    """``np.linalg.cond``, recorded."""
+    if p in (None, 2, -2):
+        s = svdvals(x)
+        return s[..., -1] / s[..., 0] if p == -2 else s[..., 0] / s[..., -1]
+    norms = (np.linalg.norm(y, ord=p, axis=(-2, -1)) for y in (x, np.linalg.inv(x)))
+    return next(norms) * next(norms)
+
+
+# QR -----------------------------------------------------------------------------------------------------
+
+
+@real
+def _qr(A: Array) -> Array:
+    return np.concatenate(np.linalg.qr(A), axis=-2)
+
+
+def _orthogonal(A: Array, packed: Array) -> Array:
+    return packed[..., : A.shape[-2], :]
+
+
+def _triangular(A: Array, packed: Array) -> Array:
+    return packed[..., A.shape[-2] :, :]
+
+
+def _of_orthogonal(x: Any, Q: Any, dx: Any) -> Any:
+    quotient = dx[0] @ whole(inverse_of_upper, whole(_triangular, *x))
+    inside = Q.mT @ quotient
+    below = np.tril(inside, -1)
+    turned = Q @ (below - below.mT - inside)
+    return turned + quotient
+
+
+def _of_triangular(x: Any, R: Any, dx: Any) -> Any:
+    inside = whole(_orthogonal, *x).mT @ dx[0] @ whole(inverse_of_upper, R)
+    return np.triu((np.triu(inside) + np.tril(inside, -1).mT) @ R)
+
+
+TRIANGLES[_triangular] = np.triu
+DIFFERENTIALS |= {_orthogonal: _of_orthogonal, _triangular: _of_triangular}
+
+
+@handles(np.linalg.qr)
+def qr(a: Any, mode: str = "reduced") -> Any:
+    """``np.linalg.qr``, recorded: of matrices whose first columns are independent."""
+    m, n = shape_of(a)[-2:]
+    if mode not in ("reduced", "r") and not (mode == "complete" and m <= n):
+        raise TracingError(f"np.linalg.qr with mode={mode!r} can't be recorded: use 'reduced' or 'r'")
+    first = a[..., :m]
+    packed = whole(_qr, first)
+    Q, R = whole(_orthogonal, first, packed), whole(_triangular, first, packed)
+    if n > m:
+        R = np.concatenate([R, matmul(Q.mT, a[..., m:])], axis=-1)
+    return R if mode == "r" else ORTHOGONAL_AND_TRIANGULAR(Q, R)
+
+
+#: The named tuples that NumPy returns.
+EIGENVALUES_AND_VECTORS: Any = type(np.linalg.eigh(np.eye(1)))
+LEFT_VALUES_RIGHT: Any = type(np.linalg.svd(np.eye(1)))
+ORTHOGONAL_AND_TRIANGULAR: Any = type(np.linalg.qr(np.eye(1)))

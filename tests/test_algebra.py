@@ -1,0 +1,189 @@
+"""Linear algebra: the written functions of `functions_algebra.py`, and their edges."""
+
+import numpy as np
+import pytest
+import scipy.linalg
+from functions_algebra import ANALYTIC, REAL, point
+from numpy.testing import assert_allclose, assert_array_equal
+from oracles import complex_step
+from test_compile import check_faces
+from test_compile import expected as by_variables
+from test_conditions import central, expected
+
+import matjac as mj
+
+ALL = ANALYTIC | REAL
+
+
+def points_of(name, seed):
+    rng = np.random.default_rng(seed)
+    return [point(kind, rng) for kind in ALL[name][1]]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_written_functions(name):
+    fun, _, count = ALL[name]
+    for seed, order in enumerate("CF"):
+        F = mj.compile(fun, *points_of(name, 0), order=order)
+        points = points_of(name, seed)
+        assert_allclose(F(*points), fun(*points), rtol=1e-10, atol=1e-12)
+        dense = expected(fun, points, order)
+        A = check_faces(F.jacobian(*points), dense, tolerance=1e-8)
+        assert A.nnz == (np.count_nonzero(np.abs(dense) > 1e-9) if count is None else count)
+
+
+@pytest.mark.parametrize("name", ANALYTIC)
+def test_complex_points(name):
+    fun, _, _ = ANALYTIC[name]
+    rng = np.random.default_rng(3)
+    points = [p + 0.2j * rng.standard_normal(p.shape) for p in points_of(name, 2)]
+    F = mj.compile(fun, *points)
+    assert_allclose(F(*points), fun(*points), rtol=1e-10, atol=1e-12)
+    # by steps in the complex plane: SciPy's iterations are no analytic functions of their input
+    dense = by_variables(fun, points, "C", complex_differences)
+    check_faces(F.jacobian(*points), dense, tolerance=1e-7)
+
+
+def complex_differences(fun, x):
+    columns = []
+    for at in np.ndindex(x.shape):
+        unit = np.zeros(x.shape)
+        unit[at] = 1e-4
+        first, second = (fun(x + k * unit) - fun(x - k * unit) for k in (1, 2))
+        columns.append((8 * first - second) / (12 * 1e-4))
+    return np.stack(columns, axis=-1).reshape(*np.shape(columns[0]), *x.shape)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_second_derivatives(name):
+    fun, _, _ = ALL[name]
+    points = points_of(name, 5)
+    F = mj.compile(fun, *points)
+    x = F.pack(*points)
+    w = np.random.default_rng(0).standard_normal(F.out_shape).reshape(-1)
+    H = F.hess_csr(x, w).toarray()
+    scale = max(1, np.abs(H).max())
+    assert_allclose(H, central(lambda x: F.grad(x, w), x), atol=2e-7 * scale)
+    assert_allclose(F.hess(x, w) @ x, H @ x, atol=1e-9 * scale)
+
+
+def test_plain_arrays_are_scipys_own():
+    rng = np.random.default_rng(0)
+    A, S = point("A", rng), point("S", rng)
+    for name in dir(mj.linalg):
+        assert callable(getattr(mj.linalg, name)), name
+        assert hasattr(scipy.linalg, name), name
+    for name in ("expm", "sqrtm", "logm", "inv", "det", "cholesky", "svdvals", "eigvalsh", "toeplitz", "norm"):
+        assert_array_equal(getattr(mj.linalg, name)(S), getattr(scipy.linalg, name)(S))
+    assert_array_equal(mj.linalg.solve_triangular(A, S), scipy.linalg.solve_triangular(A, S))
+    with pytest.raises(AttributeError, match=r"^mj\.linalg has no schur"):
+        _ = mj.linalg.schur
+
+
+def test_one_triangle_is_read():
+    S = point("S", np.random.default_rng(1))
+    lower = np.tril(S) + np.triu(np.full((3, 3), np.nan), 1)
+    for fun, at in (
+        (np.linalg.cholesky, lower),
+        (np.linalg.eigvalsh, lower),
+        (lambda S: np.linalg.eigh(S, "U")[0], lower.T),
+    ):
+        J = mj.compile(fun, S).jacobian(at)
+        assert_array_equal(J.toarray(), mj.compile(fun, S).jacobian(S).toarray())
+        unread = np.isnan(at).reshape(-1)
+        assert not J.toarray()[:, unread].any()
+
+
+def test_equal_eigenvalues():
+    F = mj.compile(np.linalg.eigvalsh, (2, 2))
+    J = F.jacobian(np.eye(2)).toarray()
+    assert np.all(np.isfinite(J))
+    vectors = mj.compile(lambda S: np.linalg.eigh(S)[1], (2, 2)).jacobian(np.eye(2))
+    assert np.isnan(vectors.toarray()).any()
+
+
+def test_one_decomposition():
+    """What eigh, svd and qr give are parts of one step; values alone make nothing for the vectors."""
+    text = mj.compile(lambda S: np.linalg.eigh(S)[0].sum() + np.linalg.eigh(S)[1].sum(), (3, 3)).explain()
+    assert text.count("eigenvalues and vectors") <= 1
+    J = mj.compile(lambda S: np.linalg.eigh(S)[0], (2, 2)).jacobian(np.eye(2))
+    assert np.all(np.isfinite(J.toarray()))
+
+
+def test_singular_matrices():
+    rng = np.random.default_rng(0)
+    stack = np.stack([np.ones((3, 3)), rng.standard_normal((3, 3)), np.diag([1.0, 2, 0])])
+    F = mj.compile(np.linalg.det, stack)
+    assert_allclose(F.jacobian(stack).toarray(), expected(np.linalg.det, [stack], "C"), atol=1e-9)
+    mj.check(F, stack, order=2, tol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["inv", "cholesky", "eigvalsh", "svdvals", "det", "qr", "pinv"])
+def test_narrow_dtypes_and_single_numbers(name):
+    fun = getattr(np.linalg, name)
+    fun = (lambda S: np.linalg.qr(S)[1]) if name == "qr" else fun
+    F = mj.compile(fun, (3, 3))
+    S = point("S", np.random.default_rng(4)).astype(np.float32)
+    J = F.jacobian(S)
+    assert F(S).dtype == J.dtype == J.tocsr().dtype == np.float32
+    assert_allclose(J.toarray(), F.jacobian(S.astype(float)).toarray(), atol=1e-2)
+    one = mj.compile(fun, (1, 1)).jacobian([[4.0]]).toarray()
+    assert_allclose(one, expected(fun, [np.array([[4.0]])], "C"), atol=1e-9)
+
+
+REFUSED = [
+    ("eig", lambda A: np.linalg.eig(A)[0], r"^np.linalg.eig can't be recorded: eigenvalues.*np.linalg.eigh"),
+    ("full svd", lambda A: np.linalg.svd(A[:2]), r"^np.linalg.svd with full_matrices=True.*full_matrices=False"),
+    ("complete qr", lambda A: np.linalg.qr(A[:, :2], "complete"), r"^np.linalg.qr with mode='complete'"),
+    ("norm 0", lambda A: np.linalg.norm(A[0], 0), r"^np.linalg.norm of order 0"),
+    ("norm of three axes", lambda A: np.linalg.norm(A[None], "nuc"), r"np.linalg.norm: got ord='nuc' for 3 axes"),
+    ("unknown norm", lambda A: np.linalg.norm(A, 3), r"np.linalg.norm: got ord=3 for matrices"),
+    ("not square", lambda A: np.linalg.inv(A[:2]), r"np.linalg.inv: got shape \(2, 3\), expected square"),
+    ("UPLO", lambda A: np.linalg.eigvalsh(A, "X"), r"UPLO: got 'X'"),
+    ("hermitian", lambda A: np.linalg.pinv(A, hermitian=True), r"^np.linalg.pinv with hermitian=True"),
+    ("pivoting", lambda A: mj.linalg.qr(A, pivoting=True), r"^scipy.linalg.qr with pivoting=True"),
+    ("assume_a", lambda A: mj.linalg.solve(A, b=A, assume_a="banded"), r"^scipy.linalg.solve with assume_a='banded'"),
+    ("trans", lambda A: mj.linalg.solve_triangular(A, A, trans="C"), r"^scipy.linalg.solve_triangular with trans=2"),
+    ("wrapped by SciPy", lambda A: scipy.linalg.cho_factor(A), r"write mj\.linalg\.cho_factor"),
+]
+
+
+@pytest.mark.parametrize(("fun", "message"), [r[1:] for r in REFUSED], ids=[r[0] for r in REFUSED])
+def test_what_cannot_be_recorded(fun, message):
+    with pytest.raises(mj.TracingError, match=message):
+        mj.compile(fun, (3, 3))
+
+
+NOT_ANALYTIC = {
+    **{name: getattr(np.linalg, name) for name in ("cholesky", "eigvalsh", "svdvals", "pinv", "qr")},
+    "lstsq": lambda A: np.linalg.lstsq(A, A)[0],
+    "lyapunov": lambda A: mj.linalg.solve_continuous_lyapunov(A, A),
+    "discrete lyapunov": lambda A: mj.linalg.solve_discrete_lyapunov(A, A),
+    "riccati": lambda A: mj.linalg.solve_continuous_are(A, A, A, A),
+    "pos": lambda A: mj.linalg.solve(A, A, assume_a="pos"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_ANALYTIC)
+def test_complex_points_that_have_no_derivative(name):
+    F = mj.compile(NOT_ANALYTIC[name], 2 * np.eye(2))
+    with pytest.raises(TypeError, match="of complex numbers has no complex derivative"):
+        F(np.eye(2) * (2 + 0j))
+
+
+def test_real_matrices_with_complex_functions():
+    F = mj.compile(mj.linalg.sqrtm, (2, 2))
+    with pytest.raises(ValueError, match="sqrtm is complex"):
+        F(np.diag([-1.0, 2.0]))
+
+
+def test_the_rank_counts_but_has_no_derivative():
+    J = mj.compile(lambda A: A * np.linalg.matrix_rank(A), (2, 2)).jacobian(np.ones((2, 2)))
+    assert_array_equal(J.toarray(), np.eye(4))
+
+
+def test_holomorphic_steps_agree_with_the_complex_step():
+    A = point("A", np.random.default_rng(6))
+    for fun in (lambda A: np.linalg.matrix_power(A, 3), lambda A: np.linalg.solve(A, A.T)):
+        J = mj.compile(fun, (3, 3)).jacobian(A)
+        assert_allclose(J.toarray(), by_variables(fun, [A], "C", complex_step), atol=1e-10)
