@@ -1,7 +1,7 @@
 """Written functions of linear algebra: name → (function, kinds of points, entries by structure).
 
-Kinds of points are those of `point`. None for the entries: those that are not zero at a general point. Of triangular factors some are counted that
-cancel in every sum.
+Kinds of points are those of `point`. None for the entries: those that are not zero at a general point. Of triangular
+factors some are counted that cancel in every sum.
 """
 
 import numpy as np
