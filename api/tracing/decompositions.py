@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from matjac.conventions import Array
+from matjac.linear.cholesky import CholeskyDerivative, halved
 from matjac.tracing.arrays import TracingError, handles, shape_of
 from matjac.tracing.linalg import square
-from matjac.tracing.recorded import matmul
-from matjac.tracing.whole import DIFFERENTIALS, TRIANGLES, real, whole
+from matjac.tracing.recorded import mapped, matmul
+from matjac.tracing.whole import DIFFERENTIALS, OF_COEFFICIENTS, TRIANGLES, real, whole
 
 # triangles ----------------------------------------------------------------------------------------------
 
@@ -41,15 +42,24 @@ def _cholesky(A: Array) -> Array:
 
 
 def _of_cholesky(x: Any, L: Any, dx: Any) -> Any:
-    """``dL = L Φ(L⁻¹ dA L⁻ᵀ)``, where Φ takes the lower triangle and half of the diagonal."""
-    inverse = whole(inverse_of_lower, L)
-    inside = inverse @ from_lower(dx[0]) @ inverse.mT
-    n = L.shape[-1]
-    return L @ (np.tril(inside) * np.where(np.eye(n, dtype=bool), np.float32(0.5), np.float32(1)))
+    return mapped(CholeskyDerivative(), dx[0], L, whole(inverse_of_lower, L), axes=2)
+
+
+def _of_derivative(linear: Any, L: Any, K: Any, E: Any, y: Any, dL: Any, _: Any) -> Any:
+    """The differential by L of ``L Φ(K E Kᵀ)``, and of its transpose in E; K is the inverse of L."""
+    turn = K @ dL
+    if not linear.turned:
+        M = K @ from_lower(E) @ K.mT
+        changed = turn @ M
+        return dL @ halved(M) - L @ halved(changed + changed.mT)
+    R = K.mT @ halved(L.mT @ np.tril(E)) @ K
+    dR = K.mT @ (halved(dL.mT @ np.tril(E)) @ K - dL.mT @ R) - R @ dL @ K
+    return np.tril(dR) + np.triu(dR, 1).mT
 
 
 TRIANGLES[_cholesky] = np.tril
 DIFFERENTIALS[_cholesky] = _of_cholesky
+OF_COEFFICIENTS[CholeskyDerivative] = _of_derivative
 
 
 def from_lower(dA: Any) -> Any:

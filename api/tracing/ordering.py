@@ -58,6 +58,22 @@ def _order(x: Array) -> Array:
     return np.argsort(x, axis=-1, kind="stable")
 
 
+def _sorted(x: Array) -> Array:
+    return np.sort(x, axis=-1)
+
+
+DIFFERENTIALS[_sorted] = lambda x, y, dx: mapped(TakeAlong(y.shape[-1]), dx[0], whole(_order, x[0]))
+
+
+def _at_ranks(x: Array, ranks: tuple[int, ...]) -> Array:
+    return np.partition(x, ranks, axis=-1)[..., list(ranks)]
+
+
+DIFFERENTIALS[_at_ranks] = lambda x, y, dx, ranks: mapped(
+    TakeAlong(x[0].shape[-1]), dx[0], whole(_of_ranks, x[0], ranks=ranks), after=(len(ranks),)
+)
+
+
 def _of_ranks(x: Array, ranks: tuple[int, ...]) -> Array:
     """Where the entries of these ranks are."""
     return np.argpartition(x, ranks, axis=-1)[..., list(ranks)]
@@ -65,14 +81,14 @@ def _of_ranks(x: Array, ranks: tuple[int, ...]) -> Array:
 
 def ranked(a: Any, ranks: tuple[int, ...]) -> Any:
     """The entries of these different ranks along the last axis."""
-    return mapped(TakeAlong(a.shape[-1]), a, whole(_of_ranks, a, ranks=ranks), after=(len(ranks),))
+    return whole(_at_ranks, a, ranks=ranks)
 
 
 @handles(np.sort)
 def _sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
     plain("np.sort", order=order)
     a = last(a, axis)
-    return back(mapped(TakeAlong(a.shape[-1]), a, whole(_order, a)) if a.shape[-1] else a, axis)
+    return back(whole(_sorted, a) if a.shape[-1] else a, axis)
 
 
 @handles(np.partition)
@@ -80,12 +96,20 @@ def _partition(a: Any, kth: Any, axis: Any = -1, kind: Any = "introselect", orde
     # a sorted array is partitioned, but NumPy's order of the others is another
     plain("np.partition", order=order)
     a = last(a, axis)
-    places = whole(_partitioned, a, kth=kth if isinstance(kth, int) else tuple(int(k) for k in np.ravel(kth)))
-    return back(mapped(TakeAlong(a.shape[-1]), a, places), axis)
+    kth = kth if isinstance(kth, int) else tuple(int(k) for k in np.ravel(kth))
+    return back(whole(_partitioned, a, kth=kth), axis)
 
 
 def _partitioned(x: Array, kth: Any) -> Array:
+    # np.partition may leave the others in another order than np.argpartition
+    return np.take_along_axis(x, _places(x, kth), axis=-1)
+
+
+def _places(x: Array, kth: Any) -> Array:
     return np.argpartition(x, kth, axis=-1)
+
+
+DIFFERENTIALS[_partitioned] = lambda x, y, dx, kth: mapped(TakeAlong(y.shape[-1]), dx[0], whole(_places, x[0], kth=kth))
 
 
 def _flattened(a: Any, axis: Any) -> Any:
