@@ -186,6 +186,44 @@ def _polyint(p: Any, m: int = 1, k: Any = None) -> Any:
     return p
 
 
+@handles(np.polyfit)
+def _polyfit(x: Any, y: Any, deg: Any, rcond: Any = None, full: bool = False, w: Any = None, cov: Any = False) -> Any:
+    if full or cov or np.ndim(deg):
+        raise TracingError("np.polyfit can be recorded with one degree, and without full= and cov=")
+    powers = np.vander(x, int(deg) + 1)
+    if w is not None:
+        weights = np.reshape(w, (-1, 1))
+        powers, y = powers * weights, y * (weights if len(shape_of(y)) == 2 else np.ravel(weights))
+    # as NumPy scales them
+    scale = np.sqrt(np.sum(powers * powers, axis=0))
+    powers = powers / scale
+    if isinstance(powers, Recorded):
+        found = np.linalg.lstsq(powers, y, rcond)[0]
+    else:
+        found = matmul(np.linalg.pinv(powers, shape_of(powers)[0] * np.finfo(float).eps if rcond is None else rcond), y)
+    return found / (np.reshape(scale, (-1, 1)) if len(shape_of(y)) == 2 else scale)
+
+
+@handles(np.linspace)
+def _linspace(
+    start: Any,
+    stop: Any,
+    num: int = 50,
+    endpoint: bool = True,
+    retstep: bool = False,
+    dtype: Any = None,
+    axis: int = 0,
+    *,
+    device: Any = None,
+) -> Any:
+    plain("np.linspace", dtype=dtype, device=device)
+    step = (stop - start) / (max(num - 1 if endpoint else num, 1))
+    shape = (-1, *(1,) * len(shape_of(step)))
+    points = start + np.reshape(_as(np.arange(num if num > 1 else 0), step), shape) * step
+    points = np.moveaxis(points if num != 1 else np.expand_dims(start + 0 * step, 0), 0, axis)
+    return (points, step) if retstep else points
+
+
 def _padded(first: Any, second: Any) -> tuple[Any, Any]:
     a, b = np.atleast_1d(first), np.atleast_1d(second)
     n = max(shape_of(a)[0], shape_of(b)[0])
