@@ -77,8 +77,8 @@ class Compiled(Flat):
         for x in args:
             if isinstance(x, Recorded) or (type(x) is np.ndarray and x.dtype.char == "O"):
                 return called(record, self.variables, args)  # type: ignore[return-value]
-        (value,) = record.run(record.start(self.variables.arrays(args)), keep=False)
-        return np.array(value)
+        (value,) = record.own(record.start(self.variables.arrays(args, copy=False)), None)
+        return value
 
     def fun(self, x: Array) -> Any:
         """The function of one flat vector, as one, or a number where the value is one: what SciPy's solvers call."""
