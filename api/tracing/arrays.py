@@ -56,7 +56,7 @@ class Recorder:
 
     def argument(self, example: Array) -> "Traced":
         """A value that is given."""
-        made = self.traced(self.program.given(np.shape(example)), np.array(example, order="C"))
+        made = self.traced(self.program.given(np.shape(example)), snapshot(np.asarray(example)))
         made.ordered = True
         return made
 
