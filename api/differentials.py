@@ -174,6 +174,8 @@ def from_differential(
     values: list[Any] = program.start()
     arrays = [v for v in program.constants.values() if isinstance(v, np.ndarray) or sp.issparse(v)]
     numbers = [v for v in program.constants.values() if isinstance(v, complex)]
+    if not all(step.primitive.keeps_real for step in recorder.expression.steps):
+        numbers.append(1j)
     dtype = np.result_type(*(v.dtype for v in arrays), *numbers) if arrays else np.result_type(np.float64, *numbers)
     in_shape: Shapes = given[0] if len(given) == 1 else tuple(given)
     return Jacobian(Point(plan, values, checks.dtype_of("rule", dtype)), result.shape, in_shape, order, layout)

@@ -17,9 +17,9 @@ from matjac.linear.adjoint import adjoint, swept
 from matjac.linear.contraction import contract, merged
 from matjac.linear.expression import Expression
 from matjac.linear.factors import Dense, Eye, KhatriRao, Sparse, SpGemm, khatri_rao_structure, plan
+from matjac.linear.operators import Apply
 from matjac.linear.primitives import (
     Add,
-    Apply,
     Broadcast,
     Join,
     Mask,

@@ -117,7 +117,6 @@ BAD = [
     ("interp of both", lambda x: np.interp(x, [0, 1, 2], x), r"^np.interp can be recorded where x or fp depends"),
     ("interp of places", lambda x: np.interp([0.5], x, x), r"^np.interp at places xp"),
     ("sparse in einsum", lambda x: np.einsum("ij,j", mj.d_identity_dx(3).tocsr(), x), r"scipy\.sparse"),
-    ("variance", lambda x: np.var(x * 1j), r"^a variance of complex numbers"),
 ]
 
 

@@ -19,7 +19,8 @@ from matjac.entries.triangle import SymmetricAssembler, lower
 from matjac.linear.adjoint import adjoint
 from matjac.linear.contraction import merged
 from matjac.linear.expression import Expression
-from matjac.linear.primitives import Broadcast, Operator, Reshape, Slice, Transpose
+from matjac.linear.operators import Operator
+from matjac.linear.primitives import Broadcast, Reshape, Slice, Transpose
 from matjac.linear.program import Program, Step, contents
 from matjac.linear.reduce import ByVariable, terms_of
 from matjac.linear.terms import Term, Terms

@@ -13,9 +13,9 @@ import scipy.sparse as sp
 from matjac.conventions import Shape, size
 from matjac.linear.expression import Expression, transposed_value
 from matjac.linear.maps import Linear
+from matjac.linear.operators import Apply, TransposedOperator
 from matjac.linear.primitives import (
     Add,
-    Apply,
     Broadcast,
     Join,
     Mask,
@@ -23,6 +23,7 @@ from matjac.linear.primitives import (
     Move,
     Multiply,
     Pad,
+    Real,
     Reshape,
     Scatter,
     Sddmm,
@@ -31,7 +32,6 @@ from matjac.linear.primitives import (
     Sum,
     Take,
     Transpose,
-    TransposedOperator,
 )
 
 
@@ -59,7 +59,11 @@ def swept(expression: Expression) -> tuple[Expression, list[int | None]]:
                     others = (*step.operands[:at], *step.operands[at + 1 :])
                     part = ADJOINTS[type(step.primitive)](made, step.primitive, at, y, others, expression.shapes[k])
                     parts.setdefault(k, []).append(part)
-    return made, [_total(made, parts[k]) if k in parts else None for k in range(len(expression.in_shapes))]
+    found = [_total(made, parts[k]) if k in parts else None for k in range(len(expression.in_shapes))]
+    if expression.real_linear:
+        # the variables are real
+        found = [None if k is None else made.add(Real(), (k,), (True,), made.shapes[k]) for k in found]
+    return made, found
 
 
 def _total(made: Expression, parts: Sequence[int]) -> int:
@@ -84,6 +88,10 @@ def _matmul(made: Expression, matmul: MatMul, at: int, y: int, others: Sequence[
     turned = transposed_value(made.program, others[0])
     pair = (y, turned) if at == 0 else (turned, y)
     return made.add(matmul, pair, (at == 0, at == 1), shape)
+
+
+def _real(made: Expression, real: Real, at: int, y: int, others: Any, shape: Shape) -> int:
+    return made.add(real, (y,), (True,), shape)
 
 
 def _reshape(made: Expression, reshape: Reshape, at: int, y: int, others: Any, shape: Shape) -> int:
@@ -178,6 +186,7 @@ ADJOINTS: dict[type, Callable[..., int]] = {
     Add: _add,
     Multiply: _multiply,
     MatMul: _matmul,
+    Real: _real,
     Reshape: _reshape,
     Transpose: _transpose,
     Broadcast: _broadcast,

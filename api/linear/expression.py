@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from matjac.conventions import Array, Shape, cached_property, canonical
-from matjac.linear.primitives import Add, MatMul, Multilinear, Transpose
+from matjac.linear.primitives import Add, MatMul, Multilinear, Real, Transpose
 from matjac.linear.program import Program, shortened
 
 
@@ -128,8 +128,16 @@ class Expression:
             steps.append((step.primitive, operands, values + step.out, [values + k for k in last]))
         return values, steps[::-1]
 
+    @property
+    def real_linear(self) -> bool:
+        """Whether a real part is taken on the way, so that directions are real."""
+        return any(isinstance(step.primitive, Real) for step in self.steps)
+
     def forward(self, values: Sequence[Any], x: Sequence[Array]) -> Array:
         """J v of arrays in the variables' shapes, which axes of their own may precede."""
+        if any(map(np.iscomplexobj, x)) and self.real_linear:
+            real, imaginary = (self.forward(values, list(map(part, x))) for part in (np.real, np.imag))
+            return real + 1j * imaginary
         if self.out is None:
             batch = x[0].shape[: x[0].ndim - len(self.in_shapes[0])]
             return np.zeros(batch + self.out_shape, x[0].dtype)

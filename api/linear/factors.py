@@ -159,6 +159,8 @@ def as_given(numbers: Any, dtype: np.dtype[Any]) -> Array:
 class SpGemm(Primitive):
     """The values of a product of two sparse matrices whose patterns are known; `plan` makes it."""
 
+    keeps_real = True
+
     a: tuple[Array, Array]
     b: tuple[Array, Array]
     result: tuple[Array, Array]
@@ -191,6 +193,8 @@ def _ones(matrix: Any) -> Any:
 class KhatriRao(Primitive):
     """Rows u_i ⊗ w_j of two factors for listed pairs (i, j): the entries of their face-splitting product."""
 
+    keeps_real = True
+
     u: Factor
     w: Factor
     i: Array
@@ -219,6 +223,8 @@ def khatri_rao_structure(u: Factor, w: Factor, i: Array, j: Array) -> tuple[Arra
 @dataclass(frozen=True, eq=False)
 class WeightedRows(Primitive):
     """Σ_t scale_t[r] · w_t[g_t[r]] as a dense matrix: rows of several factors, dense or the identity, added up."""
+
+    keeps_real = True
 
     parts: tuple[tuple[Factor, Array, bool], ...]
     shape: Shape
@@ -251,6 +257,8 @@ def taken_rows(factor: Factor, rows: Array) -> tuple[Array, Array, Array]:
 @dataclass(frozen=True, eq=False)
 class UnionRows(Primitive):
     """The entries of a sum of scaled sparse rows: for each part which of its entries, which scales, and where to."""
+
+    keeps_real = True
 
     parts: tuple[tuple[Array, Array | None, Array], ...]
     nnz: int

@@ -26,6 +26,10 @@ class Map:
     name: str
     #: for each coefficient, how many last axes of it are one map's
     axes: tuple[int, ...] = ()
+    #: the narrowest dtype that holds its own numbers exactly, or that they are made in; complex ones are of its width
+    exact: Any = np.float32
+    #: whether it makes real numbers of real ones
+    real = True
 
     def product(self, x: Array, *coefficients: Any) -> Array:
         """The map of the last axes of an array; others before them are a stack."""
@@ -61,6 +65,10 @@ class Linear(Multilinear):
         *coefficients, x = operands
         run = self.map.transposed if self.turned else self.map.product
         return run(np.asarray(x), *coefficients)
+
+    @property
+    def keeps_real(self) -> bool:  # type: ignore[override]
+        return self.map.real
 
     def adjoint(self) -> "Linear":
         """The transposed map."""
@@ -106,9 +114,13 @@ class MatrixOf(Primitive):
     linear: Linear
     stacked: int
 
+    @property
+    def keeps_real(self) -> bool:  # type: ignore[override]
+        return self.linear.keeps_real
+
     def value(self, *operands: Any) -> Any:
         n = size(self.linear.before)
-        dtype = np.result_type(np.float32, *(x for x in operands if x.dtype.kind in "fc"))
+        dtype = np.result_type(self.linear.map.exact, *(x for x in operands if x.dtype.kind in "fc"))
         unit = np.eye(n, dtype=dtype).reshape(n, *(1,) * self.stacked, *self.linear.before)
         made = self.linear.value(*operands, unit)
         flat = made.reshape(*made.shape[: 1 + self.stacked], size(self.linear.after))
@@ -120,11 +132,13 @@ class MatrixOf(Primitive):
 
 
 def matrix_of(program: Program, linear: Linear, coefficients: Sequence[int], stacked: int) -> int:
-    """The number of a map's matrices; of one that has no coefficients, of one sparse constant."""
+    """The number of a map's matrices; of one that has no coefficients, of one constant."""
     rows, columns = size(linear.after), size(linear.before)
     if not coefficients:
         dense, places = MatrixOf(linear, 0).value(), linear.places()
-        at = np.nonzero(np.ones((rows, columns), bool) if places is None else places)
+        if places is None:
+            return program.constant(dense)
+        at = np.nonzero(places)
         return program.constant(canonical(sp.csr_array((dense[at], at), shape=(rows, columns))))
     pairs = zip(coefficients, linear.map.axes, strict=True)
     stack = np.broadcast_shapes((1,) * stacked, *(_ahead(program.shapes[k], own) for k, own in pairs))

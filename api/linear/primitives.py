@@ -8,19 +8,21 @@ acts on the last axes of that operand, so that many directions go in one pass. A
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from matjac import kernels
-from matjac.conventions import Array, Shape, cached_property, canonical, size
+from matjac.conventions import Array, Shape, cached_property, size
 from matjac.linear.program import Primitive
 from matjac.threads import split
 
 
 class Multilinear(Primitive):
     """A primitive that is linear in each operand."""
+
+    keeps_real = True
 
     def positive(self) -> "Multilinear":
         """The primitive with absolute values of its own numbers."""
@@ -298,6 +300,22 @@ class Sum(Move):
 
 
 @dataclass(frozen=True)
+class Real(Multilinear):
+    """The real part: linear in real multiples alone. Its adjoint, where real numbers come in and go out, is itself."""
+
+    name = "real part"
+
+    def following(self, first: Primitive) -> "Real | None":
+        return first if isinstance(first, Real) else None
+
+    def value(self, *operands: Any) -> Any:
+        return np.real(operands[0])
+
+    def pattern(self, patterns: Sequence[Array | None], shapes: Sequence[Shape], shape: Shape) -> Array | None:
+        return patterns[0]
+
+
+@dataclass(frozen=True)
 class Join(Multilinear):
     """The entries of several operands, one after another; None is zeros."""
 
@@ -401,46 +419,3 @@ class SpMM(Multilinear):
         y, b = (_ones(p, s) for p, s in zip(patterns, shapes, strict=True))
         places: Array = self.value(y, b) > 0
         return None if places.all() else places
-
-
-class Operator(Protocol):
-    """A linear map of flat vectors: its product, that of its transpose, and its matrix."""
-
-    def product(self, x: Array) -> Array:
-        """J x for x of shape (..., columns)."""
-
-    def transposed(self, y: Array) -> Array:
-        """Jᵀ y for y of shape (..., rows)."""
-
-    def matrix(self) -> Any:
-        """As a canonical csr_array."""
-
-
-@dataclass(frozen=True, eq=False)
-class TransposedOperator:
-    """The transpose of an operator."""
-
-    operator: Operator
-
-    def product(self, x: Array) -> Array:
-        """Jᵀ x."""
-        return self.operator.transposed(x)
-
-    def transposed(self, y: Array) -> Array:
-        """J y."""
-        return self.operator.product(y)
-
-    def matrix(self) -> Any:
-        """As a canonical csr_array."""
-        return canonical(self.operator.matrix().T)
-
-
-@dataclass(frozen=True, eq=False)
-class Apply(Multilinear):
-    """An operator on flat vectors."""
-
-    operator: Operator
-    after: Shape
-
-    def value(self, *operands: Any) -> Any:
-        return self.operator.product(operands[0])

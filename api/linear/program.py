@@ -20,6 +20,8 @@ class Primitive:
 
     #: whether it makes zeros by structure of operands that have none
     makes_zeros = False
+    #: whether the result is known to be real where the operands are
+    keeps_real = False
 
     @property
     def key(self) -> Any:
@@ -53,6 +55,8 @@ class Primitive:
 class Indicator(Primitive):
     """Truth values as ones and zeros, of the narrowest dtype that leaves others as they are."""
 
+    keeps_real = True
+
     def value(self, *operands: Any) -> Any:
         return np.asarray(operands[0], np.float32)
 
@@ -82,6 +86,8 @@ class Program:
         self.patterns: dict[int, Array] = {}
         self.constants: dict[int, Any] = {}
         self.makers: dict[int, Step] = {}
+        #: whether conjugates were left out where values are real: then arguments are not complex
+        self.real = False
         self._known: dict[Any, int] = {}
         #: held while more is recorded than there was at first
         self.lock = threading.RLock()

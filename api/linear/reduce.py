@@ -13,9 +13,9 @@ from matjac.linear.contraction import contract
 from matjac.linear.expression import Expression, LinearStep
 from matjac.linear.factors import Dense, Eye
 from matjac.linear.maps import Linear, matrix_of
+from matjac.linear.operators import Apply
 from matjac.linear.primitives import (
     Add,
-    Apply,
     Broadcast,
     Join,
     Mask,
@@ -23,6 +23,7 @@ from matjac.linear.primitives import (
     Multilinear,
     Multiply,
     Pad,
+    Real,
     Reshape,
     Scatter,
     Sddmm,
@@ -32,6 +33,7 @@ from matjac.linear.primitives import (
     Take,
     Transpose,
 )
+from matjac.linear.real import real_parts
 from matjac.linear.rowmap import counting, listed
 from matjac.linear.terms import Term, Terms, seed
 
@@ -75,6 +77,11 @@ def _reduced(expression: Expression, terms: Terms, step: LinearStep, found: dict
     at = step.linear.index(True)
     number = step.operands[at]
     assert number is not None
+    if isinstance(step.primitive, Real):
+        return {
+            variable: collected(terms, [part for term in mine for part in real_parts(terms, term)])
+            for variable, mine in found[number].items()
+        }
     others = [k for k, linear in zip(step.operands, step.linear, strict=True) if not linear and k is not None]
     if 0 in (size(shapes[number]), size(shapes[step.out])):
         # there is nothing to move, and a sum over nothing is zero

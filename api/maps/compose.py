@@ -10,14 +10,13 @@ import scipy.sparse as sp
 from matjac.conventions import Array, Layout, Shape, size
 from matjac.entries.plan import Plan
 from matjac.linear.expression import Expression
+from matjac.linear.operators import Apply, Operator
 from matjac.linear.primitives import (
     Add,
-    Apply,
     Join,
     MatMul,
     Multilinear,
     Multiply,
-    Operator,
     Reshape,
     Slice,
     Take,
@@ -62,8 +61,9 @@ class Combination:
     def replay(self, point: Point, variables: Sequence[int]) -> int | None:
         """The map's result for those variables, flat; None is zero."""
         expression = point.plan.expression
-        if point.conjugate and any(isinstance(step.primitive, Apply) for step in expression.steps):
-            # an operator's numbers are its own
+        operators = point.conjugate and any(isinstance(step.primitive, Apply) for step in expression.steps)
+        if operators or expression.real_linear:
+            # an operator's numbers are its own, and a real part of a sum of complex numbers is not this map's alone
             return self.apply(Whole(point, "numerator"), variables, size(expression.out_shape))
         given = [self.reshape(k, shape) for k, shape in zip(variables, expression.in_shapes, strict=True)]
         out = expression.replay(self.expression, given, self.numbers(point))

@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from matjac.conventions import Array
 from matjac.linear.primitives import SpMM
 from matjac.tracing.arrays import HANDLED, Recorded, TracingError, handles, shape_of
+from matjac.tracing.complexes import conjugated
 from matjac.tracing.recorded import apply, matmul, taken
 from matjac.tracing.reductions import back, last, plain
 from matjac.tracing.whole import DIFFERENTIALS, whole
@@ -149,8 +150,7 @@ def _banded(a: Any, v: Array, mode: str, m: int, n: int) -> Any:
 
 @handles(np.correlate)
 def _correlate(a: Any, v: Any, mode: str = "valid") -> Any:
-    if np.iscomplexobj(v):
-        raise TracingError("np.correlate conjugates, which has no complex derivative: use np.convolve(a, v[::-1])")
+    v = conjugated(v)
     if shape_of(a)[0] >= shape_of(v)[0]:
         return convolve(a, v[::-1], mode)
     # the shorter one is slid the other way

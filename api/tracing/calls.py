@@ -9,6 +9,7 @@ from matjac.checks import describe, shaped
 from matjac.conventions import Order
 from matjac.flat import Variables
 from matjac.tracing.arrays import Recorded, Recorder, Symbol, Traced, TracingError
+from matjac.tracing.complexes import RECORDED_REAL
 from matjac.tracing.record import Record
 from matjac.tracing.recorded import united
 
@@ -55,6 +56,10 @@ def called(record: Record, variables: Variables, args: Sequence[Any]) -> Traced:
         for k, x in zip(record.arguments, arguments, strict=True)
     }
     source = record.program
+    if source.real:
+        if any(np.iscomplexobj(recorder.examples[k]) for k in numbers.values()):
+            raise TracingError(RECORDED_REAL)
+        recorder.program.real = True
     numbers |= {k: recorder.constant(value) for k, value in record.data.items()}
     for step in source.steps(record.results, numbers):
         for k in step.operands:

@@ -68,6 +68,8 @@ def stepwise(function: Callable[..., Any], *args: Any, **options: Any) -> Any:
 class Where(Primitive):
     """The entries of the second operand where the first is true, and of the third elsewhere."""
 
+    keeps_real = True
+
     def value(self, *operands: Any) -> Any:
         return np.where(*operands)
 

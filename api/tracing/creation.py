@@ -107,6 +107,8 @@ def _array(object: Any, dtype: Any = None, *_: Any, like: Any = None, **__: Any)
 
 @handles(np.real_if_close)
 def _real_if_close(a: Any, tol: Any = 100) -> Any:
+    if isinstance(a, Traced) and a.dtype.kind == "c":
+        raise TracingError("np.real_if_close of complex values depends on how large they are: write np.real(a)")
     return np.real(a)
 
 

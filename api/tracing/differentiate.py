@@ -24,6 +24,8 @@ from matjac.tracing.recorded import Recorder, Symbol, Traced, TracingError, adde
 class One(Primitive):
     """1 in the dtype of its operands, where the sweep of a scalar begins."""
 
+    keeps_real = True
+
     def value(self, *operands: Any) -> Any:
         return np.ones((), np.result_type(*operands))
 

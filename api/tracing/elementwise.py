@@ -49,6 +49,11 @@ class Elementwise(Primitive):
     def name(self) -> str:
         return self.ufunc.__name__  # type: ignore[no-any-return]
 
+    @property
+    def keeps_real(self) -> bool:  # type: ignore[override]
+        # some of SciPy's have complex values of real numbers
+        return any(set(kinds) <= set("fd->") for kinds in getattr(self.ufunc, "types", ()))
+
     def value(self, *operands: Any) -> Any:
         if self.ufunc is np.sign and np.iscomplexobj(operands[0]):
             raise TypeError("np.sign of complex values has no derivative: compile a function of real ones")
@@ -70,6 +75,8 @@ class Elementwise(Primitive):
 @dataclass(frozen=True)
 class Slope(Primitive):
     """The slope by operand number `at` where its own derivative is zero; its operands are the ufunc's and the value."""
+
+    keeps_real = True
 
     ufunc: Any
     at: int
@@ -199,7 +206,7 @@ def _fabs(_: Any, a: Any) -> Any:
     return _elementwise(np.absolute, a)
 
 
-HANDLED |= {function: partial(_elementwise, function) for function in (np.sinc, np.real, np.imag)}
+HANDLED[np.sinc] = partial(_elementwise, np.sinc)
 HANDLED |= {
     several: lambda ufunc, *x: tuple(_elementwise(PartOf(ufunc, at), *x) for at in range(ufunc.nout))
     for several in SEVERAL

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from matjac.tracing.arrays import HANDLED, TracingError, handles, shape_of
+from matjac.tracing.complexes import squared
 
 
 @handles(np.linalg.norm)
@@ -13,7 +14,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
     ndim = len(shape_of(x))
     axes = tuple(range(ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     if ord is None or (ord == "fro" and len(axes) == 2) or (ord == 2 and len(axes) == 1):
-        return np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdims))
+        return np.sqrt(np.sum(squared(x), axis=axis, keepdims=keepdims))
     if len(axes) == 1:
         return _vector(x, ord, axes[0], keepdims)
     if len(axes) != 2:

@@ -5,13 +5,10 @@ from typing import Any
 import numpy as np
 
 from matjac.conventions import size
-from matjac.tracing.arrays import HANDLED, Symbol, TracingError, handles, shape_of
+from matjac.tracing.arrays import HANDLED, handles, shape_of
+from matjac.tracing.complexes import conjugated
 from matjac.tracing.recorded import matmul, with_zeros
 from matjac.tracing.reductions import plain
-
-
-def _is_complex(*arrays: Any) -> bool:
-    return any(not isinstance(x, Symbol) and np.iscomplexobj(x) for x in arrays)
 
 
 @handles(np.dot)
@@ -34,9 +31,7 @@ def _inner(a: Any, b: Any) -> Any:
 
 @handles(np.vdot)
 def _vdot(a: Any, b: Any) -> Any:
-    if _is_complex(a, b):
-        raise TracingError("np.vdot conjugates, which has no complex derivative: use np.sum(a * b)")
-    return np.sum(np.ravel(a) * np.ravel(b))
+    return np.sum(np.ravel(conjugated(a)) * np.ravel(b))
 
 
 @handles(np.outer)
@@ -66,9 +61,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
 
 @handles(np.vecdot)
 def _vecdot(_: Any, a: Any, b: Any) -> Any:
-    if _is_complex(a):
-        raise TracingError("np.vecdot conjugates, which has no complex derivative: use np.sum(a * b, axis=-1)")
-    return np.sum(np.multiply(a, b), axis=-1)
+    return np.sum(np.multiply(conjugated(a), b), axis=-1)
 
 
 def _column(x: Any) -> Any:
@@ -82,9 +75,7 @@ if hasattr(np, "vecmat"):
 
     @handles(np.vecmat)
     def _vecmat(_: Any, x: Any, a: Any) -> Any:
-        if _is_complex(x):
-            raise TracingError("np.vecmat conjugates, which has no complex derivative: use x[..., None, :] @ A")
-        return np.squeeze(matmul(np.expand_dims(x, -2), a), -2)
+        return np.squeeze(matmul(np.expand_dims(conjugated(x), -2), a), -2)
 
 
 @handles(np.cross)

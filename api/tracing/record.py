@@ -1,6 +1,6 @@
 """Recorded functions: a program with arguments and results, their differentials, and the gradient as such a record."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,10 +9,11 @@ from matjac.conventions import Array, Order, Shape, size
 from matjac.entries.plan import Plan, ready, spent
 from matjac.linear.adjoint import swept
 from matjac.linear.expression import Expression
-from matjac.linear.primitives import Add, Broadcast, Join, MatMul, Multiply, Reshape, Transpose
+from matjac.linear.primitives import Add, Broadcast, Join, MatMul, Multiply, Real, Reshape, Transpose
 from matjac.linear.program import Indicator, Primitive, Program, Step
+from matjac.tracing.complexes import REAL_ALONE, RECORDED_REAL
 from matjac.tracing.differentiate import One, differentiate
-from matjac.tracing.recorded import Recorder
+from matjac.tracing.recorded import Recorder, TracingError
 from matjac.tracing.reuse import reused, run
 from matjac.tracing.sums import doubled, late_factor, masked, sum_of_squares
 
@@ -53,6 +54,8 @@ class Record:
         self._begin(self._samples)
 
     def _begin(self, data: Mapping[int, Array]) -> None:
+        if self.program.real:
+            _refuse_complex(data.values())
         self._data, self._kept = dict(data), {}  # type: ignore[var-annotated]
         self._start = self._constants
         if data:
@@ -94,6 +97,8 @@ class Record:
     def start(self, arrays: Sequence[Array]) -> list[Any]:
         """The program's values where the arguments are those arrays and nothing is computed yet."""
         values = self._start.copy()
+        if self.program.real:
+            _refuse_complex(arrays)
         for k, array in zip(self.arguments, arrays, strict=True):
             values[k] = array
         return values
@@ -127,10 +132,22 @@ class Record:
             # log|det| of a complex matrix is real, but its derivative, which is that of log det, is not
             complexes = [np.complex64 for k in given if values[k].dtype.kind == "c"]
             dtype = np.result_type(*self.run(values), *complexes)
+            if dtype.kind == "c" and self._real_linear:
+                raise TracingError(REAL_ALONE)
             # truth values and counts have derivatives too, which are zero
             inexact = dtype.kind in "fc"
             self._dtypes[key] = dtype if inexact else np.result_type(*(values[k] for k in given))
         return self._dtypes[key]
+
+    @property
+    def _real_linear(self) -> bool:
+        """Whether real parts are taken of complex values, so that arguments and results are real."""
+
+        def find() -> bool:
+            taken = any(isinstance(step.primitive, Real) for step in self.steps)
+            return taken and self._expression("C", range(len(self.arguments)), self.results).real_linear
+
+        return self.derived("real linear", find)  # type: ignore[no-any-return]
 
     # differentials -----------------------------------------------------------------------------------
 
@@ -398,6 +415,11 @@ def _primitive(program: Program, number: int | None) -> Primitive | None:
     """What makes a value."""
     step = None if number is None else program.makers.get(number)
     return None if step is None else step.primitive
+
+
+def _refuse_complex(arrays: Iterable[Array]) -> None:
+    if any(array.dtype.kind == "c" for array in arrays):
+        raise TracingError(RECORDED_REAL)
 
 
 def _backwards(made: Expression, number: int, shape: Shape) -> int:

@@ -7,6 +7,7 @@ import numpy as np
 from matjac.conventions import size
 from matjac.linear.along import Recurrence, RunningSum
 from matjac.tracing.arrays import HANDLED, Recorded, TracingError, handles, shape_of
+from matjac.tracing.complexes import conjugated, squared
 from matjac.tracing.recorded import apply, mapped, reshaped, summed
 from matjac.tracing.whole import DIFFERENTIALS, OF_COEFFICIENTS, whole
 
@@ -194,13 +195,7 @@ def variance(
     axes = axes_of(a, axis)
     centred = a - (np.mean(a, axis=axes, keepdims=True) if mean is None else mean)
     count = size(tuple(a.shape[k] for k in axes)) - (ddof if correction is None else correction)
-    return np.sum(_squared(centred), axis=axes, keepdims=keepdims) * (1 / max(count, 0) if count > 0 else np.nan)
-
-
-def _squared(x: Any) -> Any:
-    if np.iscomplexobj(x):
-        raise TracingError("a variance of complex numbers has no complex derivative: use real and imaginary parts")
-    return x * x
+    return np.sum(squared(centred), axis=axes, keepdims=keepdims) * (1 / max(count, 0) if count > 0 else np.nan)
 
 
 @handles(np.std)
@@ -246,9 +241,8 @@ def _cov(
         X = np.concatenate([X, _observations(y, rowvar)], axis=0)
     X = X * np.float64(1)  # NumPy's is not narrower
     centred = X - np.mean(X, axis=1, keepdims=True)
-    _squared(centred[:0])
     count = X.shape[1] - (ddof if ddof is not None else 0 if bias else 1)
-    return np.squeeze(centred @ centred.T * (1 / count if count > 0 else np.nan))
+    return np.squeeze(centred @ conjugated(centred).T * (1 / count if count > 0 else np.nan))
 
 
 def _observations(m: Any, rowvar: bool) -> Any:
@@ -286,7 +280,7 @@ def _count(a: Any, axis: Any, keepdims: bool) -> Any:
 def _nanvar(a: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
     there = np.logical_not(np.isnan(a))
     centred = np.where(there, a - _nanmean(a, axis, True), 0)
-    return np.sum(_squared(centred), axis=axis, keepdims=keepdims) / (_count(a, axis, keepdims) - ddof)
+    return np.sum(squared(centred), axis=axis, keepdims=keepdims) / (_count(a, axis, keepdims) - ddof)
 
 
 #: Those that leave entries out that are not numbers.

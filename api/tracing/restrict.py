@@ -56,6 +56,7 @@ class _Restriction:
     def __init__(self, record: Record, count: int) -> None:
         self.whole, self.count = record, count
         self.source, self.program = record.program, Program()
+        self.program.real = self.source.real
         (self.total,) = {self.source.shapes[k][:1] for k in record.arguments} or {()}
         #: of values with a row for each problem, their numbers in the new program
         self.numbers: dict[int, int] = {}

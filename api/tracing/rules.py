@@ -3,11 +3,13 @@
 from matjac.tracing import (  # noqa: F401
     calculus,
     callers,
+    complexes,
     conditions,
     creation,
     decompositions,
     einsum,
     elementwise,
+    fourier,
     functions,
     inplace,
     linalg,
