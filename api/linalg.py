@@ -13,8 +13,7 @@ array([[1., 0., 0., 0.],
        [0., 0., 0., 1.]])
 """
 
-from collections.abc import Callable
-from functools import partial, wraps
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,23 +22,11 @@ import scipy.linalg
 from matjac.tracing import decompositions, matrix_functions
 from matjac.tracing import linalg as of_numpy
 from matjac.tracing.arrays import Recorded, TracingError, shape_of
+from matjac.tracing.counterparts import counterpart_in
 from matjac.tracing.moving import MOVES, rearranged
 from matjac.tracing.whole import whole
 
-
-def _recorded(function: Callable[..., Any]) -> Callable[..., Any]:
-    """SciPy's function of that name on plain arrays, this one on recorded ones."""
-    plain = getattr(scipy.linalg, function.__name__)
-
-    def holds(x: Any) -> bool:
-        return isinstance(x, Recorded) or (isinstance(x, tuple) and any(map(holds, x)))
-
-    @wraps(function)
-    def either(*args: Any, **kwargs: Any) -> Any:
-        called = function if any(map(holds, (*args, *kwargs.values()))) else plain
-        return called(*args, **kwargs)
-
-    return either
+_recorded = counterpart_in(scipy.linalg)
 
 
 def _ignored(overwrite_a: bool = False, overwrite_b: bool = False, check_finite: bool = True) -> None:

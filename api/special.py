@@ -12,8 +12,6 @@ array([[0.5, 0.5, 0. , 0. ],
        [0. , 0. , 0.5, 0.5]])
 """
 
-from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -21,6 +19,7 @@ import scipy.special
 
 from matjac.tracing import exponentials
 from matjac.tracing.arrays import Recorded, TracingError
+from matjac.tracing.counterparts import counterpart_in
 from matjac.tracing.slopes import SLOPES, STEPS
 from matjac.tracing.special import SEVERAL
 
@@ -28,16 +27,7 @@ from matjac.tracing.special import SEVERAL
 HANDED_ON = ("lambertw", "sinc", "zeta")
 
 
-def _recorded(function: Callable[..., Any]) -> Callable[..., Any]:
-    """SciPy's function of that name on plain arrays, this one on recorded ones."""
-    plain = getattr(scipy.special, function.__name__)
-
-    @wraps(function)
-    def either(*args: Any, **kwargs: Any) -> Any:
-        called = function if any(isinstance(x, Recorded) for x in (*args, *kwargs.values())) else plain
-        return called(*args, **kwargs)
-
-    return either
+_recorded = counterpart_in(scipy.special)
 
 
 @_recorded
