@@ -20,8 +20,8 @@ def counterpart_in(package: ModuleType) -> Callable[[Callable[..., Any]], Callab
             return called(*args, **kwargs)
 
         either.__doc__ = (
-            f"{function.__doc__}\n\nIts arguments are those of `{package.__name__}.{function.__name__}`, which it is of "
-            "plain arrays. Options that say how SciPy computes (check_finite, overwrite_a) have no effect."
+            f"{function.__doc__}\n\nIts arguments are those of `{package.__name__}.{function.__name__}`, which it is "
+            "of plain arrays. Options that say how SciPy computes (check_finite, overwrite_a) have no effect."
         )
         return either
 
