@@ -27,7 +27,7 @@ class CholeskyDerivative(Map):
         return _derivative(x, *coefficients)
 
     def transposed(self, y: Array, *coefficients: Any) -> Array:
-        return _gradient(np.tril(y), *coefficients)
+        return _gradient(y, *coefficients)
 
     def places(self, before: Shape, after: Shape) -> Array | None:
         i, j, row, column = np.ogrid[: after[0], : after[1], : before[0], : before[1]]
