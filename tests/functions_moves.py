@@ -253,7 +253,16 @@ def out(X):
     return Y
 
 
+def filled_beside_what_was_written(X):
+    Y = X * 1
+    Y[:, 0] /= 2
+    d, row = np.diagonal(Y), Y[1]
+    parts = np.diag(d), np.pad(row, 2), np.diagflat(Y[:2, 0]), np.block([[Y[:, :1], np.zeros((3, 1))]])
+    return np.concatenate([part.ravel() for part in parts])
+
+
 ASSIGNED = {
+    "zeros beside what was written": (filled_beside_what_was_written, X),
     "entries": (filled, ((4,),)),
     "a recurrence": (recurrence, V),
     "later writes are seen": (later_writes_are_seen, X),

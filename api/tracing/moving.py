@@ -101,6 +101,9 @@ def rearranged(function: Any, *args: Any, **kwargs: Any) -> Any:
                 if isinstance(part, Recorded) and (view := _as_view(part, where, grid)) is not None:
                     return view
             return gathered(parts, where)
+        if not np.may_share_memory(where, grids[0]):
+            # no view; and where NumPy filled in zeros there is nothing to show of another array
+            return gathered(parts, where)
 
         def again(places: Array) -> Any:
             """The same of other positions."""
