@@ -187,7 +187,9 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
         return np.round(self, decimals)
 
     def __bool__(self) -> NoReturn:
-        raise TracingError(f"a branch on a value {BRANCH}")
+        raise TracingError(
+            f"a branch on a value {BRANCH}; of an array that np.array made of recorded numbers, make it with np.stack"
+        )
 
     def __float__(self) -> NoReturn:
         raise TracingError(
@@ -276,7 +278,8 @@ KEEP_ORDER = {
 def in_order(array: Any) -> Any:
     """An array that is known to be laid out row by row."""
     if isinstance(array, Traced) and array.shows is None and not array.ordered:
-        array.ordered, array._value = True, np.array(array._value, order="C")
+        value = np.asarray(array._value)
+        array.ordered, array._value = True, value if value.flags.c_contiguous else snapshot(value)
     return array
 
 

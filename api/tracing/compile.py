@@ -104,7 +104,7 @@ def _instead(error: Exception) -> str:
     text = str(error)
     if "setting an array element" in text:
         return f". It {INTO_A_PLAIN_ARRAY}"
-    if any(part in text for part in ("not supported for the input types", "object", "dtype('O')")):
+    if any(part in text for part in ("not supported for the input types", "object", "dtype('O')", "loop of ufunc")):
         return (
             ". np.array of recorded numbers is an array of objects, which few functions take: make it with np.stack, "
             "or np.array(…, like=x)"
