@@ -14,9 +14,13 @@ u = np.uint64
 
 @kernel
 def recurrence(x: A, c: A, out: A, start: int, stop: int) -> None:
-    """Fill rows ``start:stop`` with ``z[k] = x[k] · z[k − 1] + c[k]``, where ``z[−1]`` is zero."""
+    """Fill rows ``start:stop`` with ``z[0] = c[0]`` and ``z[k] = x[k] · z[k − 1] + c[k]``.
+
+    Rows have one entry or more.
+    """
     for r in range(start, stop):
-        z = out[u(0), u(0)] * 0
-        for k in range(x.shape[1]):
+        z = c[u(r), u(0)]
+        out[u(r - start), u(0)] = z
+        for k in range(1, x.shape[1]):
             z = x[u(r), u(k)] * z + c[u(r), u(k)]
             out[u(r - start), u(k)] = z

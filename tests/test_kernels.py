@@ -426,3 +426,21 @@ def test_a_bad_thread_count_is_named(compiled):
     code = "import numpy as np, matjac as mj; mj.d_gram_dR(np.ones((2, 2))).tocsr()"
     result = run(code, MATJAC_NUM_THREADS="many")
     assert "MATJAC_NUM_THREADS: got 'many', expected a positive integer" in result.stderr
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (3, 1), (4, 7)])
+def test_a_recurrence(rows, columns, dtype):
+    rng = np.random.default_rng(0)
+    x, c = numbers(rng, (rows, columns), dtype), numbers(rng, (rows, columns), dtype)
+    wanted = np.zeros((rows, columns), dtype)
+    for r in range(rows):
+        for k in range(columns):
+            wanted[r, k] = c[r, k] + (x[r, k] * wanted[r, k - 1] if k else 0)
+    # whatever was in the output before
+    out = np.full((rows, columns), np.nan, dtype)
+    kernels.recurrence(x, c, out, 0, rows)
+    close(out, wanted)
+    part = np.full((1, columns), np.nan, dtype)
+    kernels.recurrence(x, c, part, rows - 1, rows)
+    close(part, wanted[-1:])
