@@ -53,7 +53,7 @@ GROUPS: list[tuple[set[str], str, str]] = [
         "share the derivative in equal parts; a sort is stable.",
     ),
     (
-        {"calculus"},
+        {"calculus", "polynomials"},
         "Differences, convolutions, polynomials, interpolation",
         "Linear ones have exact patterns: two entries a row for `np.diff`, a band for `np.convolve`.",
     ),

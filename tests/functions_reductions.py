@@ -63,6 +63,11 @@ ANALYTIC = {
     "polynomials": (lambda p, q: np.polyadd(np.polymul(p, q), np.polyint(np.polyder(q))), ((3,), (4,)), None),
     "polysub": (lambda p: np.polysub(np.polyint(p, 2, [1.0, 2.0]), [1.0, 2, 3]), ((3,),), None),
     "interp": (lambda X: np.interp(np.array([-1.0, 0.2, 0.4, 1.1, 9]), grid, X[0], left=0.0), X, None),
+    "prod where, initial": (lambda X: np.prod(X, axis=0, where=mask, initial=2.0), X, None),
+    "reduceat": (lambda X: np.add.reduceat(X, [0, 2, 1], axis=1), X, None),
+    "polydiv": (lambda p, q: np.polydiv(p, q)[0], ((4,), (2,)), 11),
+    "poly": (lambda x: np.poly(x), ((3,),), 3 * 3),
+    "apply over axes": (lambda T: np.apply_over_axes(np.sum, T, [0, 2]), S, None),
     # products
     "dot of stacks": (lambda T: np.dot(T, C), S, None),
     "dot of a stack and a vector": (lambda T: np.dot(T, T[0, 0]), S, None),
@@ -93,6 +98,7 @@ ANALYTIC = {
 
 #: Of real numbers alone.
 REAL = {
+    "bincount": (lambda x: np.bincount([0, 2, 2, 1, 0, 4], weights=x), x, None),
     "var": (lambda X: np.var(X, axis=0), X, None),
     "var of all": (lambda X: X.var(ddof=1), X, None),
     "var, mean given": (lambda X: np.var(X, axis=1, mean=X.mean(axis=1, keepdims=True), correction=1), X, None),
@@ -117,7 +123,21 @@ REAL = {
     "polyfit": (lambda x: np.polyfit(np.arange(6.0), x, 2), x, 18),
     "polyfit of columns": (lambda X: np.polyfit(np.arange(3.0), X, 1, w=[1.0, 2, 1]), X, 24),
     "polyfit of places": (lambda X: np.polyfit(X[0], X[1], 1), X, None),
+    "max where": (lambda X: np.max(X, axis=1, where=mask, initial=-9.0), X, int(mask.sum())),
+    "var where": (lambda X: np.var(X, axis=0, where=W > -1), X, None),
+    "std where": (lambda X: np.std(X, axis=1, where=W > -1, ddof=0.5), X, None),
+    "average, returned": (lambda X: np.average(X, axis=1, weights=weights, returned=True)[0] * 2, X, None),
+    "cov with weights": (lambda X: np.cov(X, aweights=weights), X, None),
+    "cov with counts": (lambda X: np.cov(X, fweights=[1, 2, 0, 3]), X, 3 * 4 + 6 * 8),
+    "vecdot of columns": (lambda X: np.vecdot(X, W, axis=0), X, None),
+    "interp of both": (lambda x, y: np.interp(x, grid, y), ((6,), (4,)), 6 + 6 * 4),
+    "interp of places": (lambda y: np.interp([-3.0, 0.2, 0.7, 5], np.sort(y[:4]), y[2:]), x, 4 * 6),
+    "interp with a period": (lambda x: np.interp(x, [0.0, 0.5, 0.8], [1.0, 2.0, -1.0], period=1.0), x, 6),
     # by order: the union of what may be chosen
+    "nanmedian": (lambda X: np.nanmedian(np.where(mask, X, np.nan), axis=1), X, int(mask.sum())),
+    "nanquantile": (lambda X: np.nanquantile(X, [0.2, 0.7], axis=0), X, 2 * 12),
+    "nearest quantile": (lambda X: np.quantile(X, 0.4, axis=1, method="nearest"), X, 12),
+    "quantile by Weibull's": (lambda X: np.quantile(X, 0.4, axis=1, method="weibull"), X, 12),
     "max": (lambda X: np.max(X, axis=1), X, 12),
     "max of all": (lambda X: X.max(), X, 12),
     "min": (lambda X: np.amin(X, axis=0, keepdims=True), X, 12),

@@ -718,9 +718,9 @@ BAD = [
     ),
     (
         "unknown function",
-        lambda: mj.compile(lambda X: np.roots(X), (2,)),
+        lambda: mj.compile(lambda X: np.histogram(X)[0], (2,)),
         mj.TracingError,
-        r"^np.roots can",
+        r"^np.histogram can",
     ),
     ("unknown ufunc", lambda: mj.compile(lambda X: np.spacing(X), (2,)), mj.TracingError, r"^np.spacing has no deriv"),
     ("unknown method", lambda: mj.compile(lambda X: X.tobytes(), (2,)), mj.TracingError, r"^the array method .tobytes"),
@@ -739,12 +739,6 @@ BAD = [
         r"^np.exp can't write",
     ),
     ("reduce", lambda: mj.compile(lambda X: np.subtract.reduce(X), (2,)), mj.TracingError, r"^np.subtract.reduce can"),
-    (
-        "einsum with a dtype",
-        lambda: mj.compile(lambda X: np.einsum("i,i,i", X, X, X, dtype=float), (2,)),
-        mj.TracingError,
-        r"^np.einsum with dtype=",
-    ),
     (
         "count norm",
         lambda: mj.compile(lambda X: np.linalg.norm(X, 0), (2,)),

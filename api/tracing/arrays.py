@@ -22,6 +22,8 @@ HANDLED: dict[Any, Callable[..., Any]] = {}
 UNKNOWN: list[Any] = [None]
 #: What is recorded for methods of ufuncs other than a call ("at", "outer"): of the ufunc and its arguments.
 METHODS: dict[str, Callable[..., Any]] = {}
+#: The options, beside those of all ufuncs, that the handler of a ufunc takes.
+OPTIONS: dict[Any, set[str]] = {}
 #: What makes a recorded array of an array of objects.
 UNITED: list[Any] = [None]
 #: What makes up-to-date the number of an array that shows another's entries, or that was written to.
@@ -243,10 +245,10 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
         inputs, given = _united(inputs), {k: v for k, v in kwargs.items() if v is not None}
         if (method != "__call__" and method in METHODS) or (given and given.keys() <= {"out", "where", "dtype"}):
             return METHODS[method](ufunc, *inputs, **kwargs)
-        if method != "__call__" or given:
+        if method != "__call__" or not given.keys() <= OPTIONS.get(ufunc, set()):
             options = ", ".join(given) or method
             raise TracingError(f"{module_name(ufunc)} with {options} can't be recorded: call it plainly")
-        result = _fresh(HANDLED.get(ufunc, UNKNOWN[0])(ufunc, *inputs), inputs)
+        result = _fresh(HANDLED.get(ufunc, UNKNOWN[0])(ufunc, *inputs, **given), inputs)
         return in_order(result) if ufunc is np.matmul or _in_order(inputs) else result
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Differences, slopes and areas of sampled functions, convolutions, polynomials, interpolation."""
+"""Differences, slopes and areas of sampled functions, convolutions, equally spaced points."""
 
 from typing import Any
 
@@ -7,11 +7,10 @@ import scipy.sparse as sp
 
 from matjac.conventions import Array
 from matjac.linear.primitives import SpMM
-from matjac.tracing.arrays import HANDLED, Recorded, TracingError, handles, shape_of
+from matjac.tracing.arrays import Recorded, TracingError, handles, shape_of
 from matjac.tracing.complexes import conjugated
 from matjac.tracing.recorded import apply, matmul, taken
 from matjac.tracing.reductions import back, last, plain
-from matjac.tracing.whole import DIFFERENTIALS, whole
 
 # differences --------------------------------------------------------------------------------------------
 
@@ -106,6 +105,17 @@ def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     return np.sum(dx * (y[..., 1:] + y[..., :-1]) / 2.0, axis=-1)
 
 
+@handles(np.bincount)
+def _bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
+    if isinstance(x, Recorded):
+        raise TracingError("np.bincount of what depends on a variable can't be recorded: only weights= may")
+    bins = np.asarray(x)
+    places = np.ones(bins.size, np.int8), (bins, np.arange(bins.size))
+    count = max(int(bins.max(initial=-1)) + 1, minlength)
+    # NumPy's result is not narrower
+    return matmul(sp.csr_array(places, shape=(count, bins.size)), weights * np.float64(1))
+
+
 # convolutions -------------------------------------------------------------------------------------------
 
 
@@ -157,53 +167,6 @@ def _correlate(a: Any, v: Any, mode: str = "valid") -> Any:
     return convolve(v, a[::-1], mode)[::-1]
 
 
-# polynomials --------------------------------------------------------------------------------------------
-
-
-@handles(np.polyval)
-def _polyval(p: Any, x: Any) -> Any:
-    if not isinstance(x, Recorded):
-        powers = np.vander(np.ravel(np.asarray(x, float)), shape_of(p)[0])
-        return np.reshape(matmul(powers, p), np.shape(x))
-    p, y = p if isinstance(p, Recorded) else np.asarray(p), np.zeros_like(x)
-    for coefficient in p:
-        y = y * x + coefficient
-    return y
-
-
-@handles(np.polyder)
-def _polyder(p: Any, m: int = 1) -> Any:
-    for _ in range(m):
-        p = p[:-1] * np.arange(shape_of(p)[0] - 1, 0, -1)
-    return p
-
-
-@handles(np.polyint)
-def _polyint(p: Any, m: int = 1, k: Any = None) -> Any:
-    constants = np.broadcast_to(0 if k is None else k, (m,))
-    for at in range(m):
-        p = np.concatenate([p / np.arange(shape_of(p)[0], 0, -1), np.reshape(constants[at], (1,))])
-    return p
-
-
-@handles(np.polyfit)
-def _polyfit(x: Any, y: Any, deg: Any, rcond: Any = None, full: bool = False, w: Any = None, cov: Any = False) -> Any:
-    if full or cov or np.ndim(deg):
-        raise TracingError("np.polyfit can be recorded with one degree, and without full= and cov=")
-    powers = np.vander(x, int(deg) + 1)
-    if w is not None:
-        weights = np.reshape(w, (-1, 1))
-        powers, y = powers * weights, y * (weights if len(shape_of(y)) == 2 else np.ravel(weights))
-    # as NumPy scales them
-    scale = np.sqrt(np.sum(powers * powers, axis=0))
-    powers = powers / scale
-    if isinstance(powers, Recorded):
-        found = np.linalg.lstsq(powers, y, rcond)[0]
-    else:
-        found = matmul(np.linalg.pinv(powers, shape_of(powers)[0] * np.finfo(float).eps if rcond is None else rcond), y)
-    return found / (np.reshape(scale, (-1, 1)) if len(shape_of(y)) == 2 else scale)
-
-
 @handles(np.linspace)
 def _linspace(
     start: Any,
@@ -222,55 +185,3 @@ def _linspace(
     points = start + np.reshape(_as(np.arange(num if num > 1 else 0), step), shape) * step
     points = np.moveaxis(points if num != 1 else np.expand_dims(start + 0 * step, 0), 0, axis)
     return (points, step) if retstep else points
-
-
-def _padded(first: Any, second: Any) -> tuple[Any, Any]:
-    a, b = np.atleast_1d(first), np.atleast_1d(second)
-    n = max(shape_of(a)[0], shape_of(b)[0])
-    return tuple(np.pad(v, (n - shape_of(v)[0], 0)) for v in (a, b))  # type: ignore[return-value]
-
-
-HANDLED |= {
-    np.polymul: lambda a1, a2: convolve(a1, a2),
-    np.polyadd: lambda a1, a2: np.add(*_padded(a1, a2)),
-    np.polysub: lambda a1, a2: np.subtract(*_padded(a1, a2)),
-}
-
-# interpolation ------------------------------------------------------------------------------------------
-
-
-def _inner_slope(x: Array, xp: Array, fp: Array) -> Array:
-    """The slope of the piece that each x is in; zero outside."""
-    at = np.clip(np.searchsorted(xp, x, side="right") - 1, 0, max(xp.size - 2, 0))
-    slopes = np.diff(fp) / np.diff(xp)
-    slope: Array = np.where((x < xp[0]) | (x > xp[-1]), 0, slopes[at]).astype(np.result_type(x, fp))
-    return slope
-
-
-def _interpolated(x: Array, xp: Array, fp: Array, left: Any, right: Any) -> Array:
-    return np.asarray(np.interp(x, xp, fp, left, right))
-
-
-DIFFERENTIALS[_interpolated] = lambda x, y, dx, left, right: None if dx[0] is None else whole(_inner_slope, *x) * dx[0]
-
-
-@handles(np.interp)
-def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
-    plain("np.interp", period=period)
-    if isinstance(xp, Recorded) or isinstance(left, Recorded) or isinstance(right, Recorded):
-        raise TracingError("np.interp at places xp that depend on a variable can't be recorded: only x or fp may")
-    xp = np.asarray(xp, float)
-    if isinstance(x, Recorded):
-        if isinstance(fp, Recorded):
-            raise TracingError("np.interp can be recorded where x or fp depends on a variable, not both")
-        return whole(_interpolated, x, xp, np.asarray(fp), left=left, right=right)
-    x = np.asarray(x, float)
-    at = np.clip(np.searchsorted(xp, x, side="right") - 1, 0, max(xp.size - 2, 0))
-    following = np.minimum(at + 1, xp.size - 1)
-    gap = xp[following] - xp[at]
-    share = np.clip(np.divide(x - xp[at], gap, out=np.zeros_like(x), where=gap > 0), 0, 1)
-    inside = (1 - share) * fp[at] + share * fp[following]
-    # at a known place the other one has no part
-    exact = np.where(share == 0, fp[at], np.where(share == 1, fp[following], inside))
-    below = exact if left is None else np.where(x < xp[0], left, exact)
-    return below if right is None else np.where(x > xp[-1], right, below)

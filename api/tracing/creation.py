@@ -71,6 +71,10 @@ class Cast(Primitive):
 
     dtype: np.dtype[Any]
 
+    @property
+    def keeps_real(self) -> bool:  # type: ignore[override]
+        return self.dtype.kind != "c"
+
     def value(self, *operands: Any) -> Any:
         x = np.asarray(operands[0])
         if x.dtype.kind == "c" and self.dtype.kind == "f":

@@ -7,9 +7,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from matjac.conventions import size
-from matjac.tracing.arrays import TracingError, handles, shape_of
+from matjac.tracing.arrays import Recorded, TracingError, handles, shape_of
 from matjac.tracing.recorded import reshaped
-from matjac.tracing.reductions import plain, total
+from matjac.tracing.reductions import converted, plain, total
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -17,8 +17,9 @@ LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 @handles(np.einsum)
 def einsum(*operands: Any, out: Any = None, optimize: Any = None, **options: Any) -> Any:
     """``np.einsum``, recorded."""
-    plain("np.einsum", out=out, **{k: v for k, v in options.items() if k not in ("order", "casting")})
+    plain("np.einsum", out=out, **{k: v for k, v in options.items() if k not in ("order", "casting", "dtype")})
     labels, result, arrays = _parsed(operands)
+    arrays = [converted(x, options.get("dtype")) for x in arrays]
     sizes = _sizes(arrays, labels)
     left = [_own(x, own, sizes) for x, own in zip(arrays, labels, strict=True)]
     for pair in _path(left, result, optimize):
@@ -34,6 +35,13 @@ def einsum(*operands: Any, out: Any = None, optimize: Any = None, **options: Any
     x = total(x, tuple(k for k, c in enumerate(own) if c not in result))
     own = "".join(c for c in own if c in result)
     return np.transpose(x, tuple(own.index(c) for c in result))
+
+
+@handles(np.einsum_path)
+def _einsum_path(*operands: Any, **options: Any) -> Any:
+    # shapes alone matter
+    shapes: list[Any] = [np.empty(x.shape) if isinstance(x, Recorded) else x for x in operands]
+    return np.einsum_path(*shapes, **options)
 
 
 def _path(left: Sequence[tuple[Any, str]], result: str, optimize: Any) -> Sequence[tuple[int, ...]]:

@@ -32,7 +32,11 @@ def _extreme(function: Any) -> Any:
         initial: Any = None,
         where: Any = None,
     ) -> Any:
-        plain(f"np.{function.__name__}", out=out, where=where)
+        plain(f"np.{function.__name__}", out=out)
+        if where is not None:
+            if initial is None:
+                raise ValueError(f"np.{function.__name__} with where= needs initial=")
+            a = np.where(where, a, initial)
         axes = axes_of(a, axis)
         result = whole(function, a, axis=axes)
         result = kept(result, a, axes) if keepdims else result
@@ -66,7 +70,11 @@ DIFFERENTIALS[_sorted] = lambda x, y, dx: mapped(TakeAlong(y.shape[-1]), dx[0], 
 
 
 def _at_ranks(x: Array, ranks: tuple[int, ...]) -> Array:
-    return np.partition(x, ranks, axis=-1)[..., list(ranks)]
+    # what is not a number comes last, and then there is no rank
+    ordered = np.partition(x, (*ranks, -1), axis=-1)
+    unordered = np.isnan(ordered[..., -1:])
+    found = ordered[..., list(ranks)]
+    return np.asarray(np.where(unordered, np.nan, found) if unordered.any() else found)
 
 
 DIFFERENTIALS[_at_ranks] = lambda x, y, dx, ranks: mapped(
@@ -133,12 +141,13 @@ def quantile(
 ) -> Any:
     """``np.quantile``, recorded."""
     plain("np.quantile", out=out, weights=weights)
-    if method != "linear":
-        raise TracingError(f"np.quantile by method {method!r} can't be recorded: use 'linear'")
     q = np.asarray(q, float)
     flat = _flattened(a, axis)
     count = flat.shape[-1]
     at = np.ravel(q) * (count - 1)
+    if method != "linear":
+        # of numbers that are their own ranks
+        at = np.quantile(np.arange(float(count)), np.ravel(q), method=method)  # type: ignore[call-overload]
     low = np.minimum(np.floor(at), max(count - 2, 0)).astype(int)
     high = np.minimum(low + 1, count - 1)
     ranks, places = np.unique([low, high], return_inverse=True)
@@ -146,17 +155,71 @@ def quantile(
     # a Python number leaves the dtype as it is
     share = at - low if q.ndim else float((at - low)[0])
     below, above = (found[..., k] for k in places.reshape(2, -1))
-    result = below + (above - below) * share
-    result = np.reshape(np.moveaxis(result, -1, 0), (*q.shape, *flat.shape[:-1]))
+    return _by_quantile(below + (above - below) * share, q, flat, a, axis, keepdims)
+
+
+def _by_quantile(found: Any, q: Array, flat: Any, a: Any, axis: Any, keepdims: bool) -> Any:
+    """What was found for each q along the last axis, as NumPy lays it out."""
+    result = np.reshape(np.moveaxis(found, -1, 0), (*q.shape, *flat.shape[:-1]))
     if not keepdims:
         return result
     axes = axes_of(a, axis)
     return np.reshape(result, (*q.shape, *(1 if k in axes else n for k, n in enumerate(shape_of(a)))))
 
 
-@handles(np.percentile)
-def _percentile(a: Any, q: Any, axis: Any = None, out: Any = None, *args: Any, **kwargs: Any) -> Any:
-    return quantile(a, np.asarray(q, float) / 100, axis, out, *args, **kwargs)
+def _ranks_of_numbers(x: Array, q: tuple[float, ...]) -> Array:
+    """Where each quantile is among the entries in their order that are numbers, counted from 0."""
+    last_rank = np.sum(~np.isnan(x), axis=-1, keepdims=True) - 1
+    return np.asarray(np.maximum(last_rank * np.array(q), 0))
+
+
+def _beside_quantiles(x: Array, q: tuple[float, ...]) -> Array:
+    """Which entries are next to each quantile: those below, and then those above."""
+    at = _ranks_of_numbers(x, q)
+    ranks = np.concatenate([np.floor(at), np.ceil(at)], axis=-1).astype(int)
+    return np.take_along_axis(_order(x), ranks, axis=-1)
+
+
+def _shares_above(x: Array, q: tuple[float, ...], narrow: bool) -> Array:
+    shares = _ranks_of_numbers(x, q) % 1
+    return shares.astype(x.dtype) if narrow else shares
+
+
+@handles(np.nanquantile)
+def nanquantile(
+    a: Any,
+    q: Any,
+    axis: Any = None,
+    out: Any = None,
+    overwrite_input: bool = False,
+    method: str = "linear",
+    keepdims: bool = False,
+    *,
+    weights: Any = None,
+) -> Any:
+    """``np.nanquantile``, recorded."""
+    plain("np.nanquantile", out=out, weights=weights)
+    if method != "linear":
+        raise TracingError(f"np.nanquantile by method {method!r} can't be recorded: use 'linear'")
+    q, flat = np.asarray(q, float), _flattened(a, axis)
+    wanted = tuple(q.reshape(-1).tolist())
+    places = whole(_beside_quantiles, flat, q=wanted)
+    found = mapped(TakeAlong(flat.shape[-1], once=False), flat, places, after=(2 * len(wanted),))
+    below, above = found[..., : len(wanted)], found[..., len(wanted) :]
+    result = below + (above - below) * whole(_shares_above, flat, q=wanted, narrow=q.ndim == 0)
+    return _by_quantile(result, q, flat, a, axis, keepdims)
+
+
+@handles(np.nanmedian)
+def _nanmedian(a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: bool = False) -> Any:
+    return nanquantile(a, 0.5, axis, out, keepdims=keepdims)
+
+
+def _of_hundred(of: Any) -> Any:
+    return lambda a, q, *args, **options: of(a, np.asarray(q, float) / 100, *args, **options)
+
+
+HANDLED |= {np.percentile: _of_hundred(quantile), np.nanpercentile: _of_hundred(nanquantile)}
 
 
 @handles(np.median)

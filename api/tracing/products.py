@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from matjac.conventions import size
-from matjac.tracing.arrays import HANDLED, handles, shape_of
+from matjac.tracing.arrays import HANDLED, OPTIONS, handles, shape_of
 from matjac.tracing.complexes import conjugated
 from matjac.tracing.recorded import matmul, with_zeros
-from matjac.tracing.reductions import plain
+from matjac.tracing.reductions import last, plain
 
 
 @handles(np.dot)
@@ -60,8 +60,11 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
 
 
 @handles(np.vecdot)
-def _vecdot(_: Any, a: Any, b: Any) -> Any:
-    return np.sum(np.multiply(conjugated(a), b), axis=-1)
+def _vecdot(_: Any, a: Any, b: Any, axis: int = -1) -> Any:
+    return np.sum(np.multiply(conjugated(last(a, axis)), last(b, axis)), axis=-1)
+
+
+OPTIONS[np.vecdot] = {"axis"}
 
 
 def _column(x: Any) -> Any:

@@ -40,9 +40,9 @@ def back(a: Any, axis: int | None) -> Any:
     return a if axis is None else np.moveaxis(a, -1, axis)
 
 
-def _dtype(name: str, a: Any, dtype: Any) -> None:
-    if dtype is not None and np.dtype(dtype) != getattr(a, "dtype", None):
-        raise TracingError(f"{name} with dtype={np.dtype(dtype)} can't be recorded: convert the variables instead")
+def converted(a: Any, dtype: Any) -> Any:
+    """An array in that dtype; as it is where None."""
+    return a if dtype is None else (a if isinstance(a, Recorded) else np.asarray(a)).astype(dtype)
 
 
 # sums and products --------------------------------------------------------------------------------------
@@ -60,8 +60,7 @@ def total(
 ) -> Any:
     """``np.sum``, recorded."""
     plain("np.sum", out=out)
-    if dtype is not None:
-        _dtype("np.sum", a, dtype)
+    a = converted(a, dtype)
     if where is not None:
         a = np.where(where, a, 0)
     axes = axes_of(a, axis)
@@ -78,8 +77,7 @@ def mean(
     plain("np.mean", out=out)
     result = total(a, axis, dtype, keepdims=keepdims, where=where)
     if where is not None:
-        there = np.where(where, np.ones_like(a), 0)
-        return result / np.sum(there, axis=axis, keepdims=keepdims)
+        return result / _count(a, axis, keepdims, where)
     return result * (size(shape_of(result)) / max(size(shape_of(a)), 1))
 
 
@@ -94,12 +92,14 @@ def product(
     where: Any = None,
 ) -> Any:
     """``np.prod``, recorded."""
-    plain("np.prod", out=out, initial=initial, where=where)
-    if dtype is not None:
-        _dtype("np.prod", a, dtype)
+    plain("np.prod", out=out)
+    a = converted(a, dtype)
+    if where is not None:
+        a = np.where(where, a, 1)
     axes = axes_of(a, axis)
     result = whole(np.prod, a, axis=axes)
-    return kept(result, a, axes) if keepdims else result
+    result = kept(result, a, axes) if keepdims else result
+    return result if initial is None else result * initial
 
 
 def _of_product(x: Any, y: Any, dx: Any, axis: tuple[int, ...]) -> Any:
@@ -122,8 +122,8 @@ DIFFERENTIALS[np.prod] = _of_product
 
 @handles(np.cumsum)
 def _cumsum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
-    plain("np.cumsum", out=out, dtype=dtype)
-    return back(mapped(RunningSum(), last(a, axis)), axis)
+    plain("np.cumsum", out=out)
+    return back(mapped(RunningSum(), last(converted(a, dtype), axis)), axis)
 
 
 def _running_product(a: Any) -> Any:
@@ -137,8 +137,8 @@ DIFFERENTIALS[_running_product] = lambda x, y, dx: mapped(
 
 @handles(np.cumprod)
 def _cumprod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
-    plain("np.cumprod", out=out, dtype=dtype)
-    a = last(a, axis)
+    plain("np.cumprod", out=out)
+    a = last(converted(a, dtype), axis)
     return back(whole(_running_product, a) if a.shape[-1] else a, axis)
 
 
@@ -161,7 +161,8 @@ def _cumulative(name: str, running: Any, first: Any) -> Any:
     def recorded(
         x: Any, /, *, axis: Any = None, dtype: Any = None, out: Any = None, include_initial: bool = False
     ) -> Any:
-        plain(name, out=out, dtype=dtype)
+        plain(name, out=out)
+        x = converted(x, dtype)
         if axis is None and x.ndim != 1:
             raise ValueError(f"{name}: got {x.ndim} dimensions and no axis, expected an axis")
         axis = 0 if axis is None else axis
@@ -191,11 +192,22 @@ def variance(
     correction: Any = None,
 ) -> Any:
     """``np.var``, recorded."""
-    plain("np.var", out=out, dtype=dtype, where=where)
-    axes = axes_of(a, axis)
-    centred = a - (np.mean(a, axis=axes, keepdims=True) if mean is None else mean)
-    count = size(tuple(a.shape[k] for k in axes)) - (ddof if correction is None else correction)
-    return np.sum(squared(centred), axis=axes, keepdims=keepdims) * (1 / max(count, 0) if count > 0 else np.nan)
+    plain("np.var", out=out)
+    a, axes = converted(a, dtype), axes_of(a, axis)
+    ddof = ddof if correction is None else correction
+    if where is None:
+        centred = a - (np.mean(a, axis=axes, keepdims=True) if mean is None else mean)
+        count = size(tuple(a.shape[k] for k in axes)) - ddof
+        return np.sum(squared(centred), axis=axes, keepdims=keepdims) * (1 / count if count > 0 else np.inf)
+    # the mean may be that of nothing
+    centred = np.where(where, a - (np.mean(a, axis=axes, keepdims=True, where=where) if mean is None else mean), 0)
+    count = np.maximum(_count(a, axes, keepdims, where) - ddof, 0)
+    return np.sum(squared(centred), axis=axes, keepdims=keepdims) / count
+
+
+def _count(a: Any, axis: Any, keepdims: bool, where: Any) -> Any:
+    """How many there are, in the dtype of the array."""
+    return np.sum(np.where(where, np.ones_like(a), 0), axis=axis, keepdims=keepdims)
 
 
 @handles(np.std)
@@ -205,10 +217,9 @@ def _std(a: Any, *args: Any, **kwargs: Any) -> Any:
 
 @handles(np.average)
 def _average(a: Any, axis: Any = None, weights: Any = None, returned: bool = False, *, keepdims: bool = False) -> Any:
-    if returned:
-        raise TracingError("np.average with returned=True can't be recorded: sum the weights yourself")
     if weights is None:
-        return np.mean(a, axis=axis, keepdims=keepdims)
+        result = np.mean(a, axis=axis, keepdims=keepdims)
+        return (result, 0 * result + size(shape_of(a)) / size(shape_of(result))) if returned else result
     weights = weights if isinstance(weights, Recorded) else np.asarray(weights)
     if shape_of(weights) != shape_of(a):
         axes = tuple(range(len(shape_of(a)))) if axis is None else axis if isinstance(axis, tuple) else (axis,)
@@ -219,8 +230,9 @@ def _average(a: Any, axis: Any = None, weights: Any = None, returned: bool = Fal
         wide = np.reshape(weights, (*(1,) * (ndim - len(axes)), *shape_of(weights)))
         places = [k % ndim for k in axes]
         weights = np.moveaxis(wide, range(ndim - len(axes), ndim), places)
-    sums = (np.sum(np.multiply(a, weights), axis=axis, keepdims=keepdims), np.broadcast_to(weights, shape_of(a)))
-    return sums[0] / np.sum(sums[1], axis=axis, keepdims=keepdims)
+    sums = np.sum(np.broadcast_to(weights, shape_of(a)), axis=axis, keepdims=keepdims)
+    result = np.sum(np.multiply(a, weights), axis=axis, keepdims=keepdims) / sums
+    return (result, sums) if returned else result
 
 
 @handles(np.cov)
@@ -235,18 +247,27 @@ def _cov(
     *,
     dtype: Any = None,
 ) -> Any:
-    plain("np.cov", fweights=fweights, aweights=aweights, dtype=dtype)
     X = _observations(m, rowvar)
     if y is not None:
         X = np.concatenate([X, _observations(y, rowvar)], axis=0)
-    X = X * np.float64(1)  # NumPy's is not narrower
-    centred = X - np.mean(X, axis=1, keepdims=True)
-    count = X.shape[1] - (ddof if ddof is not None else 0 if bias else 1)
-    return np.squeeze(centred @ conjugated(centred).T * (1 / count if count > 0 else np.nan))
+    # NumPy's is not narrower
+    X = X * np.float64(1) if dtype is None else converted(X, dtype)
+    ddof = ddof if ddof is not None else 0 if bias else 1
+    if fweights is None and aweights is None:
+        centred = X - np.mean(X, axis=1, keepdims=True)
+        count = X.shape[1] - ddof
+        return np.squeeze(centred @ conjugated(centred).T * (1 / count if count > 0 else np.inf))
+    weights = np.multiply(1.0 if fweights is None else fweights, 1.0 if aweights is None else aweights)
+    total = np.sum(weights)
+    centred = X - np.sum(X * weights, axis=1, keepdims=True) / total
+    lost = ddof if aweights is None else ddof * np.sum(weights * aweights) / total
+    return np.squeeze((centred * weights) @ conjugated(centred).T / np.maximum(total - lost, 0))
 
 
 def _observations(m: Any, rowvar: bool) -> Any:
     """A row for each variable."""
+    if len(shape_of(m)) > 2:
+        raise ValueError(f"np.cov: got an array of {len(shape_of(m))} dimensions, expected at most 2")
     X = np.atleast_2d(m)
     return np.transpose(X) if not rowvar and X.shape[0] != 1 else X
 
@@ -264,35 +285,44 @@ def _corrcoef(x: Any, y: Any = None, rowvar: bool = True, *, dtype: Any = None) 
 # where entries are not numbers --------------------------------------------------------------------------
 
 
-def _numbers(a: Any, otherwise: Any) -> Any:
-    return np.where(np.isnan(a), otherwise, a)
-
-
-def _nanmean(a: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return np.sum(_numbers(a, 0), axis=axis, keepdims=keepdims) / _count(a, axis, keepdims)
-
-
-def _count(a: Any, axis: Any, keepdims: bool) -> Any:
-    """How many there are, in the dtype of the array."""
-    return np.sum(np.where(np.isnan(a), 0, np.ones_like(a)), axis=axis, keepdims=keepdims)
-
-
-def _nanvar(a: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
+def _there(a: Any, where: Any) -> Any:
+    """Where there are numbers that are asked for."""
     there = np.logical_not(np.isnan(a))
-    centred = np.where(there, a - _nanmean(a, axis, True), 0)
-    return np.sum(squared(centred), axis=axis, keepdims=keepdims) / (_count(a, axis, keepdims) - ddof)
+    return there if where is None else np.logical_and(where, there)
+
+
+def _with(otherwise: float) -> Any:
+    """NumPy's function with another number in place of what is none."""
+
+    def of(function: Any) -> Any:
+        return lambda a, *args, **options: function(np.where(np.isnan(a), otherwise, a), *args, **options)
+
+    return of
+
+
+def _where(function: Any) -> Any:
+    """NumPy's function of the entries that are numbers."""
+    return lambda a, *args, where=None, **options: function(a, *args, where=_there(a, where), **options)
 
 
 #: Those that leave entries out that are not numbers.
 WITHOUT_NAN: dict[Any, Any] = {
-    np.nansum: lambda a, axis=None, keepdims=False: np.sum(_numbers(a, 0), axis=axis, keepdims=keepdims),
-    np.nanprod: lambda a, axis=None, keepdims=False: np.prod(_numbers(a, 1), axis=axis, keepdims=keepdims),
-    np.nancumsum: lambda a, axis=None: np.cumsum(_numbers(a, 0), axis=axis),
-    np.nancumprod: lambda a, axis=None: np.cumprod(_numbers(a, 1), axis=axis),
-    np.nanmax: lambda a, axis=None, keepdims=False: np.max(_numbers(a, -np.inf), axis=axis, keepdims=keepdims),
-    np.nanmin: lambda a, axis=None, keepdims=False: np.min(_numbers(a, np.inf), axis=axis, keepdims=keepdims),
-    np.nanmean: _nanmean,
-    np.nanvar: _nanvar,
-    np.nanstd: lambda *args, **kwargs: np.sqrt(_nanvar(*args, **kwargs)),
+    np.nansum: _with(0)(np.sum),
+    np.nanprod: _with(1)(np.prod),
+    np.nancumsum: _with(0)(np.cumsum),
+    np.nancumprod: _with(1)(np.cumprod),
+    np.nanmax: _with(-np.inf)(np.max),
+    np.nanmin: _with(np.inf)(np.min),
+    np.nanmean: _where(np.mean),
+    np.nanvar: _where(np.var),
+    np.nanstd: _where(np.std),
 }
 HANDLED |= WITHOUT_NAN
+
+
+@handles(np.apply_over_axes)
+def _apply_over_axes(func: Any, a: Any, axes: Any) -> Any:
+    for axis in np.atleast_1d(axes).tolist():
+        found = func(a, axis)
+        a = found if len(shape_of(found)) == len(shape_of(a)) else np.expand_dims(found, axis)
+    return a

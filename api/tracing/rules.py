@@ -16,6 +16,7 @@ from matjac.tracing import (  # noqa: F401
     moving,
     norms,
     ordering,
+    polynomials,
     products,
     reductions,
     ufuncs,

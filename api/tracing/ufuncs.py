@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from matjac.tracing.arrays import METHODS, TracingError, module_name
 from matjac.tracing.conditions import stepwise
@@ -56,4 +57,19 @@ def _accumulate(ufunc: np.ufunc, array: Any, axis: int = 0, **options: Any) -> A
     return _given(ufunc, ACCUMULATED, "accumulate", options)(array, axis=axis)
 
 
-METHODS |= {"reduce": _reduce, "accumulate": _accumulate}
+def _reduceat(ufunc: np.ufunc, array: Any, indices: Any, axis: int = 0, **options: Any) -> Any:
+    _given(ufunc, {np.add: None}, "reduceat", options)
+    lines = np.moveaxis(array, axis, 0)
+    length, rest = lines.shape[0], lines.shape[1:]
+    starts = np.asarray(indices)
+    counts = np.maximum(np.diff(starts, append=length), 1)
+    if starts.size and not 0 <= starts.min() <= starts.max() < length:
+        raise IndexError(f"np.add.reduceat: got an index out of bounds for an axis of {length} entries")
+    pointers = np.concatenate([[0], np.cumsum(counts)])
+    columns = np.arange(pointers[-1]) - np.repeat(pointers[:-1] - starts, counts)
+    sums = sp.csr_array((np.ones(columns.size, np.int8), columns, pointers), shape=(starts.size, length))
+    found = np.reshape(sums @ np.reshape(lines, (length, -1)), (starts.size, *rest))
+    return np.moveaxis(found, 0, axis)
+
+
+METHODS |= {"reduce": _reduce, "accumulate": _accumulate, "reduceat": _reduceat}
