@@ -37,6 +37,7 @@ from matjac.solvers.normal_equations import NormalEquations
 from matjac.solvers.ode import solve_ivp
 from matjac.solvers.precondition import BlockJacobi, augmented, block_jacobi, damped_step
 from matjac.solvers.root import NewtonPreconditioner, root
+from matjac.solvers.uncertainty import Uncertainty, uncertainty
 from matjac.solvers.watch import STOPPED, Progress
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "NewtonPreconditioner",
     "NormalEquations",
     "Progress",
+    "Uncertainty",
     "augmented",
     "block_jacobi",
     "constraint",
@@ -56,4 +58,5 @@ __all__ = [
     "minimize",
     "root",
     "solve_ivp",
+    "uncertainty",
 ]
