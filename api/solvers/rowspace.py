@@ -24,13 +24,15 @@ from matjac.solvers.ways import EACH, MOST, pattern
 #: Unknowns up to which singular values are found, and numbers of a block of rows that are dense at once.
 DENSE, BLOCK = 1500, 2**23
 #: Around the tolerance of the rank, how far a singular value is looked at, and the gap that is to be there.
-WINDOW, GAP = 1e4, 100.0
+WINDOW, GAP = 1e3, 100.0
 #: The least part of a gradient outside the row space that is no rounding, and the most that may be taken for it.
 LEAK, MOST_LEAK = 1e-8, 1e-4
 #: The shifts of a matrix with a diagonal of ones, beside which its factors are compared.
 SHIFTS = 1e-12, 1e-10
 #: The largest ``‖Jn‖ / ‖n‖`` along a direction that is called free, where columns of J have norm one.
-FREE = 1e-9
+FREE = 1e-12
+#: What is added to the blocks of a preconditioner, beside their columns: nearly singular ones would lose digits.
+DAMPING = 0.03
 #: Times that sparse factors are used for one system.
 REFINED = 6
 #: Directions that are tried at once, at most, and iterations of one system, where there are products alone.
@@ -176,7 +178,7 @@ class Products(RowSpace):
     def __init__(self, J: Jacobian) -> None:
         n = J.shape[1]
         if direct(J):
-            M = block_jacobi(J)
+            M = block_jacobi(J, DAMPING * _norms(np.asarray(J.column_norms(), float)))
             self._right: Callable[[Array], Array] = M.right
             self._right_transposed: Callable[[Array], Array] = M.right_transposed
         else:
@@ -201,9 +203,11 @@ class Products(RowSpace):
                 raise ValueError(f"F: got a Jacobian with more than {count} free directions, expected fewer for {n} "
                                  "unknowns whose Jacobian has no sparse factors")  # fmt: skip
             count *= 2
-        self._null, self.rank = basis[:, :free], n - free
+        self.rank = n - free
+        # once more, for what is left of the others falls again
+        self._null = np.linalg.qr(np.array([self._remainder(v) for v in basis[:, :free].T]).reshape(free, n).T)[0]
         change = max((float(np.linalg.norm(self._J @ v)) for v in self._null.T), default=0.0)
-        if change > 1e3 * FREE:
+        if change > 10 * FREE * max(1.0, np.finfo(J.dtype).eps / np.finfo(float).eps):
             raise ValueError(_unclear(f"along directions that seem to be free J changes by {change:.1g}"))
 
     @property
@@ -264,7 +268,11 @@ def row_space(J: Jacobian, rtol: float | None = None) -> RowSpace:
     if rtol is not None:
         raise ValueError(f"rtol: got {rtol} for {n} unknowns, expected it for {DENSE} or fewer")
     if J.nnz <= min(MOST, EACH * n) and factors_stay_sparse(pattern(J)):
-        return Sparse(J)
+        try:
+            return Sparse(J)
+        except ValueError:
+            # products tell from zero what is lost in the squares
+            return Products(J)
     return Products(J)
 
 

@@ -162,9 +162,9 @@ class Uncertainty:
         along = np.abs(self._space.direction(self._gradients(numbers[bad[:1]])[:, 0]))
         most = [k for k in np.argsort(-along, kind="stable")[:NAMED] if along[k] > 1e-6 * along.max()]
         which = ", ".join(self._unknowns.entry(int(k)) for k in most)
-        others = f", and {bad.size - 1} more of those asked for" if bad.size > 1 else ""
+        others = f", nor are {bad.size - 1} more of those asked for" if bad.size > 1 else ""
         raise ValueError(
-            f"uncertainty: {self._entries.entry(number)}{others}, is not estimable: to first order no residual changes "
+            f"uncertainty: {self._entries.entry(number)} is not estimable{others}: to first order no residual changes "
             f"along {self.free} free direction{'s' * (self.free != 1)} of the {self._unknowns.size} unknowns, and it "
             f"does, along one that moves {which}; expected what the residuals determine: ask by of= for such a "
             "function, an entry of a product U Vᵀ rather than of U, or fix unknowns"
