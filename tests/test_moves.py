@@ -223,3 +223,122 @@ def test_writing_through_a_flat_view(name):
                 mj.compile(fun, (3, 4))
     # what is not written to may be of any layout
     assert_allclose(mj.compile(lambda X: made(X).ravel() * 2, (3, 4))(X), made(X).ravel() * 2, rtol=1e-12)
+
+
+def _sums(x):
+    total, seen = 0.0, []
+    for k in range(3):
+        total += x[k] ** 2
+        seen.append(total)
+    return np.array(seen)
+
+
+def _twice(first):
+    def fun(x):
+        s = first(x)
+        t = s
+        t *= x[1]
+        return s + t * x
+
+    return fun
+
+
+def _objects(x):
+    made = np.array([x[0], x[1]])
+    copy = made.copy()
+    copy[0] *= 2
+    return made * copy
+
+
+NUMBERS = {
+    "running sums": _sums,
+    "an entry": _twice(lambda x: x[0]),
+    "a sum": _twice(np.sum),
+    "a norm": _twice(np.linalg.norm),
+    "an array of no axes": _twice(lambda x: x[0, ...]),
+    "np.where": _twice(lambda x: np.where(x[0] > 0, x[0], 1)),
+    "np.zeros_like": _twice(lambda x: np.zeros_like(x[0]) + np.ones_like(x[0])),
+    "an array of objects": _objects,
+}
+
+
+@pytest.mark.parametrize("fun", NUMBERS.values(), ids=NUMBERS)
+def test_numbers_are_replaced_and_arrays_written_into(fun):
+    """``t = s; t *= 2`` leaves s what it was where NumPy has a number there, and not where it has an array."""
+    F = mj.compile(fun, (3,))
+    for (x,) in (points_for([(3,)], float), [np.array([-1.0, 2.0, 0.5])]):
+        assert_allclose(F(x), fun(x.copy()), rtol=1e-12)
+        slopes = [np.imag(fun(x + 1e-30j * e)) / 1e-30 for e in np.eye(3)] if fun is _sums else None
+        if slopes is not None:
+            assert_allclose(F.jacobian(x).toarray(), np.transpose(slopes), rtol=1e-12)
+
+
+def _written(view):
+    def fun(x):
+        view(x)[0] = 2
+        return x**2
+
+    return fun
+
+
+SAME = {
+    "real": lambda x: x.real,
+    "np.real": np.real,
+    "conj": lambda x: x.conj(),
+    "astype": lambda x: x.astype(float, copy=False),
+    "np.nan_to_num": lambda x: np.nan_to_num(x, copy=False),
+    "copies": lambda x: np.conj(x.astype(float).copy()),
+}
+
+
+@pytest.mark.parametrize("view", SAME.values(), ids=SAME)
+def test_what_numpy_does_not_copy(view):
+    fun, x = _written(view), np.array([1.0, 3.0])
+    assert_allclose(mj.compile(fun, (2,))(x), fun(x.copy()))
+
+
+@pytest.mark.parametrize("made", [np.asarray, np.ascontiguousarray, lambda x: np.asarray(x.T)])
+def test_writing_into_what_asarray_made_of_an_argument(made):
+    with pytest.raises(mj.TracingError, match=r"write into x.copy\(\), or np.array\(x\)"):
+        mj.compile(_written(made), (3,))
+
+
+COLUMNWISE = {
+    "copy": lambda X: X.copy("F"),
+    "np.copy": lambda X: np.copy(X, "F"),
+    "zeros": lambda X: np.zeros_like(X, order="F") + 0 * X,
+    "zeros_like": lambda X: np.zeros_like(X, order="F"),
+    "full_like": lambda X: np.full_like(X, 2, order="F"),
+    "astype": lambda X: X.astype(float, order="F"),
+    "np.array": lambda X: np.array(X, order="F"),
+    "np.array of a transpose": lambda X: np.array(X.T),
+}
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("made", COLUMNWISE.values(), ids=COLUMNWISE)
+def test_arrays_that_are_laid_out_column_by_column(made, order):
+    def fun(X):
+        Y = made(X)
+        flat = Y.reshape(-1, order=order)
+        flat[1] = X[0, 0]
+        return np.append(Y, flat)
+
+    X = np.arange(12.0).reshape(3, 4)
+    try:
+        F = mj.compile(fun, (3, 4))
+    except mj.TracingError as error:
+        assert "is a view or a copy" in str(error)
+    else:
+        assert_allclose(F(X), fun(X.copy()))
+
+
+@pytest.mark.parametrize("made", [lambda X: np.einsum("ij,jk->ki", X, X), lambda X: np.vander(X[0], 3)])
+def test_results_that_are_no_views_are_not_taken_for_them(made):
+    def fun(X):
+        Y = made(X)
+        Y.reshape(-1)[1] = 4
+        return Y * 1
+
+    with pytest.raises(mj.TracingError, match="is a view or a copy"):
+        mj.compile(fun, (3, 3))

@@ -165,7 +165,11 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
         return np.copy(np.ravel(self, order))
 
     def copy(self, order: Any = "C") -> Any:
+        if order == "F" and self.ndim > 1:
+            return self.T.copy().T
         made = np.copy(self)
+        if isinstance(self, Traced):
+            made.writeable = not self.is_number()
         return in_order(made) if order == "C" else made
 
     def tolist(self) -> Any:
@@ -222,9 +226,11 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
                 f"np.array and np.asarray make an array of {self.size} objects of a recorded array: leave them out, "
                 "use np.stack or np.concatenate, or np.asarray(…, like=x)"
             )
-        entries = np.empty(shape, dtype=object)
+        entries = np.empty(shape, object) if shape == () else np.empty_like(_layout(self), object)
         for at in np.ndindex(shape):
             entries[at] = self[at] if shape else self
+        # in NumPy np.asarray shows the array's own entries, and what is written to it is seen there
+        entries.flags.writeable = asking == "scipy" or kwargs.get("copy") is True
         return entries
 
     def __getattr__(self, name: str) -> Any:
@@ -267,6 +273,8 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
             out[...] = HANDLED[function](*args, **kwargs)
             return out
         result = _fresh(HANDLED[function](*args, **kwargs), args)
+        if function in NEVER_NUMBERS and isinstance(result, Traced):
+            result.writeable = True
         return in_order(result) if function in KEEP_ORDER and _in_order(args) else result
 
 
@@ -275,6 +283,25 @@ KEEP_ORDER = {
     *(np.where, np.concatenate, np.stack, np.vstack, np.hstack, np.outer, np.tril, np.triu, np.dot, np.clip, np.pad),
     *(np.sum, np.mean, np.block, np.append, np.copy),
 }
+
+
+#: Functions that make an array also where it has no axes, and not a number.
+NEVER_NUMBERS = {
+    *(np.where, np.select, np.tensordot, np.copy, np.array, np.asarray, np.asanyarray),
+    *(np.zeros_like, np.ones_like, np.empty_like, np.full_like),
+}
+
+
+def _layout(array: Any) -> Array:
+    """A plain array that is laid out in memory as this one is, where that is known."""
+    moves = []
+    while isinstance(array, Traced) and array.shows is not None:
+        array, move = array.shows
+        moves.append(move)
+    places = np.empty(array.shape, bool)
+    for move in reversed(moves):
+        places = np.asarray(move(places))
+    return places
 
 
 def in_order(array: Any) -> Any:
@@ -333,9 +360,12 @@ def _united(parts: Any) -> Any:
 
 def _fresh(result: Any, arguments: Sequence[Any]) -> Any:
     """A result that is an argument as an array of its own, which can be written to."""
-    if isinstance(result, Traced) and any(result is given for given in arguments):
-        return Traced(result.recorder, result.number, result.value)
-    return result
+    return renewed(result) if any(result is given for given in arguments) else result
+
+
+def renewed(array: Any) -> Any:
+    """The same as an array of its own, which shows no other's entries."""
+    return Traced(array.recorder, array.number, array.value) if isinstance(array, Traced) else array
 
 
 class Traced(Recorded):
@@ -353,6 +383,8 @@ class Traced(Recorded):
         #: whether NumPy surely lays it out row by row, and the positions of its entries
         self.ordered = len(self._shape) < 2
         self.grids: list[Array] | None = None
+        #: whether NumPy has an array of no axes here, which can be written to, and not a number
+        self.writeable = False
         #: the recorder's clock when it was last written to, and when it was up-to-date
         self.written, self.seen = 0, recorder.clock
 
@@ -380,6 +412,15 @@ class Traced(Recorded):
     def dtype(self) -> np.dtype[Any]:
         return self.value.dtype  # type: ignore[no-any-return]
 
+    def is_number(self) -> bool:
+        """Whether NumPy has a number here, which an assignment like ``s += 1`` replaces and does not write into."""
+        if self.ndim or self.writeable:
+            return False
+        if self.shows is None:
+            return True
+        base, move = self.shows
+        return not isinstance(move(np.empty(base.shape, bool)), np.ndarray)
+
     def __repr__(self) -> str:
         return f"<recorded array of shape {self.shape}, {self.dtype}>"
 
@@ -395,17 +436,33 @@ class Traced(Recorded):
     def real(self) -> Any:
         return np.real(self)
 
+    def conj(self) -> Any:
+        return np.conjugate(self) if self.dtype.kind == "c" else self
+
+    conjugate = conj
+
     @property
     def imag(self) -> Any:
         return np.imag(self)
 
-    def astype(self, dtype: Any, **_: Any) -> Any:
-        return HANDLED[np.ndarray.astype](self, dtype)
+    def astype(self, dtype: Any, order: Any = "K", casting: Any = None, subok: bool = True, copy: bool = True) -> Any:
+        made = HANDLED[np.ndarray.astype](self, dtype, copy=copy)
+        return made.copy("F") if order == "F" else made
 
     def view(self, *args: Any) -> Any:
         if args:
             raise TracingError("the array method .view with another type can't be recorded")
         return self[...]
+
+
+def _in_place(name: str) -> Callable[[Traced, Any], Any]:
+    """An operator like ``+=``: of arrays it writes into the first."""
+    new, write = getattr(Traced, f"__{name}__"), getattr(Traced, f"__i{name}__")
+    return lambda array, other: (new if array.is_number() else write)(array, other)
+
+
+for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor"):
+    setattr(Traced, f"__i{_name}__", _in_place(_name))
 
 
 class Symbol(Recorded):

@@ -81,6 +81,8 @@ def compile(fun: Callable[..., Any], *examples: Any, order: Order = "C") -> Comp
     points = [_example(f"examples[{at}]", example, rng) for at, example in enumerate(examples)]
     recorder = Recorder()
     arguments = [recorder.argument(point) for point in points]
+    for argument, example in zip(arguments, examples, strict=True):
+        argument.writeable = isinstance(example, np.ndarray)
     try:
         # values at the examples are of no use but for their shapes
         with np.errstate(all="ignore"):
@@ -104,6 +106,8 @@ def _instead(error: Exception) -> str:
     text = str(error)
     if "setting an array element" in text:
         return f". It {INTO_A_PLAIN_ARRAY}"
+    if "read-only" in text:
+        return ". What np.asarray makes of an argument can't be written to: write into x.copy(), or np.array(x)"
     if any(part in text for part in ("not supported for the input types", "object", "dtype('O')", "loop of ufunc")):
         return (
             ". np.array of recorded numbers is an array of objects, which few functions take: make it with np.stack, "

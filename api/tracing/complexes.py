@@ -51,6 +51,8 @@ def _of(function: Any) -> Callable[[Any], Any]:
         if isinstance(z, Symbol):
             raise TracingError(f"np.{function.__name__} of a differential is not linear")
         complexes = isinstance(z, Traced) and z.dtype.kind == "c"
+        if function is np.real and isinstance(z, Traced) and not complexes and not z.is_number():
+            return z[...]
         return PARTS[function](z) if complexes else UNKNOWN[0](function, z)
 
     return recorded

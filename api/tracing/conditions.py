@@ -178,4 +178,8 @@ def _unwrap(p: Any, *args: Any, **options: Any) -> Any:
 @handles(np.nan_to_num)
 def _nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
     replaced = stepwise(np.nan_to_num, x, nan=nan, posinf=posinf, neginf=neginf)
-    return np.where(np.isfinite(x), x, replaced)
+    found = np.where(np.isfinite(x), x, replaced)
+    if copy or shape_of(x) == ():
+        return found
+    x[...] = found
+    return x[...]

@@ -40,12 +40,18 @@ def _filled(array: Any, fill: Any, dtype: Any, shape: Any) -> Any:
     return in_order(made) if array.ordered or len(after) != array.ndim else made
 
 
+def _in(order: Any, array: Any, fill: Any, dtype: Any, shape: Any) -> Any:
+    """The same in an order: column by column it is the transpose of one that is laid out row by row."""
+    made = _filled(array, fill, dtype, shape)
+    return made if order == "K" or isinstance(array, Symbol) else made.copy(order)
+
+
 for _function, _fill in ((np.zeros_like, 0), (np.empty_like, 0), (np.ones_like, 1)):
 
     def _like(
         a: Any, dtype: Any = None, order: Any = "K", subok: Any = True, shape: Any = None, fill: Any = _fill
     ) -> Any:
-        return _filled(a, fill, dtype, shape)
+        return _in(order, a, fill, dtype, shape)
 
     HANDLED[_function] = _like
 
@@ -57,11 +63,13 @@ def _full_like(
     if not isinstance(a, Recorded):
         a = np.asarray(a)
         return np.broadcast_to(fill_value, a.shape if shape is None else shape).copy()
-    return _filled(a, fill_value, dtype, shape)
+    return _in(order, a, fill_value, dtype, shape)
 
 
 @handles(np.copy)
 def _copy(a: Any, order: Any = "K", subok: bool = False) -> Any:
+    if order == "F" and isinstance(a, Traced):
+        return a.copy(order)
     return type(a)(a.recorder, a.number, a.value) if isinstance(a, Traced) else a
 
 
@@ -88,6 +96,8 @@ class Cast(Primitive):
 @handles(np.ndarray.astype)
 def _astype(x: Any, dtype: Any, copy: bool = True) -> Any:
     wanted = np.dtype(dtype)
+    if not copy and wanted == x.dtype:
+        return x
     if wanted.kind not in "fc" and x.dtype.kind in "fc":
         raise TracingError(
             f"a conversion to {wanted} has no derivative: leave .astype out, or write np.floor or a comparison"

@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from matjac.conventions import size
-from matjac.tracing.arrays import Recorded, TracingError, handles, shape_of
+from matjac.tracing.arrays import Recorded, TracingError, handles, renewed, shape_of
 from matjac.tracing.recorded import reshaped
 from matjac.tracing.reductions import converted, plain, total
 
@@ -34,7 +34,9 @@ def einsum(*operands: Any, out: Any = None, optimize: Any = None, **options: Any
     ((x, own),) = left
     x = total(x, tuple(k for k, c in enumerate(own) if c not in result))
     own = "".join(c for c in own if c in result)
-    return np.transpose(x, tuple(own.index(c) for c in result))
+    found = np.transpose(x, tuple(own.index(c) for c in result))
+    # a sum is an array of its own, and how NumPy lays it out is not said
+    return renewed(found) if len(arrays) > 1 or set(labels[0]) != set(result) else found
 
 
 @handles(np.einsum_path)

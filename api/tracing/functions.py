@@ -11,6 +11,7 @@ from matjac.conventions import Array, size
 from matjac.linear.primitives import Mask
 from matjac.tracing.assignment import showing
 from matjac.tracing.conditions import SHAPED, chosen
+from matjac.tracing.arrays import renewed
 from matjac.tracing.recorded import (
     HANDLED,
     Recorded,
@@ -88,7 +89,7 @@ def concatenate(arrays: Sequence[Any], axis: Any = 0, dtype: Any = None, casting
 def _vander(x: Any, N: Any = None, increasing: bool = False) -> Any:
     count, column = x.size if N is None else int(N), np.reshape(x, (-1, 1))
     powers = concatenate([np.ones_like(column), column ** np.arange(1, max(count, 1))], 1)[:, :count]
-    return powers if increasing else powers[:, ::-1]
+    return powers if increasing else renewed(powers[:, ::-1])
 
 
 def masked(a: Recorded, mask: Array) -> Any:
