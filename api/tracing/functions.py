@@ -9,9 +9,9 @@ import numpy as np
 
 from matjac.conventions import Array, size
 from matjac.linear.primitives import Mask
+from matjac.tracing.arrays import renewed
 from matjac.tracing.assignment import showing
 from matjac.tracing.conditions import SHAPED, chosen
-from matjac.tracing.arrays import renewed
 from matjac.tracing.recorded import (
     HANDLED,
     Recorded,
