@@ -342,3 +342,30 @@ def test_results_that_are_no_views_are_not_taken_for_them(made):
 
     with pytest.raises(mj.TracingError, match="is a view or a copy"):
         mj.compile(fun, (3, 3))
+
+
+def test_a_plain_array_is_written_as_it_is_then():
+    def fun(x):
+        rows, row = np.zeros_like(x, shape=(3, 2)), np.zeros(2)
+        for k in range(3):
+            row[:] = k + 1
+            rows[k] = row
+        row[:] = 9
+        return rows @ x
+
+    F, x = mj.compile(fun, (2,)), np.array([1.0, 2.0])
+    assert_allclose(F(x), fun(x))
+    assert_allclose(F.jacobian(x).toarray(), [[1, 1], [2, 2], [3, 3]])
+
+
+@pytest.mark.parametrize(
+    "made", [lambda x: np.zeros_like(x, dtype=int), lambda x: np.arange(3, like=x), lambda x: np.zeros_like(x > 0)]
+)
+def test_writing_into_an_array_of_integers(made):
+    def fun(x):
+        y = made(x)
+        y[1:] = x[1:]
+        return y * x
+
+    with pytest.raises(mj.TracingError, match="would round"):
+        mj.compile(fun, (3,))

@@ -299,11 +299,16 @@ def _assign(array: Any, index: Any, value: Any) -> None:
     where = np.asarray(places[parts])
     value = united(value)
     if isinstance(value, Traced):
+        if root._value.dtype.kind in "biu" and value.dtype.kind in "fc":
+            raise TracingError(
+                f"an assignment into an array of dtype {root._value.dtype} would round what depends on a variable, and "
+                "has no derivative: make the array with dtype=float, or write np.trunc"
+            )
         if value.shows is not None and np.array_equal(_places_in(root, value), where):
             return  # Y[1:] += 1 writes the part that was added to back where it is
         value = Traced(value.recorder, value.number, value.value)
     elif not isinstance(value, int | float | complex):
-        value = np.asarray(value)
+        value = np.array(value)  # as it is now
     shape = shape_of(value)
     while len(shape) > where.ndim and shape[0] == 1:
         value, shape = value[0], shape[1:]
