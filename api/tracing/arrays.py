@@ -181,7 +181,7 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
             return self.ravel()[at[0]] if len(at) == 1 else self[at]
         if self.size != 1:
             raise ValueError("can only convert an array of size 1 to a Python scalar")
-        return self.reshape(())
+        return number(self.reshape(()))
 
     def fill(self, value: Any) -> None:
         self[...] = value
@@ -254,7 +254,7 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
         if method != "__call__" or not given.keys() <= OPTIONS.get(ufunc, set()):
             options = ", ".join(given) or method
             raise TracingError(f"{module_name(ufunc)} with {options} can't be recorded: call it plainly")
-        result = _fresh(HANDLED.get(ufunc, UNKNOWN[0])(ufunc, *inputs, **given), inputs)
+        result = number(_fresh(HANDLED.get(ufunc, UNKNOWN[0])(ufunc, *inputs, **given), inputs))
         return in_order(result) if ufunc is np.matmul or _in_order(inputs) else result
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
@@ -275,6 +275,8 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
         result = _fresh(HANDLED[function](*args, **kwargs), args)
         if function in NEVER_NUMBERS and isinstance(result, Traced):
             result.writeable = True
+        elif function not in VIEWS:
+            result = number(result)
         return in_order(result) if function in KEEP_ORDER and _in_order(args) else result
 
 
@@ -287,9 +289,17 @@ KEEP_ORDER = {
 
 #: Functions that make an array also where it has no axes, and not a number.
 NEVER_NUMBERS = {
-    *(np.where, np.select, np.tensordot, np.copy, np.array, np.asarray, np.asanyarray),
+    *(np.where, np.select, np.piecewise, np.tensordot, np.copy, np.array, np.asarray, np.asanyarray),
     *(np.zeros_like, np.ones_like, np.empty_like, np.full_like),
 }
+#: Functions that show entries of an array also where the result has no axes.
+VIEWS = {np.reshape, np.squeeze, np.transpose, np.broadcast_to, np.real, np.diagonal, np.einsum}
+
+
+def number(result: Any) -> Any:
+    """What has no axes, as a number, which is never written into."""
+    made = isinstance(result, Traced) and not result.ndim and (result.writeable or result.shows is not None)
+    return renewed(result) if made else result
 
 
 def _layout(array: Any) -> Array:
@@ -419,6 +429,8 @@ class Traced(Recorded):
         if self.shows is None:
             return True
         base, move = self.shows
+        if base.is_number():
+            return True
         return not isinstance(move(np.empty(base.shape, bool)), np.ndarray)
 
     def __repr__(self) -> str:
@@ -456,7 +468,7 @@ class Traced(Recorded):
 
 
 def _in_place(name: str) -> Callable[[Traced, Any], Any]:
-    """An operator like ``+=``: of arrays it writes into the first."""
+    """An operator like ``+=``: it replaces a number; of arrays it writes into the first."""
     new, write = getattr(Traced, f"__{name}__"), getattr(Traced, f"__i{name}__")
     return lambda array, other: (new if array.is_number() else write)(array, other)
 

@@ -5,7 +5,7 @@ from functools import wraps
 from types import ModuleType
 from typing import Any
 
-from matjac.tracing.arrays import Recorded
+from matjac.tracing.arrays import Recorded, number
 
 
 def counterpart_in(package: ModuleType) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -17,7 +17,7 @@ def counterpart_in(package: ModuleType) -> Callable[[Callable[..., Any]], Callab
         @wraps(function)
         def either(*args: Any, **kwargs: Any) -> Any:
             called = function if any(map(_holds, (*args, *kwargs.values()))) else plain
-            return called(*args, **kwargs)
+            return number(called(*args, **kwargs))
 
         either.__doc__ = (
             f"{function.__doc__}\n\nIts arguments are those of `{package.__name__}.{function.__name__}`, which it is "
