@@ -21,7 +21,7 @@ import scipy.linalg
 
 from matjac.tracing import decompositions, matrix_functions
 from matjac.tracing import linalg as of_numpy
-from matjac.tracing.arrays import Recorded, TracingError, shape_of
+from matjac.tracing.arrays import HANDLED, Recorded, TracingError, shape_of
 from matjac.tracing.counterparts import counterpart_in
 from matjac.tracing.moving import MOVES, rearranged
 from matjac.tracing.whole import whole
@@ -112,6 +112,58 @@ def cho_solve(c_and_lower: Any, b: Any, **options: Any) -> Any:
     return solve_triangular(c, inside, trans=1 if lower else 0, lower=lower)
 
 
+@_recorded
+def lu_factor(a: Any, **options: Any) -> Any:
+    """The factors for `lu_solve`: both triangles in one matrix, and the interchanges of rows."""
+    _ignored(**options)
+    return decompositions.lu_factor(a)
+
+
+@_recorded
+def lu_solve(lu_and_piv: Any, b: Any, trans: int = 0, **options: Any) -> Any:
+    """The solution of ``a x = b`` by what `lu_factor` returned, as it is."""
+    _ignored(**options)
+    if trans == 2:
+        raise TracingError("scipy.linalg.lu_solve with trans=2 conjugates, which has no derivative: use trans=1")
+    if isinstance(lu_and_piv, decompositions.Factors):
+        return np.linalg.solve(lu_and_piv.matrix.mT if trans else lu_and_piv.matrix, b)
+    if isinstance(lu_and_piv[0], Recorded):
+        raise TracingError("scipy.linalg.lu_solve can be recorded with what mj.linalg.lu_factor returned, unchanged")
+    eye = np.eye(len(lu_and_piv[0]))
+    return np.matmul(scipy.linalg.lu_solve(lu_and_piv, eye, trans), b)
+
+
+@_recorded
+def solve_toeplitz(c_or_cr: Any, b: Any, check_finite: bool = True) -> Any:
+    """The solution of ``toeplitz(c, r) x = b``."""
+    return np.linalg.solve(_toeplitz(c_or_cr), b)
+
+
+@_recorded
+def matmul_toeplitz(c_or_cr: Any, x: Any, check_finite: bool = False, workers: Any = None) -> Any:
+    """``toeplitz(c, r) @ x``."""
+    return np.matmul(_toeplitz(c_or_cr), x)
+
+
+MOVES[scipy.linalg.toeplitz] = "c r"
+
+
+@_recorded
+def toeplitz(c: Any, r: Any = None) -> Any:
+    """The matrix of that first column and first row: of its conjugate where no row is given."""
+    return rearranged(scipy.linalg.toeplitz, c, np.conjugate(c) if r is None else r)
+
+
+def _toeplitz(c_or_cr: Any) -> Any:
+    return toeplitz(*(c_or_cr if isinstance(c_or_cr, tuple) else (c_or_cr,)))
+
+
+@_recorded
+def solve_circulant(c: Any, b: Any) -> Any:
+    """The solution of ``circulant(c) x = b``."""
+    return np.linalg.solve(__getattr__("circulant")(c), b)
+
+
 # decompositions -----------------------------------------------------------------------------------------
 
 
@@ -170,6 +222,19 @@ def qr(a: Any, lwork: Any = None, mode: str = "full", pivoting: bool = False, **
 
 
 @_recorded
+def lu(a: Any, permute_l: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> Any:
+    """The permutation and the two triangles of a square matrix."""
+    P, L, U = decompositions.lu(a)
+    return (P @ L, U) if permute_l else (P, L, U)
+
+
+@_recorded
+def pinvh(a: Any, rtol: Any = None, lower: bool = True) -> Any:
+    """The pseudoinverse of a symmetric matrix, of which one triangle is read."""
+    return np.linalg.pinv(a if lower else a.mT, rtol=rtol, hermitian=True)
+
+
+@_recorded
 def polar(a: Any, side: str = "right") -> Any:
     """The orthogonal and the symmetric factor."""
     U, s, Vh = np.linalg.svd(a, full_matrices=False)
@@ -185,6 +250,23 @@ for _name in matrix_functions.FUNCTIONS:
     _of.__name__ = _name  # type: ignore[attr-defined]
     _of.__doc__ = getattr(scipy.linalg, _name).__doc__
     _FUNCTIONS[_name] = _recorded(_of)
+
+
+@_recorded
+def fractional_matrix_power(A: Any, t: float) -> Any:
+    """A power with a constant exponent, of a matrix without eigenvalues that are zero or negative."""
+    if isinstance(t, Recorded):
+        raise TracingError("scipy.linalg.fractional_matrix_power can be recorded with a constant exponent alone")
+    if float(t).is_integer():
+        return np.linalg.matrix_power(A, int(t))
+    return matrix_functions.function("expm", float(t) * matrix_functions.function("logm", A))
+
+
+@_recorded
+def expm_frechet(A: Any, E: Any, method: Any = None, compute_expm: bool = True, check_finite: bool = True) -> Any:
+    """The exponential, and its derivative in a direction."""
+    derivative = matrix_functions.expm_frechet(A, E)
+    return (matrix_functions.function("expm", A), derivative) if compute_expm else derivative
 
 
 @_recorded
@@ -238,7 +320,7 @@ def khatri_rao(a: Any, b: Any) -> Any:
 
 
 #: Functions that only place entries, and the parameters that they take them from.
-_MOVES = {"toeplitz": "c r", "hankel": "c r", "circulant": "c", "block_diag": "arrs"}
+_MOVES = {"hankel": "c r", "circulant": "c", "block_diag": "arrs", "convolution_matrix": "a"}
 for _name, _places in _MOVES.items():
     MOVES[getattr(scipy.linalg, _name)] = _places
     _of = partial(rearranged, getattr(scipy.linalg, _name))
@@ -250,14 +332,22 @@ _WRITTEN = [
     *("cho_factor", "cho_solve", "cholesky", "det", "eigh", "eigvalsh", "inv", "khatri_rao", "lstsq", "norm", "pinv"),
     *("polar", "qr", "solve", "solve_continuous_are", "solve_continuous_lyapunov", "solve_discrete_lyapunov"),
     *("solve_lyapunov", "solve_sylvester", "solve_triangular", "sqrtm", "svd", "svdvals"),
+    *("expm_frechet", "fractional_matrix_power", "lu", "lu_factor", "lu_solve", "matmul_toeplitz", "pinvh"),
+    *("solve_circulant", "solve_toeplitz", "toeplitz"),
+]
+#: Names of `numpy.linalg` that SciPy has none of.
+_NUMPYS = [
+    name for name in np.linalg.__all__ if getattr(np.linalg, name) in HANDLED and not hasattr(scipy.linalg, name)
 ]
 
 
 def __dir__() -> list[str]:
-    return sorted([*_FUNCTIONS, *_WRITTEN])
+    return sorted([*_FUNCTIONS, *_WRITTEN, *_NUMPYS])
 
 
 def __getattr__(name: str) -> Any:
+    if name in _NUMPYS:
+        return getattr(np.linalg, name)
     if name not in _FUNCTIONS:
         raise AttributeError(f"mj.linalg has no {name}: dir(mj.linalg) lists what can be recorded of scipy.linalg")
     return _FUNCTIONS[name]

@@ -5,6 +5,7 @@ factors some are counted that cancel in every sum.
 """
 
 import numpy as np
+import scipy.linalg
 
 import matjac as mj
 
@@ -16,6 +17,7 @@ B, b, W, C = (
     rng.standard_normal((2, 3, 2)),
 )
 Q = B @ B.T + np.eye(3)
+far = np.array([9.0, 0, 0])
 
 
 def point(kind, rng):
@@ -39,6 +41,20 @@ ANALYTIC = {
     "inv of a stack": (np.linalg.inv, ("AA",), 2 * 81),
     "solve of a stack": (lambda A: np.linalg.solve(A, C), ("AA",), 2 * 6 * 9),
     "solve of a stack by one matrix": (lambda A, S: np.linalg.solve(A, S), ("A", "SS"), 18 * 9 + 2 * 9 * 3),
+    "inv of a triangle": (lambda A: np.linalg.inv(np.tril(A)), ("A",), 3 * 1 + 2 * 3 + 6),
+    "power zero alone": (lambda A: A[0] + np.linalg.matrix_power(A[:, :3], 0), ("A",), 9),
+    "lu_solve": (lambda A, x: mj.linalg.lu_solve(mj.linalg.lu_factor(A), x), ("A", "x"), 36),
+    "lu_solve, turned": (lambda A: mj.linalg.lu_solve(mj.linalg.lu_factor(A), B, trans=1), ("A",), 81),
+    "lu_solve, constant": (lambda x: mj.linalg.lu_solve(scipy.linalg.lu_factor(Q), x), ("x",), 9),
+    "lu": (lambda A: mj.linalg.lu(A)[1] + mj.linalg.lu(A)[2] @ B, ("A",), 81),
+    "lu, permuted": (lambda A: mj.linalg.lu(A[::-1], permute_l=True)[0], ("A",), 3 * 3 + 3 * 6),
+    "lu_factor": (lambda A: mj.linalg.lu_factor(A)[0], ("A",), 54),
+    "solve_toeplitz of two": (lambda x: mj.linalg.solve_toeplitz((x + far, b), b), ("x",), None),
+    "solve_circulant": (lambda x: mj.linalg.solve_circulant(x + far, b), ("x",), 9),
+    "convolution_matrix": (lambda x: mj.linalg.convolution_matrix(x, 4), ("x",), 12),
+    "expm_frechet": (lambda A: mj.linalg.expm_frechet(A, A.T, compute_expm=False) @ B, ("A",), 81),
+    "expm of large norm": (lambda A: mj.linalg.expm(4 * A) / 1e6, ("A",), 81),
+    "fractional power": (lambda S: mj.linalg.fractional_matrix_power(S, 0.4), ("S",), 81),
     "solve of a vector": (lambda A, x: np.linalg.solve(A, x), ("A", "x"), 3 * 9 + 9),
     "det of a stack": (np.linalg.det, ("AA",), 2 * 9),
     "matrix power": (lambda A: np.linalg.matrix_power(A, 5), ("A",), 81),
@@ -81,7 +97,6 @@ ANALYTIC = {
     ),
     "scipy's solve, triangular": (lambda A: mj.linalg.solve(A, b, assume_a="lower triangular"), ("A",), 10),
     "scipy's inv and det": (lambda A: mj.linalg.inv(A) * mj.linalg.det(A), ("A",), 81),
-    "toeplitz": (lambda x: mj.linalg.toeplitz(x, x**2) @ B, ("x",), None),
     "hankel, circulant": (lambda x: mj.linalg.hankel(x) + mj.linalg.circulant(x), ("x",), None),
     "block_diag": (lambda A: mj.linalg.block_diag(A, B, A[0]), ("A",), None),
     "khatri_rao": (lambda X: mj.linalg.khatri_rao(X, W), ("X",), None),
@@ -89,6 +104,9 @@ ANALYTIC = {
 
 #: Of real numbers alone.
 REAL = {
+    "solve_toeplitz": (lambda x: mj.linalg.solve_toeplitz(x + far, b), ("x",), 9),
+    "matmul_toeplitz": (lambda x: mj.linalg.matmul_toeplitz(x, x), ("x",), None),
+    "toeplitz": (lambda x: mj.linalg.toeplitz(x, x**2) @ B, ("x",), None),
     "scipy's solve, symmetric": (lambda S: mj.linalg.solve(S, b, assume_a="pos"), ("S",), 18),
     "scipy's solve": (lambda A: mj.linalg.solve(A, b, transposed=True), ("A",), 27),
     "slogdet of a stack": (lambda A: np.linalg.slogdet(A).logabsdet, ("SS",), 2 * 9),
@@ -100,6 +118,11 @@ REAL = {
     "sums of squares of lstsq": (lambda X: np.linalg.lstsq(X.T, W.T)[1], ("X",), 36),
     "cholesky": (np.linalg.cholesky, ("S",), None),
     "cholesky, upper": (lambda S: np.linalg.cholesky(S, upper=True), ("S",), None),
+    "whitened": (lambda A: np.linalg.solve(np.linalg.cholesky(A @ A.T), A), ("A",), 3 * (3 + 6 + 9)),
+    "pinv, hermitian": (lambda S: np.linalg.pinv(S, hermitian=True) + mj.linalg.pinvh(S, lower=True), ("S",), 54),
+    "svd, hermitian": (lambda S: np.linalg.svd(S, hermitian=True)[1], ("S",), 18),
+    "eigh, upper": (lambda S: np.linalg.eigh(S + C[0] @ C[0].T, "U")[1], ("S",), 54),
+    "vecdot of columns": (lambda A: np.linalg.vecdot(A, A**2, axis=0), ("A",), 9),
     "cholesky of a stack": (np.linalg.cholesky, ("SS",), None),
     "cholesky of a product": (lambda X: np.linalg.cholesky(X @ X.T + np.eye(3)), ("X",), None),
     "eigvalsh": (np.linalg.eigvalsh, ("S",), 18),
@@ -114,9 +137,9 @@ REAL = {
     "svd, tall": (lambda X: (lambda U, s, Vh: (U * s) @ Vh)(*np.linalg.svd(X.T, full_matrices=False)), ("X",), 144),
     "svd of a square": (lambda A: np.abs(np.linalg.svd(A)[0]), ("A",), 81),
     "qr": (lambda X: np.linalg.qr(X.T)[0], ("X",), None),
-    "qr, triangular": (lambda X: np.linalg.qr(X.T, mode="r"), ("X",), 56),
-    "qr, wide": (lambda X: (lambda Q, R: Q @ R * R)(*np.linalg.qr(X)), ("X",), 78),
-    "qr of a stack": (lambda A: np.linalg.qr(A).R ** 2, ("AA",), 84),
+    "qr, triangular": (lambda X: np.linalg.qr(X.T, mode="r"), ("X",), 4 + 8 + 8 + 8 + 12 + 12),
+    "qr, wide": (lambda X: (lambda Q, R: Q @ R * R)(*np.linalg.qr(X)), ("X",), 69),
+    "qr of a stack": (lambda A: np.linalg.qr(A).R ** 2, ("AA",), 2 * (3 + 6 + 6 + 6 + 9 + 9)),
     "cond": (lambda A: np.linalg.cond(A) + np.linalg.cond(A, "fro") + np.linalg.cond(A, -2), ("A",), 9),
     "norm 1, inf": (lambda x: np.linalg.norm(x, 1) + np.linalg.norm(x, np.inf) + np.linalg.norm(x, -np.inf), ("x",), 3),
     "norm 3": (lambda X: np.linalg.norm(X, 3, axis=0), ("X",), 12),

@@ -11,6 +11,7 @@ from test_compile import expected as by_variables
 from test_conditions import central, expected
 
 import matjac as mj
+from matjac.linear import solves as linear_solves
 
 ALL = ANALYTIC | REAL
 
@@ -72,7 +73,7 @@ def test_plain_arrays_are_scipys_own():
     A, S = point("A", rng), point("S", rng)
     for name in dir(mj.linalg):
         assert callable(getattr(mj.linalg, name)), name
-        assert hasattr(scipy.linalg, name), name
+        assert hasattr(scipy.linalg, name) or hasattr(np.linalg, name), name
     for name in ("expm", "sqrtm", "logm", "inv", "det", "cholesky", "svdvals", "eigvalsh", "toeplitz", "norm"):
         assert_array_equal(getattr(mj.linalg, name)(S), getattr(scipy.linalg, name)(S))
     assert_array_equal(mj.linalg.solve_triangular(A, S), scipy.linalg.solve_triangular(A, S))
@@ -92,6 +93,44 @@ def test_one_triangle_is_read():
         assert_array_equal(J.toarray(), mj.compile(fun, S).jacobian(S).toarray())
         unread = np.isnan(at).reshape(-1)
         assert not J.toarray()[:, unread].any()
+
+
+def test_vectors_have_the_signs_that_numpy_computes():
+    """Also of the upper triangle, which LAPACK reads on another way."""
+    rng = np.random.default_rng(0)
+    F = mj.compile(lambda A: np.linalg.eigh(A, "U")[1], (5, 5))
+    for _ in range(10):
+        A = rng.standard_normal((5, 5))
+        assert_array_equal(F(A), np.linalg.eigh(A, "U")[1])
+
+
+def test_what_is_factored_once(monkeypatch):
+    """Products at one point use factors that were made once."""
+    rng = np.random.default_rng(0)
+    A, S = point("A", rng), point("S", rng)
+    b, v = rng.standard_normal(3), rng.standard_normal(9)
+    calls = []
+    for owner, name in ((linear_solves.lapack, "get_lapack_funcs"), (scipy.linalg, "schur")):
+        plain = getattr(owner, name)
+        made = lambda *args, plain=plain, name=name, **kw: calls.append((name, args[0])) or plain(*args, **kw)  # noqa: E731
+        monkeypatch.setattr(owner, name, made)
+    for fun, what in ((lambda A: np.linalg.solve(A, b), ("get_lapack_funcs", "getrf")), (mj.linalg.sqrtm, "schur")):
+        J = mj.compile(fun, (3, 3)).jacobian(S)
+        J @ v
+        count = len([c for c in calls if c == what or c[0] == what])
+        for _ in range(3):
+            J @ v
+            J.T @ (J @ v)
+        assert len([c for c in calls if c == what or c[0] == what]) == count
+        calls.clear()
+    J = mj.compile(mj.linalg.expm, (3, 3)).jacobian(20 * A)
+    assert_allclose((J @ v).reshape(3, 3), scipy.linalg.expm_frechet(20 * A, v.reshape(3, 3))[1], rtol=1e-9)
+
+
+def test_examples_from_shapes():
+    """Where shapes alone are given, square matrices and stacks of them are positive definite."""
+    for shape in ((2, 4, 4), (300, 300), (0, 3, 3)):
+        assert mj.compile(np.linalg.cholesky, shape).out_shape == shape
 
 
 def test_equal_eigenvalues():
@@ -140,7 +179,11 @@ REFUSED = [
     ("unknown norm", lambda A: np.linalg.norm(A, 3), r"np.linalg.norm: got ord=3 for matrices"),
     ("not square", lambda A: np.linalg.inv(A[:2]), r"np.linalg.inv: got shape \(2, 3\), expected square"),
     ("UPLO", lambda A: np.linalg.eigvalsh(A, "X"), r"UPLO: got 'X'"),
-    ("hermitian", lambda A: np.linalg.pinv(A, hermitian=True), r"^np.linalg.pinv with hermitian=True"),
+    ("rcond", lambda A: np.linalg.pinv(A, A[0, 0]), r"^np.linalg.pinv with rcond= that depends"),
+    ("trans of lu_solve", lambda A: mj.linalg.lu_solve(mj.linalg.lu_factor(A), A, 2), r"lu_solve with trans=2"),
+    ("factors that were changed", lambda A: mj.linalg.lu_solve(tuple(mj.linalg.lu_factor(A)), A), r"unchanged"),
+    ("an exponent", lambda A: mj.linalg.fractional_matrix_power(A, A[0, 0]), r"a constant exponent alone"),
+    ("not positive definite", lambda A: np.linalg.cholesky(-A), r"not positive definite\. Values at the examples"),
     ("pivoting", lambda A: mj.linalg.qr(A, pivoting=True), r"^scipy.linalg.qr with pivoting=True"),
     ("assume_a", lambda A: mj.linalg.solve(A, b=A, assume_a="banded"), r"^scipy.linalg.solve with assume_a='banded'"),
     ("trans", lambda A: mj.linalg.solve_triangular(A, A, trans="C"), r"^scipy.linalg.solve_triangular with trans=2"),

@@ -120,7 +120,7 @@ class MatrixOf(Primitive):
 
     def value(self, *operands: Any) -> Any:
         n = size(self.linear.before)
-        dtype = np.result_type(self.linear.map.exact, *(x for x in operands if x.dtype.kind in "fc"))
+        dtype = np.result_type(self.linear.map.exact, *(x.dtype for x in operands if x.dtype.kind in "fc"))
         unit = np.eye(n, dtype=dtype).reshape(n, *(1,) * self.stacked, *self.linear.before)
         made = self.linear.value(*operands, unit)
         flat = made.reshape(*made.shape[: 1 + self.stacked], size(self.linear.after))

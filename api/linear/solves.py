@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import scipy.linalg
+from scipy.linalg import lapack
 
 from matjac.conventions import Array, Shape
 from matjac.linear.maps import Map
@@ -23,24 +24,89 @@ def each(function: Callable[..., Any], x: Array, *coefficients: Array) -> Array:
     return np.reshape(made, stack + np.shape(made[0]))
 
 
-@dataclass(frozen=True)
-class Sylvester(Map):
-    """Q as X with ``A X + X B = Q``."""
+def side_by_side(run: Callable[[Array], Array], x: Array) -> Array:
+    """What a function makes of vectors as the columns of a matrix, of those along an array's last axis."""
+    flat = x.reshape(-1, x.shape[-1]).T
+    return np.reshape(run(flat).T, x.shape) if flat.size else flat.T.reshape(x.shape)
 
-    name = "solve sylvester"
-    axes = (2, 2)
+
+def factored(A: Array) -> tuple[Array, Array]:
+    """The LU factors of a matrix and its row interchanges."""
+    getrf = lapack.get_lapack_funcs("getrf", (A,))
+    lu, pivots, info = getrf(A)
+    if info > 0:
+        raise np.linalg.LinAlgError("Singular matrix")
+    return lu, pivots
+
+
+@dataclass(frozen=True)
+class Solve(Map):
+    """x as y with ``A y = x`` along the last axis; the coefficients are one matrix A and its factors."""
+
+    name = "solve"
+    axes = (2, 0)
 
     def product(self, x: Array, *coefficients: Any) -> Array:
-        return each(_sylvester, x, *coefficients)
+        return _by_factors(x, coefficients[1], 0)
 
     def transposed(self, y: Array, *coefficients: Any) -> Array:
-        return each(lambda q, a, b: _sylvester(q, a.T, b.T), y, *coefficients)
+        return _by_factors(y, coefficients[1], 1)
 
 
-def _sylvester(q: Array, a: Array, b: Array) -> Array:
-    # of real a and b and complex q SciPy's solution is wrong (1.17)
-    a, b, q = (np.asarray(v, np.result_type(a, b, q)) for v in (a, b, q))
-    return np.asarray(scipy.linalg.solve_sylvester(a, b, q))
+def _by_factors(x: Array, factors: Any, turned: int) -> Array:
+    lu, pivots = factors
+    x = np.asarray(x, np.result_type(x, lu))
+    getrs = lapack.get_lapack_funcs("getrs", (lu, x))
+    return side_by_side(lambda right: getrs(lu, pivots, right, trans=turned)[0], x)
+
+
+def schur_forms(A: Array, B: Array) -> tuple[Array, ...]:
+    """Schur forms of two matrices and the bases that they are in, of one dtype; of stacks there are none."""
+    if A.ndim > 2 or B.ndim > 2:
+        return ()
+    dtype = np.result_type(A, B, np.float32)
+    output = "complex" if dtype.kind == "c" else "real"
+    first = scipy.linalg.schur(np.asarray(A, dtype), output=output)
+    return *first, *(first if A is B else scipy.linalg.schur(np.asarray(B, dtype), output=output))
+
+
+@dataclass(frozen=True)
+class Sylvester(Map):
+    """Q as X with ``A X + X B = Q``; the coefficients are A, B and their Schur forms."""
+
+    name = "solve sylvester"
+    axes = (2, 2, 0)
+
+    def product(self, x: Array, *coefficients: Any) -> Array:
+        A, B, forms = coefficients
+        if forms:
+            return _by_schur_forms(x, forms, "N")
+        return each(lambda q, a, b: _by_schur_forms(q, schur_forms(a, b), "N"), x, A, B)
+
+    def transposed(self, y: Array, *coefficients: Any) -> Array:
+        # Aᵀ Y + Y Bᵀ = Q; of complex matrices LAPACK has the conjugate's
+        A, B, forms = coefficients
+        if not forms:
+            return each(lambda q, a, b: _by_schur_forms(q, schur_forms(a.T, b.T), "N"), y, A, B)
+        if np.iscomplexobj(forms[0]):
+            return _by_schur_forms(y.conj(), forms, "C").conj()
+        return _by_schur_forms(y, forms, "T")
+
+
+def _by_schur_forms(Q: Array, forms: Any, turned: str) -> Array:
+    R, U, S, V = forms
+    if np.iscomplexobj(Q) and not np.iscomplexobj(R):
+        # LAPACK's of real forms solves real equations
+        return np.asarray(_by_schur_forms(Q.real, forms, turned) + 1j * _by_schur_forms(Q.imag, forms, turned))
+    trsyl = lapack.get_lapack_funcs("trsyl", (R,))
+    F = np.asarray(U.conj().T @ Q @ V, R.dtype)
+    made = np.empty_like(F)
+    for at in np.ndindex(F.shape[:-2]):
+        Y, scale, info = trsyl(R, S, F[at], trana=turned, tranb=turned)
+        if info > 0 or not scale:
+            raise np.linalg.LinAlgError("a and −b have an eigenvalue in common, or nearly: there is no one solution")
+        made[at] = Y / scale if scale != 1 else Y
+    return np.asarray(U @ made @ V.conj().T)
 
 
 @dataclass(frozen=True)
@@ -76,10 +142,10 @@ class Triangular(Map):
 
 @dataclass(frozen=True)
 class Frechet(Map):
-    """E as the derivative of a matrix function at A in the direction E: of the first order, or of the second.
+    """E as the derivative of a matrix function at A in the direction E: of the first order, or of a higher one.
 
     It is the last block of the function of a block triangular matrix (Higham, *Functions of Matrices*, theorem 3.6).
-    The coefficients are A and, of the second order, the other direction.
+    The coefficients are A and, of a higher order, the other directions, in which it is symmetric.
     """
 
     #: the function's name in `scipy.linalg`
@@ -106,10 +172,9 @@ class Frechet(Map):
             return E
         if self.function == "expm" and not other:
             return np.asarray(scipy.linalg.expm_frechet(A, E, compute_expm=False))
-        zero = np.zeros_like(A)
-        blocks = [[A, E], [zero, A]]
-        if other:
-            (D,) = other
-            blocks = [[A, D, E, zero], [zero, A, zero, E], [zero, zero, A, D], [zero, zero, zero, A]]
-        whole = getattr(scipy.linalg, self.function)(np.block(blocks))
+        blocks = A
+        for direction in (*other, E):
+            beside = np.kron(np.eye(len(blocks) // n, dtype=A.dtype), direction)
+            blocks = np.block([[blocks, beside], [np.zeros_like(beside), blocks]])
+        whole = getattr(scipy.linalg, self.function)(blocks)
         return np.asarray(whole[:n, -n:], np.result_type(A, E))

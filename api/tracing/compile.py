@@ -104,6 +104,8 @@ def compile(fun: Callable[..., Any], *examples: Any, order: Order = "C") -> Comp
 def _instead(error: Exception) -> str:
     """What to write instead."""
     text = str(error)
+    if isinstance(error, np.linalg.LinAlgError):
+        return ". Values at the examples are computed too: give arrays at which they can be, in place of shapes"
     if "setting an array element" in text:
         return f". It {INTO_A_PLAIN_ARRAY}"
     if "read-only" in text:
@@ -147,10 +149,11 @@ def jacobian(fun: Callable[..., Any]) -> Callable[..., Jacobian]:
 
 def _example(name: str, example: Any, rng: np.random.Generator) -> Array:
     if isinstance(example, tuple):
-        # where only a shape is given, a point inside the domain of log, sqrt and inv
+        # where only a shape is given, a point inside the domain of log, sqrt, inv and cholesky
         shape = checks.shape(name, example)
         point = rng.uniform(0.5, 1.5, shape)
-        return point + 2 * np.eye(shape[0]) if len(shape) == 2 and shape[0] == shape[1] else point
+        square = len(shape) > 1 and shape[-2] == shape[-1]
+        return point + (2 + shape[-1] ** 0.5) * np.eye(shape[-1]) if square else point
     return checks.numeric(name, example)
 
 

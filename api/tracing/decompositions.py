@@ -9,6 +9,8 @@ have no derivative: it is not a number.
 from typing import Any
 
 import numpy as np
+import scipy.linalg
+from scipy.linalg import lapack
 
 from matjac.conventions import Array
 from matjac.linear.cholesky import CholeskyDerivative, halved
@@ -22,12 +24,17 @@ from matjac.tracing.whole import DIFFERENTIALS, OF_COEFFICIENTS, TRIANGLES, real
 
 def inverse_of_lower(L: Array) -> Array:
     """The inverse of a lower triangular matrix."""
-    return np.tril(np.linalg.inv(L))
+    if L.ndim > 2 or not L.size:
+        return np.tril(np.linalg.inv(L))
+    # LAPACK's arrays are in the other order
+    trtri = lapack.get_lapack_funcs("trtri", (L,))
+    inverse: Array = trtri(L.T, lower=0)[0].T
+    return np.tril(inverse)
 
 
 def inverse_of_upper(R: Array) -> Array:
     """The inverse of an upper triangular matrix."""
-    return np.triu(np.linalg.inv(R))
+    return np.asarray(inverse_of_lower(R.mT).mT)
 
 
 TRIANGLES |= {inverse_of_lower: np.tril, inverse_of_upper: np.triu}
@@ -78,27 +85,40 @@ def cholesky(a: Any, /, *, upper: bool = False) -> Any:
 
 
 @real
-def _eigenvalues_and_vectors(A: Array) -> Array:
-    values, vectors = np.linalg.eigh(A)
+def _eigenvalues_and_vectors(A: Array, triangle: str) -> Array:
+    values, vectors = np.linalg.eigh(A, triangle)  # type: ignore[call-overload]
     return np.concatenate([values[..., None, :], vectors], axis=-2)
 
 
-def _eigenvalues(A: Array, packed: Array) -> Array:
+def _eigenvalues(A: Array, packed: Array, triangle: str) -> Array:
     return packed[..., 0, :]
 
 
-def _eigenvectors(A: Array, packed: Array) -> Array:
+def _eigenvectors(A: Array, packed: Array, triangle: str) -> Array:
     return packed[..., 1:, :]
 
 
-def _of_eigenvalues(x: Any, w: Any, dx: Any) -> Any:
-    V = whole(_eigenvectors, *x)
-    return np.sum(V * (from_lower(dx[0]) @ V), axis=-2)
+@real
+def _eigenvalues_alone(A: Array, triangle: str) -> Array:
+    return np.asarray(np.linalg.eigvalsh(A, triangle))  # type: ignore[call-overload]
 
 
-def _of_eigenvectors(x: Any, V: Any, dx: Any) -> Any:
-    w = whole(_eigenvalues, *x)
-    return V @ (quotients(w[..., None, :] - w[..., :, None]) * (V.mT @ from_lower(dx[0]) @ V))
+def _symmetric(dA: Any, triangle: str) -> Any:
+    return from_lower(dA if triangle == "L" else dA.mT)
+
+
+def _of_eigenvalues(x: Any, w: Any, dx: Any, triangle: str) -> Any:
+    V = whole(_eigenvectors, *x, triangle=triangle)
+    return np.sum(V * (_symmetric(dx[0], triangle) @ V), axis=-2)
+
+
+def _of_eigenvectors(x: Any, V: Any, dx: Any, triangle: str) -> Any:
+    w = whole(_eigenvalues, *x, triangle=triangle)
+    return V @ (quotients(w[..., None, :] - w[..., :, None]) * (V.mT @ _symmetric(dx[0], triangle) @ V))
+
+
+def _of_eigenvalues_alone(x: Any, w: Any, dx: Any, triangle: str) -> Any:
+    return _of_eigenvalues((*x, whole(_eigenvalues_and_vectors, *x, triangle=triangle)), w, dx, triangle)
 
 
 def quotients(differences: Any) -> Any:
@@ -108,29 +128,32 @@ def quotients(differences: Any) -> Any:
     return np.where(~np.eye(n, dtype=bool), 1 / apart, 0)
 
 
-DIFFERENTIALS |= {_eigenvalues: _of_eigenvalues, _eigenvectors: _of_eigenvectors}
+DIFFERENTIALS |= {
+    _eigenvalues: _of_eigenvalues,
+    _eigenvectors: _of_eigenvectors,
+    _eigenvalues_alone: _of_eigenvalues_alone,
+}
 
 
-def _lower(name: str, a: Any, UPLO: str) -> Any:
-    square(name, a)
+def _triangle(UPLO: str) -> str:
     if UPLO.upper() not in ("L", "U"):
         raise ValueError(f"UPLO: got {UPLO!r}, expected 'L' or 'U'")
-    return a if UPLO.upper() == "L" else a.mT
+    return UPLO.upper()
 
 
 @handles(np.linalg.eigh)
 def eigh(a: Any, UPLO: str = "L") -> Any:
     """``np.linalg.eigh``, recorded: of one triangle of the matrix."""
-    a = _lower("np.linalg.eigh", a, UPLO)
-    packed = whole(_eigenvalues_and_vectors, a)
-    return EIGENVALUES_AND_VECTORS(whole(_eigenvalues, a, packed), whole(_eigenvectors, a, packed))
+    triangle = _triangle(UPLO)
+    packed = whole(_eigenvalues_and_vectors, square("np.linalg.eigh", a), triangle=triangle)
+    parts = (whole(part, a, packed, triangle=triangle) for part in (_eigenvalues, _eigenvectors))
+    return EIGENVALUES_AND_VECTORS(*parts)
 
 
 @handles(np.linalg.eigvalsh)
 def eigvalsh(a: Any, UPLO: str = "L") -> Any:
     """``np.linalg.eigvalsh``, recorded."""
-    a = _lower("np.linalg.eigvalsh", a, UPLO)
-    return whole(_eigenvalues, a, whole(_eigenvalues_and_vectors, a))
+    return whole(_eigenvalues_alone, square("np.linalg.eigvalsh", a), triangle=_triangle(UPLO))
 
 
 # singular values ----------------------------------------------------------------------------------------
@@ -154,6 +177,15 @@ def _right(A: Array, packed: Array) -> Array:
     return packed[..., A.shape[-2] + 1 :, :]
 
 
+@real
+def _singular_values_alone(A: Array) -> Array:
+    return np.asarray(np.linalg.svd(A, compute_uv=False))
+
+
+def _of_singular_values_alone(x: Any, s: Any, dx: Any) -> Any:
+    return _of_singular_values((*x, whole(_singular_values_and_vectors, *x)), s, dx)
+
+
 def _of_singular_values(x: Any, s: Any, dx: Any) -> Any:
     return np.sum(whole(_left, *x) * (dx[0] @ whole(_right, *x)), axis=-2)
 
@@ -167,12 +199,13 @@ def _of_singular_vectors(x: Any, U: Any, V: Any, dA: Any) -> Any:
     inside = U @ (squares * (P * row + column * P.mT))
     if U.shape[-2] == U.shape[-1]:
         return inside
-    beside = dA @ V / row
+    beside = dA @ V / np.where(row == 0, np.nan, row)
     return inside + beside - U @ (U.mT @ beside)
 
 
 DIFFERENTIALS |= {
     _singular_values: _of_singular_values,
+    _singular_values_alone: _of_singular_values_alone,
     _left: lambda x, U, dx: _of_singular_vectors(x, U, whole(_right, *x), dx[0]),
     _right: lambda x, V, dx: _of_singular_vectors(x, V, whole(_left, *x), dx[0].mT),
 }
@@ -182,17 +215,17 @@ DIFFERENTIALS |= {
 def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False) -> Any:
     """``np.linalg.svd``, recorded."""
     if hermitian:
-        raise TracingError("np.linalg.svd with hermitian=True can't be recorded: leave it out, or write np.linalg.eigh")
+        a = from_lower(a)
     shape = shape_of(a)
     if compute_uv and full_matrices and shape[-1] != shape[-2]:
         raise TracingError(
             "np.linalg.svd with full_matrices=True of a matrix that is not square can't be recorded: the vectors that "
             "belong to no singular value are not determined. Write full_matrices=False"
         )
+    if not compute_uv:
+        return whole(_singular_values_alone, a)
     packed = whole(_singular_values_and_vectors, a)
     values = whole(_singular_values, a, packed)
-    if not compute_uv:
-        return values
     return LEFT_VALUES_RIGHT(whole(_left, a, packed), values, whole(_right, a, packed).mT)
 
 
@@ -229,16 +262,22 @@ def _triangular(A: Array, packed: Array) -> Array:
 
 
 def _of_orthogonal(x: Any, Q: Any, dx: Any) -> Any:
+    quotient, turn = _turning(x, dx)
+    if Q.shape[-2] == Q.shape[-1]:
+        return Q @ turn
+    return Q @ turn + quotient - Q @ (Q.mT @ quotient)
+
+
+def _turning(x: Any, dx: Any) -> tuple[Any, Any]:
+    """dA R⁻¹, and the skew Ω of dQ = Q Ω + …, which is made of its lower triangle in Q."""
     quotient = dx[0] @ whole(inverse_of_upper, whole(_triangular, *x))
-    inside = Q.mT @ quotient
-    below = np.tril(inside, -1)
-    turned = Q @ (below - below.mT - inside)
-    return turned + quotient
+    below = np.tril(whole(_orthogonal, *x).mT @ quotient, -1)
+    return quotient, below - below.mT
 
 
 def _of_triangular(x: Any, R: Any, dx: Any) -> Any:
-    inside = whole(_orthogonal, *x).mT @ dx[0] @ whole(inverse_of_upper, R)
-    return np.triu((np.triu(inside) + np.tril(inside, -1).mT) @ R)
+    """R = Qᵀ A."""
+    return np.triu(whole(_orthogonal, *x).mT @ dx[0] - _turning(x, dx)[1] @ R)
 
 
 TRIANGLES[_triangular] = np.triu
@@ -257,6 +296,68 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     if n > m:
         R = np.concatenate([R, matmul(Q.mT, a[..., m:])], axis=-1)
     return R if mode == "r" else ORTHOGONAL_AND_TRIANGULAR(Q, R)
+
+
+# LU ------------------------------------------------------------------------------------------------------
+
+
+def _lu(A: Array) -> Array:
+    return np.concatenate(scipy.linalg.lu(A), axis=-2)
+
+
+def _factor(A: Array, packed: Array, at: int) -> Array:
+    n = A.shape[-1]
+    return packed[..., at * n : (at + 1) * n, :]
+
+
+def _permutation(A: Array, packed: Array) -> Array:
+    return _factor(A, packed, 0)
+
+
+def _unit_lower(A: Array, packed: Array) -> Array:
+    return _factor(A, packed, 1)
+
+
+def _upper(A: Array, packed: Array) -> Array:
+    return _factor(A, packed, 2)
+
+
+def _pivots(A: Array) -> Array:
+    return np.asarray(scipy.linalg.lu_factor(A)[1])
+
+
+def _between(x: Any, dx: Any) -> Any:
+    """L⁻¹ Pᵀ dA U⁻¹."""
+    P, L, U = (whole(part, *x) for part in (_permutation, _unit_lower, _upper))
+    return whole(inverse_of_lower, L) @ (P.mT @ dx[0]) @ whole(inverse_of_upper, U)
+
+
+TRIANGLES |= {_unit_lower: np.tril, _upper: np.triu}
+DIFFERENTIALS |= {
+    _unit_lower: lambda x, L, dx: np.tril(L @ np.tril(_between(x, dx), -1), -1),
+    _upper: lambda x, U, dx: np.triu(np.triu(_between(x, dx)) @ U),
+}
+
+
+def lu(a: Any) -> tuple[Any, Any, Any]:
+    """``scipy.linalg.lu`` of square matrices, recorded: the permutation has no derivative."""
+    packed = whole(_lu, square("scipy.linalg.lu", a))
+    P, L, U = (whole(part, a, packed) for part in (_permutation, _unit_lower, _upper))
+    return P, L, U
+
+
+class Factors(tuple[Any, Any]):
+    """What `scipy.linalg.lu_factor` returns, with the matrix that was factored."""
+
+    matrix: Any
+
+
+def lu_factor(a: Any) -> Factors:
+    """``scipy.linalg.lu_factor``, recorded."""
+    _, L, U = lu(a)
+    factors = Factors((np.tril(L, -1) + U, whole(_pivots, a)))
+    factors.matrix = a
+    return factors
 
 
 #: The named tuples that NumPy returns.

@@ -40,6 +40,7 @@ RULES: dict[type, Any] = {
     assignment.Like: lambda *_: 0,
     Cast: lambda cast, x, y, dx: dx[0],
     whole.Whole: whole.differential,
+    whole.Several: lambda *_: None,
     assignment.Assigned: assignment.differential,
 }
 

@@ -8,9 +8,10 @@ import numpy as np
 
 from matjac.conventions import Array, size
 from matjac.linear.adjugate import adjugate, second_products
-from matjac.tracing.arrays import HANDLED, Symbol, TracingError, handles, shape_of
-from matjac.tracing.recorded import matmul, reshaped
-from matjac.tracing.whole import DIFFERENTIALS, real, whole
+from matjac.linear.solves import Solve, Triangular, factored
+from matjac.tracing.arrays import HANDLED, Recorded, Symbol, TracingError, handles, shape_of
+from matjac.tracing.recorded import apply, mapped, matmul, reshaped
+from matjac.tracing.whole import DIFFERENTIALS, KEPT, OF_COEFFICIENTS, real, together, whole
 
 
 def square(name: str, a: Any) -> Any:
@@ -38,6 +39,35 @@ def inv(a: Any) -> Any:
 
 
 DIFFERENTIALS[np.linalg.inv] = lambda x, y, dx: -y @ dx[0] @ y
+KEPT.add(np.linalg.inv)
+
+
+def over(A: Any, B: Any) -> Any:
+    """A⁻¹ B for a matrix B: A is factored, once for a point. Stacks of small matrices are multiplied by inverses."""
+    if len(shape_of(A)) > 2 or len(shape_of(B)) > 2:
+        return whole(np.linalg.inv, A) @ B
+    triangle, rows = _triangle_of(A), np.transpose(B)
+    if triangle is not None:
+        return np.transpose(mapped(Triangular(triangle == "lower", False), rows, A))
+    return np.transpose(mapped(Solve(), rows, A, together(factored, A)))
+
+
+def _triangle_of(A: Any) -> str | None:
+    """The triangle that a matrix is by structure."""
+    places = A.recorder.program.patterns.get(A.number) if isinstance(A, Recorded) else np.asarray(A) != 0
+    if places is not None:
+        for name, triangle in (("lower", np.tril), ("upper", np.triu)):
+            if np.array_equal(triangle(places), places):
+                return name
+    return None
+
+
+def _of_solve(linear: Any, A: Any, factors: Any, x: Any, y: Any, dA: Any, _: Any) -> Any:
+    """A y = x has the differential A dy + dA y = dx."""
+    return -apply(linear, A, factors, y @ (dA if linear.turned else dA.mT), shape=y.shape)
+
+
+OF_COEFFICIENTS[Solve] = _of_solve
 
 
 @handles(np.linalg.solve)
@@ -45,7 +75,9 @@ def solve(a: Any, b: Any) -> Any:
     """``np.linalg.solve``, recorded."""
     square("np.linalg.solve", a)
     if isinstance(b, Symbol):
-        return inv(a) @ b
+        column = len(shape_of(b)) == 1
+        x = over(a, np.reshape(b, (-1, 1)) if column else b)
+        return np.reshape(x, shape_of(x)[:-1]) if column else x
     if len(shape_of(b)) == 1:
         (n,) = shape_of(b)
         solution = whole(np.linalg.solve, a, reshaped(b, (n, 1)))
@@ -55,10 +87,9 @@ def solve(a: Any, b: Any) -> Any:
 
 def _of_solution(x: Any, X: Any, dx: Any) -> Any:
     dA, dB = dx
-    inverse = whole(np.linalg.inv, x[0])
     if dA is None:
-        return inverse @ dB
-    return inverse @ (-(dA @ X) if dB is None else dB - dA @ X)
+        return over(x[0], dB)
+    return over(x[0], -(dA @ X) if dB is None else dB - dA @ X)
 
 
 DIFFERENTIALS[np.linalg.solve] = _of_solution
@@ -73,7 +104,11 @@ def _pinv(a: Array, rcond: Any) -> Array:
 def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = None) -> Any:
     """``np.linalg.pinv``, recorded: where the rank does not change."""
     if hermitian:
-        raise TracingError("np.linalg.pinv with hermitian=True can't be recorded: leave it out")
+        a = np.tril(a) + np.tril(a, -1).mT
+    if isinstance(rcond, Recorded) or isinstance(rtol, Recorded):
+        raise TracingError(
+            "np.linalg.pinv with rcond= that depends on a variable can't be recorded: make it a constant"
+        )
     return whole(_pinv, a, rcond=rcond if rtol is None else rtol)
 
 
@@ -195,7 +230,7 @@ def slogdet(a: Any) -> Any:
 def _matrix_power(a: Any, n: int) -> Any:
     square("np.linalg.matrix_power", a)
     if n == 0:
-        return np.zeros_like(a) + np.eye(shape_of(a)[-1])
+        return np.zeros_like(a) + np.eye(shape_of(a)[-1], dtype=np.float32)
     base, result = inv(a) if n < 0 else a, None
     for bit in f"{abs(n):b}":
         if result is not None:
@@ -231,8 +266,11 @@ def _tensorsolve(a: Any, b: Any, axes: Any = None) -> Any:
 
 
 #: Names of `numpy.linalg` for functions of `numpy`.
-for _name in ("outer", "cross", "vecdot", "tensordot"):
+for _name in ("outer", "cross", "tensordot"):
     HANDLED[getattr(np.linalg, _name)] = getattr(np, _name)
+HANDLED[np.linalg.vecdot] = lambda x1, x2, /, *, axis=-1: np.vecdot(
+    np.moveaxis(x1, axis, -1), np.moveaxis(x2, axis, -1)
+)
 HANDLED[np.linalg.matmul] = lambda x1, x2: matmul(x1, x2)
 HANDLED[np.linalg.trace] = lambda x, offset=0: np.trace(x, offset, -2, -1)
 

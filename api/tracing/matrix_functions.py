@@ -6,16 +6,18 @@ import numpy as np
 import scipy.linalg
 
 from matjac.conventions import Array
-from matjac.linear.solves import Frechet, Sylvester, Triangular, each
-from matjac.tracing.arrays import TracingError, shape_of
+from matjac.linear.exponential import OfExponential, exponential_powers
+from matjac.linear.maps import Linear
+from matjac.linear.solves import Frechet, Sylvester, Triangular, each, schur_forms
+from matjac.tracing.arrays import shape_of
 from matjac.tracing.linalg import inv, square
 from matjac.tracing.recorded import apply, mapped, matmul
-from matjac.tracing.whole import DIFFERENTIALS, OF_COEFFICIENTS, real, whole
+from matjac.tracing.whole import DIFFERENTIALS, OF_COEFFICIENTS, real, together, whole
 
 # functions of a matrix ----------------------------------------------------------------------------------
 
 #: Those of `scipy.linalg` that a power series makes.
-FUNCTIONS = "expm", "logm", "sinm", "cosm", "tanm", "sinhm", "coshm", "tanhm"
+FUNCTIONS = "expm", "logm", "sinm", "cosm", "tanm", "sinhm", "coshm", "tanhm", "signm"
 
 
 def _function(A: Array, name: str) -> Array:
@@ -33,7 +35,14 @@ def _as_real(found: Any, A: Array, name: str) -> Array:
     return np.asarray(found, np.result_type(A, np.float32))
 
 
-DIFFERENTIALS[_function] = lambda x, y, dx, name: mapped(Frechet(name), dx[0], x[0], axes=2)
+def _of_function(x: Any, y: Any, dx: Any, name: str) -> Any:
+    (A,), (dA,) = x, dx
+    if name == "expm" and len(shape_of(A)) == 2:
+        return mapped(OfExponential(), dA, A, together(exponential_powers, A), axes=2)
+    return mapped(Frechet(name), dA, A, axes=2)
+
+
+DIFFERENTIALS[_function] = _of_function
 
 
 def function(name: str, a: Any) -> Any:
@@ -42,20 +51,38 @@ def function(name: str, a: Any) -> Any:
 
 
 def _of_frechet(linear: Any, *given: Any) -> Any:
-    if linear.map.order > 1:
-        raise TracingError(f"scipy.linalg.{linear.map.function} has no third derivative")
-    (A, E, _, dA), second = given, Frechet(linear.map.function, 2)
-    return mapped(second, dA.mT, A.mT, E, axes=2) if linear.turned else mapped(second, dA, A, E, axes=2)
+    """By A it is the derivative of the next order, by another direction that of this order."""
+    order, function = linear.map.order, linear.map.function
+    A, *others, E, _ = given[: order + 2]
+    if linear.turned:
+        A, others = A.mT, [D.mT for D in others]
+    total: Any = 0
+    for at, d in enumerate(given[order + 2 :]):
+        if d is not None:
+            d = d.mT if linear.turned else d
+            rest = [*others, E] if at == 0 else [*others[: at - 1], *others[at:], E]
+            total = total + mapped(Frechet(function, len(rest) + 1), d, A, *rest, axes=2)
+    return total
 
 
-OF_COEFFICIENTS[Frechet] = _of_frechet
+def _of_exponential(linear: Any, A: Any, _: Any, E: Any, y: Any, dA: Any, none: Any) -> Any:
+    return _of_frechet(Linear(Frechet("expm"), linear.before, linear.after, linear.turned), A, E, y, dA)
+
+
+OF_COEFFICIENTS |= {Frechet: _of_frechet, OfExponential: _of_exponential}
+
+
+def expm_frechet(a: Any, e: Any) -> Any:
+    """The derivative of ``scipy.linalg.expm`` at a in the direction e, recorded."""
+    square("scipy.linalg.expm_frechet", a)
+    return mapped(OfExponential(), e, a, together(exponential_powers, a), axes=2)
 
 
 def _square_root(A: Array) -> Array:
     return _as_real(each(scipy.linalg.sqrtm, A), A, "sqrtm")
 
 
-DIFFERENTIALS[_square_root] = lambda x, Y, dx: mapped(Sylvester(), dx[0], Y, Y, axes=2)
+DIFFERENTIALS[_square_root] = lambda x, Y, dx: _sylvester(Y, Y, dx[0])
 
 
 def sqrtm(a: Any) -> Any:
@@ -66,13 +93,17 @@ def sqrtm(a: Any) -> Any:
 # matrix equations ---------------------------------------------------------------------------------------
 
 
-def _of_sylvester(linear: Any, A: Any, B: Any, Q: Any, X: Any, dA: Any, dB: Any) -> Any:
+def _sylvester(A: Any, B: Any, Q: Any) -> Any:
+    return mapped(Sylvester(), Q, A, B, together(schur_forms, A, B), axes=2)
+
+
+def _of_sylvester(linear: Any, A: Any, B: Any, forms: Any, Q: Any, X: Any, dA: Any, dB: Any, _: Any) -> Any:
     parts = []
     if dA is not None:
         parts.append((dA.mT if linear.turned else dA) @ X)
     if dB is not None:
         parts.append(X @ (dB.mT if linear.turned else dB))
-    return apply(linear, A, B, -sum(parts), shape=X.shape)
+    return apply(linear, A, B, forms, -sum(parts), shape=X.shape)
 
 
 OF_COEFFICIENTS[Sylvester] = _of_sylvester
@@ -81,7 +112,7 @@ OF_COEFFICIENTS[Sylvester] = _of_sylvester
 def solve_sylvester(a: Any, b: Any, q: Any) -> Any:
     """``scipy.linalg.solve_sylvester``, recorded."""
     square("scipy.linalg.solve_sylvester", a)
-    return mapped(Sylvester(), q, a, square("scipy.linalg.solve_sylvester", b), axes=2)
+    return _sylvester(a, square("scipy.linalg.solve_sylvester", b), q)
 
 
 @real
@@ -136,7 +167,7 @@ def _of_riccati(x: Any, X: Any, dx: Any) -> Any:
         total = total + dQ
     if dR is not None:
         total = total + gain.mT @ dR @ gain
-    return mapped(Sylvester(), -total, closed.mT, closed, axes=2)
+    return _sylvester(closed.mT, closed, -total)
 
 
 DIFFERENTIALS[riccati_equation] = _of_riccati

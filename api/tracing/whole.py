@@ -33,11 +33,41 @@ class Whole(Primitive):
 
     def pattern(self, patterns: Sequence[Array | None], shapes: Sequence[Shape], shape: Shape) -> Array | None:
         triangle = TRIANGLES.get(self.function)
+        if self.function in KEPT and patterns[0] is not None:
+            read = (t for t in (np.tril, np.triu) if np.array_equal(t(patterns[0]), patterns[0]))
+            triangle = next(read, None)
         return None if triangle is None else triangle(np.ones(shape, bool))
+
+
+class Parts(tuple[Any, ...]):
+    """Several arrays that are one value of a program: what linear maps are made of."""
+
+    shape: Shape = ()
+    ndim = 0
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(object)
+
+
+@dataclass(frozen=True)
+class Several(Primitive):
+    """A function of arrays that returns several ones."""
+
+    function: Callable[..., Any]
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__.strip("_").replace("_", " ")
+
+    def value(self, *operands: Any) -> Any:
+        return Parts(self.function(*operands))
 
 
 #: Functions whose value is zero outside a triangle, and what takes it.
 TRIANGLES: dict[Callable[..., Any], Callable[[Array], Array]] = {}
+#: Functions whose value is the triangle that the operand is.
+KEPT: set[Callable[..., Any]] = set()
 
 
 #: The differentials: from the operands, the value, the operands' differentials (None where there is none) and the
@@ -55,6 +85,12 @@ def whole(function: Callable[..., Any], *operands: Any, **options: Any) -> Any:
     if any(isinstance(x, Symbol) for x in operands):
         raise TracingError(f"{module_name(function)} of a differential is not linear")
     return apply(Whole(function, tuple(options.items())), *operands)
+
+
+def together(function: Callable[..., Any], *operands: Any) -> Any:
+    """Record a function that returns several arrays, as one value without a differential."""
+    primitive = Several(function)
+    return apply(primitive, *operands) if any(isinstance(x, Recorded) for x in operands) else primitive.value(*operands)
 
 
 def real(function: Callable[..., Any]) -> Callable[..., Any]:
