@@ -83,7 +83,6 @@ LEFT_OUT = {
     "np.frexp": "its parts are a number and an integer of its binary form: write np.log2",
     "np.ldexp": "its exponent is an integer: write x * 2.0**n",
     "scipy.linalg.solve_banded": "its matrix is given by diagonals: write np.linalg.solve of the whole",
-    "scipy.linalg.lu": "its pivots jump: write mj.linalg.solve or np.linalg.slogdet, which are made of it",
     "scipy.signal.convolve": "of several dimensions: np.convolve is of one; write np.einsum of sliding_window_view",
     "scipy.integrate.odeint": "not differentiated through; mj.solvers.solve_ivp takes Jacobians",
     "scipy.stats.norm": "distributions are Python objects: write the density, with mj.special.log_ndtr for logcdf",

@@ -54,6 +54,7 @@ ANALYTIC = {
     "convolution_matrix": (lambda x: mj.linalg.convolution_matrix(x, 4), ("x",), 12),
     "expm_frechet": (lambda A: mj.linalg.expm_frechet(A, A.T, compute_expm=False) @ B, ("A",), 81),
     "expm of large norm": (lambda A: mj.linalg.expm(4 * A) / 1e6, ("A",), 81),
+    "signm": (lambda A: mj.linalg.signm(A - 3 * np.eye(3)), ("A",), 81),
     "fractional power": (lambda S: mj.linalg.fractional_matrix_power(S, 0.4), ("S",), 81),
     "solve of a vector": (lambda A, x: np.linalg.solve(A, x), ("A", "x"), 3 * 9 + 9),
     "det of a stack": (np.linalg.det, ("AA",), 2 * 9),
