@@ -136,3 +136,35 @@ WRONG = [
 def test_wrong_arguments(fun, message):
     with pytest.raises(mj.TracingError, match=message):
         mj.compile(fun, (3,))
+
+
+@pytest.mark.parametrize("fun", [np.median, lambda x: np.quantile(x, 0.3), lambda x: np.percentile(x, [20.0, 80.0])])
+def test_ranks_of_what_is_not_a_number(fun):
+    """As NumPy's, they are not numbers where one entry is none."""
+    x = np.array([1.0, np.nan, 3.0, 2.0])
+    assert_array_equal(mj.compile(fun, (4,))(x), fun(x))
+
+
+CONVERTED = {
+    "sum": lambda x: np.sum(x, dtype=np.float64),
+    "cumsum": lambda x: np.cumsum(x, dtype=np.float64),
+    "cumprod": lambda x: np.cumprod(x, dtype=np.float64),
+    "var": lambda x: np.var(x, dtype=np.float64),
+    "einsum": lambda x: np.einsum("i,j->ij", x, x, dtype=np.float64),
+}
+
+
+@pytest.mark.parametrize("name", CONVERTED)
+def test_results_in_another_dtype(name):
+    x = np.array([0.5, 2.0, -1.25], np.float32)
+    F, wanted = mj.compile(CONVERTED[name], (3,)), CONVERTED[name](x)
+    assert F(x).dtype == wanted.dtype == np.float64
+    assert_allclose(F(x), wanted, rtol=1e-12)
+    assert_allclose(F.jacobian(x).toarray(), expected(CONVERTED[name], [x.astype(float)], "C"), atol=1e-6)
+
+
+def test_the_path_of_recorded_arrays():
+    terms = "ij,jk,kl->il"
+    F = mj.compile(lambda X: np.einsum(terms, X, X, X, optimize=np.einsum_path(terms, X, X, X)[0]), (3, 3))
+    X = np.arange(9.0).reshape(3, 3)
+    assert_allclose(F(X), X @ X @ X)
