@@ -326,3 +326,24 @@ def test_refused_at_the_door(name):
 def test_entries_that_there_are_not(rows, error, message):
     with pytest.raises(error, match=message):
         uncertainty(factorisation(), TRUE_U, TRUE_V, of=predict).covariance(rows)
+
+
+def test_many_rows_that_are_seen_too_seldom(monkeypatch):
+    # 200 rows of U with one entry seen, or none, where two are needed: more free directions than are tried
+    random = np.random.default_rng(8)
+    r = np.concatenate([np.repeat(np.arange(100), 12), np.arange(200, 300)])
+    c = np.concatenate([np.tile(np.arange(12), 100), random.integers(12, size=100)])
+    F = mj.compile(lambda U, V: (U @ V.T)[r, c], (300, 2), (12, 2))
+    U, V = random.standard_normal((300, 2)), random.standard_normal((12, 2))
+    expected = uncertainty(F, U, V, of=predict, sigma2=1.0)
+    assert (expected.free, expected.estimable.sum()) == (304, 1300)
+    for way in ("products", "sparse factors"):
+        take(way, monkeypatch)
+        q = uncertainty(F, U, V, of=lambda U, V: (U @ V.T)[::10], sigma2=1.0)
+        assert (q.free, q.method) == (304, way)
+        assert np.array_equal(q.estimable, expected.estimable[::10])
+        places = np.nonzero(q.estimable)
+        rows = np.ravel_multi_index((places[0] * 10, places[1]), (300, 12))
+        assert_allclose(q.covariance(places), expected.covariance(rows), atol=1e-9)
+    with pytest.raises(ValueError, match=r"U\[150, 0\] is not estimable.* 304 free directions .*moves U\[150, 0\];"):
+        uncertainty(F, U, V, sigma2=1.0).covariance([300])

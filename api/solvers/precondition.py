@@ -111,7 +111,7 @@ def block_jacobi(J: Jacobian, damping: Any = 0.0, weights: Any = None, axis: int
     if J.dtype.kind == "c":
         raise TypeError(f"J: got dtype {J.dtype}, expected a real Jacobian")
     squares = np.broadcast_to(_damping(damping, J.shape[1]), (J.shape[1],)) ** 2
-    views = partial(_views, parts(J.in_shape), axis, J.order)
+    views = partial(block_views, parts(J.in_shape), axis, J.order)
     return _factored(J.normal_blocks(axis, weights), squares, views)
 
 
@@ -123,7 +123,7 @@ def metric(J: Jacobian, weights: Array | None = None) -> Metric | None:
     shared = shared_metric(J, weights)
     if shared is not None or not direct(J):
         return shared
-    views = partial(_views, parts(J.in_shape), None, J.order)
+    views = partial(block_views, parts(J.in_shape), None, J.order)
     made = _factored(J.normal_blocks(None, weights), np.zeros(J.shape[1]), views, SHIFT)
     return lambda x: made.matvec(x)
 
@@ -144,7 +144,7 @@ def shared_metric(J: Jacobian, weights: Array | None = None) -> Metric | None:
 
     def product(x: Array) -> Array:
         out = np.empty(x.size)
-        views = (_views(parts(J.in_shape), None, J.order, vector) for vector in (x, out))
+        views = (block_views(parts(J.in_shape), None, J.order, vector) for vector in (x, out))
         for (basis, inverse), mine, its in zip(inverses, *views, strict=True):
             its[...] = (mine @ basis * inverse) @ basis.T
         return out
@@ -266,7 +266,7 @@ def _damping(damping: Any, columns: int) -> Array:
     return scale
 
 
-def _views(shapes: Sequence[Shape], axis: int | None, order: Order, x: Array) -> Iterator[Array]:
+def block_views(shapes: Sequence[Shape], axis: int | None, order: Order, x: Array) -> Iterator[Array]:
     """A view of each variable's part of a flat vector, with a row for each block."""
     at = 0
     for shape in shapes:

@@ -6,6 +6,7 @@ among them, so each way takes the one that costs it least. All are in the scale 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,11 @@ import scipy.linalg
 import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator, lsmr, splu
 
-from matjac.conventions import Array
+from matjac.conventions import Array, parts
 from matjac.jacobian import Jacobian
 from matjac.solvers.extras import optional
 from matjac.solvers.normal_equations import BACKENDS
-from matjac.solvers.precondition import block_jacobi, direct
+from matjac.solvers.precondition import block_views, direct
 from matjac.solvers.steps import factors_stay_sparse
 from matjac.solvers.ways import EACH, MOST, pattern
 
@@ -31,8 +32,8 @@ LEAK, MOST_LEAK = 1e-8, 1e-4
 SHIFTS = 1e-12, 1e-10
 #: The largest ``‖Jn‖ / ‖n‖`` along a direction that is called free, where columns of J have norm one.
 FREE = 1e-12
-#: What is added to the blocks of a preconditioner, beside their columns: nearly singular ones would lose digits.
-DAMPING = 0.03
+#: Of diagonal blocks of JᵀJ with a diagonal of ones: eigenvalues that are zero, and what is added to all of them.
+ZERO, DAMPING = 1e-12, 1e-3
 #: Times that sparse factors are used for one system.
 REFINED = 6
 #: Directions that are tried at once, at most, and iterations of one system, where there are products alone.
@@ -169,45 +170,40 @@ class Sparse(RowSpace):
 class Products(RowSpace):
     """By LSMR, preconditioned by the diagonal blocks of JᵀJ, or by the norms of J's columns.
 
-    What least squares leave of random directions spans the free ones, which are counted so. Then ``Jᵀ u = g`` is solved
-    for the shortest u, whose squared length is ``gᵀ (JᵀJ)⁺ g``.
+    Directions that are free within a block (a row of U that is seen less often than it has entries) are told by its
+    eigenvalues, and held. What least squares leave of random directions spans the other free ones, which are counted
+    so. Then ``Jᵀ u = g`` is solved for the shortest u, whose squared length is ``gᵀ (JᵀJ)⁺ g``.
     """
 
     name = "products"
 
     def __init__(self, J: Jacobian) -> None:
-        n = J.shape[1]
-        if direct(J):
-            M = block_jacobi(J, DAMPING * _norms(np.asarray(J.column_norms(), float)))
-            self._right: Callable[[Array], Array] = M.right
-            self._right_transposed: Callable[[Array], Array] = M.right_transposed
-        else:
-            scale = _norms(np.asarray(J.column_norms(), float))
-            self._right = self._right_transposed = lambda x: x / scale
-        self._J = LinearOperator(
-            J.shape,
-            matvec=lambda y: J @ self._right(np.ravel(y)),
-            rmatvec=lambda u: self._right_transposed(J.T @ np.ravel(u)),
-            dtype=float,
-        )
-        random, count = np.random.default_rng(0), 8
-        left = np.zeros((n, 0))
+        n, random = J.shape[1], np.random.default_rng(0)
+        self._inner, self._scale = J, _Blocks(J) if direct(J) else _Columns(J)
+        limit = 10 * FREE * max(1.0, float(np.finfo(J.dtype).eps / np.finfo(float).eps))
+        held, self._held = self._scale.free, np.zeros(n, bool)
+        if held.any() and self._change(held * random.standard_normal(n)) <= limit:
+            self._held = held
+        self._J = LinearOperator(J.shape, matvec=self._product, rmatvec=self._transposed, dtype=float)
+        inside, count, left = n - int(np.count_nonzero(self._held)), 8, np.zeros((n, 0))
         while True:
-            new = [self._remainder(random.standard_normal(n)) for _ in range(count - left.shape[1])]
+            new = [self._remainder(~self._held * random.standard_normal(n)) for _ in range(count - left.shape[1])]
             left = np.column_stack([left, *new])
             basis, values, _ = np.linalg.svd(left, full_matrices=False)
             free = int(np.count_nonzero(values > 1e-6))
-            if free < min(count, n):
+            if free < min(count, inside) or inside == free:
                 break
-            if count >= min(PROBES, n):
-                raise ValueError(f"F: got a Jacobian with more than {count} free directions, expected fewer for {n} "
-                                 "unknowns whose Jacobian has no sparse factors")  # fmt: skip
+            if count >= PROBES:
+                raise ValueError(
+                    f"F: got a Jacobian with more than {count} free directions beside those of single rows or columns "
+                    f"of unknowns, expected fewer for {n} unknowns whose Jacobian has no sparse factors"
+                )
             count *= 2
-        self.rank = n - free
+        self.rank = inside - free
         # once more, for what is left of the others falls again
         self._null = np.linalg.qr(np.array([self._remainder(v) for v in basis[:, :free].T]).reshape(free, n).T)[0]
-        change = max((float(np.linalg.norm(self._J @ v)) for v in self._null.T), default=0.0)
-        if change > 10 * FREE * max(1.0, np.finfo(J.dtype).eps / np.finfo(float).eps):
+        change = max((self._change(v) for v in self._null.T), default=0.0)
+        if change > limit:
             raise ValueError(_unclear(f"along directions that seem to be free J changes by {change:.1g}"))
 
     @property
@@ -215,20 +211,72 @@ class Products(RowSpace):
         return int(self._J.shape[0])
 
     def halves(self, G: Array) -> tuple[Array, Array]:
-        W, parts = np.empty((self._J.shape[0], G.shape[1])), np.empty(G.shape[1])
+        W, outsides = np.empty((self._J.shape[0], G.shape[1])), np.empty(G.shape[1])
         for at, g in enumerate(G.T):
-            scaled = self._right_transposed(np.ascontiguousarray(g))
-            outside = self._null.T @ scaled
-            inside = scaled - self._null @ outside
-            W[:, at] = _least(self._J.T, inside)
-            parts[at] = _part(outside[:, None], scaled[:, None])[0]
-        return W, parts
+            scaled = self._scale.right_transposed(np.ascontiguousarray(g))
+            outside = self._outside(scaled)
+            W[:, at] = _least(self._J.T, scaled - outside)
+            outsides[at] = _part(outside[:, None], scaled[:, None])[0]
+        return W, outsides
 
     def direction(self, g: Array) -> Array:
-        return self._right(self._null @ (self._null.T @ self._right_transposed(g)))
+        return self._scale.right(self._outside(self._scale.right_transposed(g)))
+
+    def _product(self, y: Array) -> Array:
+        return self._inner @ self._scale.right(~self._held * np.ravel(y))  # type: ignore[no-any-return]
+
+    def _transposed(self, u: Array) -> Array:
+        return ~self._held * self._scale.right_transposed(self._inner.T @ np.ravel(u))
+
+    def _change(self, v: Array) -> float:
+        return float(np.linalg.norm(self._inner @ self._scale.right(v)) / np.linalg.norm(v))
+
+    def _outside(self, scaled: Array) -> Array:
+        """The part of a scaled gradient in the null space."""
+        return np.where(self._held, scaled, self._null @ (self._null.T @ scaled))
 
     def _remainder(self, v: Array) -> Array:
         return v - _least(self._J, self._J @ v)
+
+
+class _Columns:
+    """A scale of J's columns: ``J right`` has columns of norm one, save those that are `free`, which are zero."""
+
+    def __init__(self, J: Jacobian) -> None:
+        norms = np.asarray(J.column_norms(), float)
+        self.free, self._scale = norms == 0, _norms(norms)
+
+    def right(self, y: Array) -> Array:
+        return y / self._scale
+
+    right_transposed = right
+
+
+class _Blocks:
+    """The same by the eigenvectors of J's diagonal normal blocks: ``J right`` is nearly orthonormal in each block."""
+
+    def __init__(self, J: Jacobian) -> None:
+        blocks = J.normal_blocks()
+        self._views = partial(block_views, parts(J.in_shape), None, J.order)
+        self.free, self._maps = np.zeros(J.shape[1], bool), []
+        for B, free in zip(blocks if isinstance(blocks, tuple) else (blocks,), self._views(self.free), strict=True):
+            scale = _norms(np.sqrt(np.einsum("nii->ni", B).astype(float)))
+            values, vectors = np.linalg.eigh(B / scale[:, :, None] / scale[:, None, :])
+            free[:] = values <= ZERO
+            # small ones are damped: their inverses would magnify rounding
+            self._maps.append(vectors / scale[:, :, None] / np.sqrt(np.maximum(values, 0.0) + DAMPING)[:, None, :])
+
+    def right(self, y: Array) -> Array:
+        return self._each("nij,nj->ni", y)
+
+    def right_transposed(self, x: Array) -> Array:
+        return self._each("nij,ni->nj", x)
+
+    def _each(self, product: str, x: Array) -> Array:
+        found = np.empty(x.size)
+        for M, given, made in zip(self._maps, self._views(x), self._views(found), strict=True):
+            made[:] = np.einsum(product, M, given)
+        return found
 
 
 class _Factors:
