@@ -200,8 +200,9 @@ class Products(RowSpace):
                 )
             count *= 2
         self.rank = inside - free
-        # once more, for what is left of the others falls again
-        self._null = np.linalg.qr(np.array([self._remainder(v) for v in basis[:, :free].T]).reshape(free, n).T)[0]
+        # where they are not free to rounding, once more: what is left of the others falls again
+        again = [v if self._change(v) <= FREE else self._remainder(v) for v in basis[:, :free].T]
+        self._null = np.linalg.qr(np.array(again).reshape(free, n).T)[0]
         change = max((self._change(v) for v in self._null.T), default=0.0)
         if change > limit:
             raise ValueError(_unclear(f"along directions that seem to be free J changes by {change:.1g}"))
