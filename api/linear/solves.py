@@ -24,12 +24,6 @@ def each(function: Callable[..., Any], x: Array, *coefficients: Array) -> Array:
     return np.reshape(made, stack + np.shape(made[0]))
 
 
-def side_by_side(run: Callable[[Array], Array], x: Array) -> Array:
-    """What a function makes of vectors as the columns of a matrix, of those along an array's last axis."""
-    flat = x.reshape(-1, x.shape[-1]).T
-    return np.reshape(run(flat).T, x.shape) if flat.size else flat.T.reshape(x.shape)
-
-
 def factored(A: Array) -> tuple[Array, Array]:
     """The LU factors of a matrix and its row interchanges."""
     getrf = lapack.get_lapack_funcs("getrf", (A,))
@@ -57,7 +51,8 @@ def _by_factors(x: Array, factors: Any, turned: int) -> Array:
     lu, pivots = factors
     x = np.asarray(x, np.result_type(x, lu))
     getrs = lapack.get_lapack_funcs("getrs", (lu, x))
-    return side_by_side(lambda right: getrs(lu, pivots, right, trans=turned)[0], x)
+    columns = x.reshape(-1, x.shape[-1]).T
+    return np.reshape(getrs(lu, pivots, columns, trans=turned)[0].T, x.shape) if columns.size else x
 
 
 def schur_forms(A: Array, B: Array) -> tuple[Array, ...]:

@@ -6,6 +6,7 @@ variables' differentials. What Python and NumPy do with them is looked up in `HA
 
 import operator
 import sys
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -167,7 +168,7 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
     def copy(self, order: Any = "C") -> Any:
         if order == "F" and self.ndim > 1:
             return self.T.copy().T
-        made = np.copy(self)
+        made: Any = np.copy(self)
         if isinstance(self, Traced):
             made.writeable = not self.is_number()
         return in_order(made) if order == "C" else made
@@ -229,9 +230,14 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
         entries = np.empty(shape, object) if shape == () else np.empty_like(_layout(self), object)
         for at in np.ndindex(shape):
             entries[at] = self[at] if shape else self
-        # in NumPy np.asarray shows the array's own entries, and what is written to it is seen there
-        entries.flags.writeable = asking == "scipy" or kwargs.get("copy") is True
+        # in NumPy np.asarray shows the array's own entries: what is written to either is seen in the other
+        if asking != "scipy" and kwargs.get("copy") is not True:
+            entries.flags.writeable = False
+            self._lend(entries)
         return entries
+
+    def _lend(self, entries: Array) -> None:
+        """Remember who holds the entries; what is no `Traced` is never written to."""
 
     def __getattr__(self, name: str) -> Any:
         """NumPy's function of that name as a method; that of a ufunc is called for each of an array of objects."""
@@ -395,6 +401,8 @@ class Traced(Recorded):
         self.grids: list[Array] | None = None
         #: whether NumPy has an array of no axes here, which can be written to, and not a number
         self.writeable = False
+        #: the plain arrays of its entries that np.asarray made, for as long as someone holds them
+        self.lent: list[Any] = []
         #: the recorder's clock when it was last written to, and when it was up-to-date
         self.written, self.seen = 0, recorder.clock
 
@@ -421,6 +429,12 @@ class Traced(Recorded):
     @property
     def dtype(self) -> np.dtype[Any]:
         return self.value.dtype  # type: ignore[no-any-return]
+
+    def _lend(self, entries: Array) -> None:
+        owner = self
+        while owner.shows is not None:
+            owner = owner.shows[0]
+        owner.lent.append(weakref.ref(entries))
 
     def is_number(self) -> bool:
         """Whether NumPy has a number here, which an assignment like ``s += 1`` replaces and does not write into."""

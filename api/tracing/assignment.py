@@ -334,6 +334,11 @@ def write(root: Traced, where: Array, value: Any) -> None:
     """Write a value at positions in an array that shows no other's entries."""
     if where.size == 0:
         return
+    if any(held() is not None for held in root.lent):
+        raise TracingError(
+            "an array that np.asarray was called with is written to while the result is in use, which shows the same "
+            "entries in NumPy: leave np.asarray out, or write np.array(x)"
+        )
     if root.writes is None:
         root.writes = Writes(root)
     root.writes.write(where, value)

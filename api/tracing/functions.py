@@ -67,6 +67,12 @@ def _reshape(a: Recorded, shape: Any, order: Any = "C") -> Any:
 HANDLED[np.reshape] = showing(np.reshape, _reshape)
 
 
+@handles(np.broadcast_arrays)
+def _broadcast_arrays(*args: Any, subok: bool = False) -> Any:
+    shape = np.broadcast_shapes(*map(shape_of, args))
+    return tuple(np.broadcast_to(array, shape) for array in args)
+
+
 def _broadcast_to(array: Recorded, shape: Any, subok: bool = False) -> Any:
     return broadcast(array, np.broadcast_to(np.broadcast_to(np.empty(()), array.shape), shape).shape)
 

@@ -54,7 +54,8 @@ def over(A: Any, B: Any) -> Any:
 
 def _triangle_of(A: Any) -> str | None:
     """The triangle that a matrix is by structure."""
-    places = A.recorder.program.patterns.get(A.number) if isinstance(A, Recorded) else np.asarray(A) != 0
+    # zeros of a constant are data
+    places = A.recorder.program.patterns.get(A.number) if isinstance(A, Recorded) else None
     if places is not None:
         for name, triangle in (("lower", np.tril), ("upper", np.triu)):
             if np.array_equal(triangle(places), places):

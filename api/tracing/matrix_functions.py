@@ -6,8 +6,6 @@ import numpy as np
 import scipy.linalg
 
 from matjac.conventions import Array
-from matjac.linear.exponential import OfExponential, exponential_powers
-from matjac.linear.maps import Linear
 from matjac.linear.solves import Frechet, Sylvester, Triangular, each, schur_forms
 from matjac.tracing.arrays import shape_of
 from matjac.tracing.linalg import inv, square
@@ -35,14 +33,7 @@ def _as_real(found: Any, A: Array, name: str) -> Array:
     return np.asarray(found, np.result_type(A, np.float32))
 
 
-def _of_function(x: Any, y: Any, dx: Any, name: str) -> Any:
-    (A,), (dA,) = x, dx
-    if name == "expm" and len(shape_of(A)) == 2:
-        return mapped(OfExponential(), dA, A, together(exponential_powers, A), axes=2)
-    return mapped(Frechet(name), dA, A, axes=2)
-
-
-DIFFERENTIALS[_function] = _of_function
+DIFFERENTIALS[_function] = lambda x, y, dx, name: mapped(Frechet(name), dx[0], x[0], axes=2)
 
 
 def function(name: str, a: Any) -> Any:
@@ -65,17 +56,13 @@ def _of_frechet(linear: Any, *given: Any) -> Any:
     return total
 
 
-def _of_exponential(linear: Any, A: Any, _: Any, E: Any, y: Any, dA: Any, none: Any) -> Any:
-    return _of_frechet(Linear(Frechet("expm"), linear.before, linear.after, linear.turned), A, E, y, dA)
-
-
-OF_COEFFICIENTS |= {Frechet: _of_frechet, OfExponential: _of_exponential}
+OF_COEFFICIENTS[Frechet] = _of_frechet
 
 
 def expm_frechet(a: Any, e: Any) -> Any:
     """The derivative of ``scipy.linalg.expm`` at a in the direction e, recorded."""
     square("scipy.linalg.expm_frechet", a)
-    return mapped(OfExponential(), e, a, together(exponential_powers, a), axes=2)
+    return mapped(Frechet("expm"), e, a, axes=2)
 
 
 def _square_root(A: Array) -> Array:

@@ -47,7 +47,6 @@ MOVES: dict[Any, str] = {
     np.extract: "arr",
     np.choose: "choices",
     np.meshgrid: "xi",
-    np.broadcast_arrays: "args",
 }
 #: Those in which a Python number takes the dtype of what it meets.
 WEAK = {np.insert}
@@ -62,6 +61,8 @@ def _signature(function: Any) -> inspect.Signature:
 
 def rearranged(function: Any, *args: Any, **kwargs: Any) -> Any:
     """What a function that moves entries is recorded as."""
+    if kwargs.get("copy") is False:
+        raise TracingError(f"{module_name(function)} with copy=False can't be recorded: leave it out")
     bound = _signature(function).bind(*args, **kwargs)
     given = bound.arguments
     names = MOVES[function].split() or [next(iter(given))]
