@@ -59,9 +59,32 @@ def of_numbers(X, Y):
     return np.array([[X[0, 0], Y[1, 1], 1.0], [X[1, 2] * Y[0, 0], 0.0, X[2, 2]], [1.0, 2.0, Y[2, 0]]])
 
 
+def by_running_numbers(X, Y):
+    total, found = 0.0, []
+    for k in range(3):
+        total += X[k, k] * Y[0, k]
+        found.append(total)
+    return np.stack(found) + X
+
+
+def by_other_names(X, Y):
+    """A number that ``*=`` replaces, and rows that it writes into."""
+    number, other = X[0, 0], X[0, 0]
+    other *= 2
+    Z = Y.copy()
+    row = kept = Z[1]
+    row += X[2]
+    buffer = np.zeros(3)
+    for k in range(2):
+        buffer[:] = k + 1
+        Z[2 * k] = buffer
+    return Z * number + other * kept
+
+
 #: Functions of two 3 × 3 matrices, and of one, whose values broadcast to 3 × 3; none has a root at zero.
 PAIRS = (
     *(part_by_part, through_views, row_by_row, by_masks, exchanged, in_place, of_numbers),
+    *(by_running_numbers, by_other_names),
     *(np.add, np.subtract, np.multiply, np.matmul, np.maximum, np.minimum, np.logaddexp, np.cross),
     lambda x, y: x @ y.T,
     lambda x, y: np.where(x > y, x, y * y),

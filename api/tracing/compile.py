@@ -90,7 +90,7 @@ def compile(fun: Callable[..., Any], *examples: Any, order: Order = "C") -> Comp
             result = value_of(returned, order)
     except TracingError:
         raise
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, IndexError) as error:
         raise TracingError(
             f"fun can't be recorded, it raised {type(error).__name__}: {error}{_instead(error)}"
         ) from error
