@@ -28,7 +28,7 @@ def public(module):
     ]
 
 
-@pytest.mark.parametrize("thing", [*public(mj), *public(mj.solvers)])
+@pytest.mark.parametrize("thing", [*public(mj), *public(mj.solvers), *public(mj.distributed)])
 def test_every_public_name_has_an_example(thing):
     text = thing.__doc__
     assert ">>> " in text
