@@ -81,6 +81,23 @@ def test_large_products_keep_their_threads(monkeypatch):
     assert seen.pop() == {2}
 
 
+def test_errors_of_a_fit_are_asked_for_with_one_thread():
+    seen = []
+
+    def jacobian(R):
+        seen.append(threads())
+        return mj.d_gram_dR(R)
+
+    F = mj.Function(gram, jacobian, (4, 4))
+    q = solvers.uncertainty(F, START, of=lambda R: R.T @ R, sigma2=1.0)
+    assert seen == [{1}]
+    halves = q._space.halves
+    q._space.halves = lambda G: (seen.append(threads()), halves(G))[1]
+    assert q.stderr.shape == (4, 4)
+    assert q.covariance([0]).shape == (1, 1)
+    assert seen == [{1}] * 3
+
+
 def test_solvers_at_the_same_time_and_inside_one_another():
     seen, entered, leave = [], threading.Event(), threading.Event()
 

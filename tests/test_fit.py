@@ -59,6 +59,7 @@ def test_a_report_of_what_ran(name):
            "newton-dense": "by size and fill"}.get(name, "as asked")  # fmt: skip
     assert head == f"{name} ({why}): success"
     table = {row.split()[0]: row.split(maxsplit=1)[1] for row in rows}
+    assert ("estimates" in table) == ("cost" in fit)
     assert table["unknowns"] == {
         "BDF": "X (3, 3): 9 numbers", "newton-dense": "X (3, 3): 9 numbers",
     }.get(name, "U (6, 2), V (5, 2): 22 numbers")  # fmt: skip
@@ -70,6 +71,99 @@ def test_a_report_of_what_ran(name):
     assert table[kind].startswith(f"{fit.history[0, 1]:.6g} → ")
     again = pickle.loads(pickle.dumps(fit))
     assert again.report() == text
+
+
+def lines_of(fit):
+    """The lines of a report on the estimates, the first without its word."""
+    rows = fit.report().splitlines()
+    at = next(k for k, row in enumerate(rows) if row.startswith("estimates"))
+    return [rows[at].split(maxsplit=1)[1], *rows[at + 1 :]]
+
+
+t = np.linspace(0, 4, 30)
+decay = 2.5 * np.exp(-1.3 * t) + 0.1 * rng.standard_normal(30)
+
+
+def curve(a, k, c):
+    return a * np.exp(-k * t) + c - decay
+
+
+def test_estimates_with_their_errors():
+    fit = solvers.least_squares(curve, 1.0, 1.0, 0.5)
+    J = mj.compile(curve, (), (), ()).jacobian(*fit.variables).toarray()
+    sigma2 = np.sum(curve(*fit.variables) ** 2) / 27
+    errors = np.sqrt(sigma2 * np.diag(np.linalg.inv(J.T @ J)))
+    first, *lines = lines_of(fit)
+    assert first == f"sigma2 {sigma2:.4g} by 27 degrees of freedom"
+    values = [f"{x:.6g}" for x in fit.x]
+    wide = max(map(len, values))
+    assert lines == [
+        f"  {name}  {x:>{wide}}  ± {e:.3g}" for name, x, e in zip("akc", values, errors, strict=True)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["gauss-newton", "lbfgs", "trf"])
+def test_estimates_at_bounds(method):
+    fit = solvers.least_squares(curve, 1.0, 1.0, 0.5, bounds=((None, None, 0.2), (2.0, None, None)), method=method)
+    assert fit.active_mask.tolist() == [1, 0, -1]
+    first, a, k, c = lines_of(fit)
+    assert a.endswith("at its upper bound")
+    assert c.endswith("at its lower bound")
+    # of the model with k alone
+    (x,) = fit.x[1:2]
+    slope = -2.0 * t * np.exp(-x * t)
+    sigma2 = np.sum(curve(2.0, x, 0.2) ** 2) / 29
+    assert first == f"sigma2 {sigma2:.4g} by 29 degrees of freedom"
+    assert k.endswith(f"± {np.sqrt(sigma2 / (slope @ slope)):.3g}")
+
+
+@pytest.mark.parametrize("method", ["gauss-newton", "trf", "lbfgs"])
+def test_bounds_of_an_unknown_that_is_eliminated(method):
+    fit = solvers.least_squares(
+        residuals, np.abs(U0), 0.1 * np.abs(V0), bounds=(0, (None, 0.3)), method=method, eliminate="V"
+    )
+    low, high = np.zeros(22), np.concatenate([np.full(12, np.inf), np.full(10, 0.3)])
+    near = 1e-8 if method == "trf" else 0.0
+    expected = np.where(fit.x <= low + near, -1, np.where(fit.x >= high - near, 1, 0))
+    assert fit.active_mask.tolist() == expected.tolist()
+    assert np.any(expected)
+
+
+def test_estimates_that_are_not_determined():
+    first, *lines = lines_of(FITS["lbfgs"]())
+    assert first.endswith("by 12 degrees of freedom")
+    assert len(lines) == 23
+    assert all(line.endswith("not estimable") for line in lines[:-1])
+    assert lines[-1].startswith("  4 free directions: ")
+    assert lines[-1].endswith("mj.solvers.uncertainty(F, fit, of=G)")
+
+
+def test_estimates_of_many_unknowns(monkeypatch):
+    X = rng.standard_normal((300, 60))
+    y = X @ rng.standard_normal(60) + 0.1 * rng.standard_normal(300)
+    run = lambda: solvers.least_squares(lambda a, b: X[:, :50] @ a + X[:, 50:] @ b - y, np.ones(50), np.ones(10))  # noqa: E731
+    fit = run()
+    first, a, b = lines_of(fit)
+    errors = np.sqrt(2 * fit.cost / 240 * np.diag(np.linalg.inv(X.T @ X)))
+    for line, name, part in ((a, "a (50,)  50", slice(50)), (b, "b (10,)  10", slice(50, 60))):
+        x, e = fit.x[part], errors[part]
+        assert line == f"  {name} entries, {x.min():.4g} to {x.max():.4g}, ± {e.min():.3g} to {e.max():.3g}"
+    # a report takes no long time unasked
+    monkeypatch.setattr(sys.modules["matjac.solvers.estimates"], "WORK", 1000)
+    first, *lines = lines_of(run())
+    assert first == "standard errors of so many unknowns take long: mj.solvers.uncertainty(F, fit).stderr"
+    assert not any("±" in line for line in lines)
+    # once made they are kept
+    assert lines_of(fit)[1:] == [a, b]
+
+
+def test_why_there_are_no_errors():
+    assert "not of a robust loss" in lines_of(solvers.least_squares(curve, 1.0, 1.0, 0.5, loss="huber"))[0]
+    assert "has not ended" in lines_of(solvers.least_squares(curve, 1.0, 1.0, 0.5, max_nfev=2))[0]
+    first, *lines = lines_of(solvers.least_squares(lambda b: b - decay[:2], np.zeros(2)))
+    assert "no degree of freedom" in first
+    assert [line.split() for line in lines] == [[f"b[{k}]", f"{decay[k]:.6g}"] for k in range(2)]
+    assert "estimates" not in solvers.least_squares(lambda X: X**2 - 2.0, np.ones((3, 2)), batch=1).report()
 
 
 def test_why_least_squares_chose():

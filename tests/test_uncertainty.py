@@ -211,6 +211,63 @@ def test_a_known_variance_and_a_number():
     assert uncertainty(lambda b: X @ b - y, np.zeros(4), of=lambda b: 0.0 * b).stderr.tolist() == [0, 0, 0, 0]
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_unknowns_at_a_bound_are_held(way, order):
+    b = np.linalg.lstsq(X, y)[0]
+    low, high = (-np.inf, -np.inf, b[2], -np.inf), (b[0], np.inf, np.inf, np.inf)
+    q = uncertainty(lambda b: X @ b - y, b, bounds=(list(low), list(high)))
+    assert (q.method, q.free) == (way, 0)
+    kept = X[:, [1, 3]]
+    sigma2 = np.sum((X @ b - y) ** 2) / 48
+    expected = np.zeros((4, 4))
+    expected[np.ix_([1, 3], [1, 3])] = sigma2 * np.linalg.inv(kept.T @ kept)
+    assert (q.dof, q.free, q.rank) == (48, 0, 2)
+    assert q.held.dtype == q.estimable.dtype == bool
+    assert q.held.tolist() == [True, False, True, False]
+    assert q.estimable.all()
+    assert_allclose(q.covariance(np.arange(4)), expected, rtol=1e-9)
+    # the factors of U Vᵀ: rows of U that are held make V's, and so the others, estimable
+    F = factorisation(order=order)
+    upper = np.full((M, K), np.inf)
+    upper[:2] = TRUE_U[:2]
+    G = mj.compile(predict, (M, K), (N, K), order=order)
+    for of in (None, G):
+        q = uncertainty(F, TRUE_U, TRUE_V, bounds=(None, (upper, None)), of=of)
+        U_held, V_held = q.held
+        assert U_held.sum() == 4
+        assert not V_held.any()
+        moving = np.flatnonzero(~F.pack(*q.held).astype(bool))
+        J, J_G = (f.jac(F.pack(TRUE_U, TRUE_V)).toarray()[:, moving] for f in (F, G))
+        J_G = np.eye(42)[:, moving] if of is None else J_G
+        inverse = np.linalg.inv(J.T @ J) * q.sigma2
+        assert (q.free, q.dof) == (0, SEEN[0].size - moving.size)
+        flat = np.concatenate([np.ravel(s, order) for s in (q.stderr if of is None else [q.stderr])])
+        assert_allclose(flat, np.sqrt(np.einsum("ij,jk,ik->i", J_G, inverse, J_G)), rtol=1e-7, atol=1e-12)
+
+
+def test_what_stays_free_beside_a_bound_is_named(way):
+    # one entry of U is held: of the four free directions three are left
+    upper = np.full((M, K), np.inf)
+    upper[3, 1] = TRUE_U[3, 1]
+    q = uncertainty(factorisation(), TRUE_U, TRUE_V, bounds=(None, (upper, None)))
+    assert q.free == 3
+    with pytest.raises(ValueError, match=r"along 3 free directions of the 41 unknowns that are not at a bound.*moves"):
+        q.covariance([0])
+    assert q.covariance([7]) == 0
+
+
+def test_a_fit_knows_its_bounds():
+    fit = mj.solvers.least_squares(lambda b: X @ b - y, np.zeros(4), bounds=(-2.5, 2.5))
+    q = uncertainty(lambda b: X @ b - y, fit)
+    assert q.held.tolist() == (np.abs(fit.x) == 2.5).tolist()
+    assert 0 < q.held.sum() < 4
+    assert_allclose(q.stderr, uncertainty(lambda b: X @ b - y, fit.x, bounds=(-2.5, 2.5)).stderr)
+    assert np.array_equal(q.stderr == 0, q.held)
+    # all of them held
+    q = uncertainty(lambda b: X @ b - y, np.ones(4), bounds=(1, None))
+    assert (q.dof, q.rank, q.stderr.tolist()) == (50, 0, [0, 0, 0, 0])
+
+
 def covered(fits, seed):
     """How often the true entries of U Vᵀ are within 1.96 errors, of so many fits to fresh noise."""
     random, truth = np.random.default_rng(seed), TRUE_U @ TRUE_V.T
@@ -302,6 +359,12 @@ REFUSED = {
     "residuals not finite": (lambda: uncertainty(lambda b: np.log(X @ b), np.ones(4)), ValueError, "not finite"),
     "complex": (lambda: uncertainty(lambda b: X @ b, np.ones(4) * 1j), TypeError, "real"),
     "a negative variance": (lambda: uncertainty(lambda b: X @ b, np.ones(4), sigma2=-1.0), ValueError, "sigma2"),
+    "outside its bounds": (lambda: uncertainty(lambda b: X @ b, np.ones(4), bounds=(2, 3)), ValueError, "within its"),
+    "bounds of another shape": (
+        lambda: uncertainty(factorisation(), TRUE_U, TRUE_V, bounds=((0, 0, 0), None)),
+        ValueError,
+        r"bounds\[0\]: got 3 parts",
+    ),
     "SciPy's result": (lambda: uncertainty(factorisation(), mj.solvers.Fit(x=np.ones(42))), TypeError, "least_squares"),
 }
 

@@ -26,7 +26,7 @@ start from:
 Each returns a `Fit`, which has a `report`, and a `plot` of the way there:
 
 >>> print(fit.report().splitlines()[1])
-unknowns  R (2, 2): 4 numbers
+unknowns   R (2, 2): 4 numbers
 """
 
 from matjac.solvers.fit import Fit

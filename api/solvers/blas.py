@@ -8,6 +8,7 @@ of 1,797 × 64 digits took 0.4 s with one thread and 2.1 s with two.
 import functools
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 from threadpoolctl import OpenBLASController, ThreadpoolController
@@ -26,7 +27,7 @@ DENSE = 6000
 Solver = TypeVar("Solver", bound=Callable[..., Any])
 
 
-class _OneThread:
+class _OneThread(AbstractContextManager[None]):
     """BLAS has one thread while anyone is inside, in whatever thread; after the last one it is as it was before."""
 
     def __init__(self) -> None:
@@ -80,17 +81,20 @@ def multiplications(F: Any) -> int:
     return most
 
 
+def limit(F: Any, factors: bool = False) -> AbstractContextManager[Any]:
+    """One BLAS thread where products of a function, and dense `factors` of its Jacobian, are small; else as it is."""
+    work = multiplications(F)
+    if factors and isinstance(F, Flat) and F.variables.size <= DENSE:
+        work = max(work, F.variables.size**3 // 3)
+    return nullcontext() if work >= LARGE else one_thread
+
+
 def calm(solve: Solver, factors: bool = False) -> Solver:
     """The solver, with one BLAS thread where products, and dense `factors` of the Jacobian, are small."""
 
     @functools.wraps(solve)
     def run(F: Any, *given: Any, **options: Any) -> Any:
-        work = multiplications(F)
-        if factors and isinstance(F, Flat) and F.variables.size <= DENSE:
-            work = max(work, F.variables.size**3 // 3)
-        if work >= LARGE:
-            return solve(F, *given, **options)
-        with one_thread:
+        with limit(F, factors):
             return solve(F, *given, **options)
 
     return run  # type: ignore[return-value]

@@ -1,5 +1,6 @@
 """What a solver returns: SciPy's result, with a report and a picture of the way there."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -42,8 +43,29 @@ class Fit(OptimizeResult):  # type: ignore[misc]
     objective  2 → ... in ... steps, ... evaluations, ... derivatives
     """
 
+    #: what tells the lines on the estimates, and what it told
+    _tell: Callable[["Fit"], list[str]] | None = None
+    _told: list[str] | None = None
+
+    def telling(self, tell: Callable[["Fit"], list[str]]) -> "Fit":
+        """The same, whose report ends with those lines, which are made when they are first asked for."""
+        # attributes of SciPy's result are its entries
+        self.__dict__.update(_tell=tell)
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        # functions can often not be pickled
+        return {"_told": self._told}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
     def report(self) -> str:
         """What was done, in a few lines: the method and why, values, counts, time, the end, and the gradient's largest.
+
+        Of least squares it ends with the estimates: a line for each of up to 40 unknowns, with its standard error, or
+        that it is at a bound, or not estimable; of more a line for each variable. Standard errors are `uncertainty`'s,
+        where they take no more than about a second; else it says how to ask for them.
 
         Returns
         -------
@@ -62,9 +84,14 @@ class Fit(OptimizeResult):  # type: ignore[misc]
             rows.append(largest)
         if get("constr_violation") is not None:
             rows.append(("violation", f"{float(self.constr_violation):.3g}"))
+        if self._told is None and self._tell is not None:
+            self.__dict__.update(_told=self._tell(self))
+        first, *lines = self._told or [""]
+        if first:
+            rows.append(("estimates", first))
         width = max(len(name) for name, _ in rows) + 2
         head = f"{get('method') or 'solver'}{reason}: {'success' if self.success else 'no success'}"
-        return "\n".join([head, *(f"{name:<{width}}{text}" for name, text in rows)])
+        return "\n".join([head, *(f"{name:<{width}}{text}" for name, text in rows), *lines])
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the value against steps, and against time.

@@ -1,6 +1,7 @@
 """Least squares: Gauss–Newton, preconditioned L-BFGS, or SciPy's `least_squares`, on functions of matrices."""
 
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 from scipy import optimize
@@ -11,6 +12,7 @@ from matjac.solvers import batch as batches
 from matjac.solvers.blas import solver
 from matjac.solvers.damped import Damped, Dense
 from matjac.solvers.eliminate import Unknown, asked_for, separable
+from matjac.solvers.estimates import estimates
 from matjac.solvers.losses import Loss
 from matjac.solvers.methods import OPTIONS, Problem, by_gauss_newton, by_lbfgs, by_scipy
 from matjac.solvers.watch import Callback, Watch
@@ -134,6 +136,7 @@ def least_squares(
     problem = Problem(F, watch, x0, low, high)
     robust = not Loss(options.get("loss", "linear"), options.get("f_scale", 1.0)).linear
     scipys = jac is not None or x_scale is not None or not options.keys() <= OPTIONS.keys()
+    told = partial(estimates, F, robust=robust)
     unknown = way = None
     if eliminate not in (None, False):
         if robust:
@@ -151,7 +154,7 @@ def least_squares(
         method, watch.why, way, unknown = _chosen(rest, unknown, unasked)
     if method == "lbfgs":
         _refuse(method, {"jac": jac, "x_scale": x_scale}, options)
-        return by_lbfgs(problem, unknown, options)
+        return by_lbfgs(problem, unknown, options).telling(told)
     rest.watch.why = watch.why
     if method == "gauss-newton":
         _refuse(method, {"x_scale": x_scale}, options)
@@ -160,7 +163,8 @@ def least_squares(
     else:
         fit = by_scipy(rest, method, jac or "operator", "jac" if x_scale is None else x_scale, options)
     fit.setdefault("eliminated", None)
-    return fit if rest is problem else problem.of_all(rest, fit)
+    fit = fit if rest is problem else problem.of_all(rest, fit)
+    return fit.telling(told)
 
 
 def _chosen(problem: Problem, unknown: Unknown | None, unasked: bool) -> tuple[str, str, Damped | None, Unknown | None]:

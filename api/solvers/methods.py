@@ -65,8 +65,11 @@ class Problem:
         fit.x, fit.unknowns, fit.eliminated = P.whole(fit.x), self.F.variables, P.linear.name
         fit.variables = self.F.unpack(fit.x)
         # what SciPy says of the others alone
-        for name in ("jac", "active_mask"):
-            fit.pop(name, None)
+        fit.pop("jac", None)
+        known, fit.active_mask = fit.get("active_mask"), active(fit.x, self.low, self.high)
+        if known is not None:
+            for name, part in P.variables.places.items():
+                fit.active_mask[self.F.variables.places[name]] = known[part]
         if fit.get("fun") is not None:
             fit.grad = self.F.jac(fit.x).rmatvec(fit.fun)
         return fit
@@ -77,6 +80,11 @@ def _of_all(progress: Callback | None, projected: Projected) -> Callback | None:
     if progress is None:
         return None
     return lambda at: progress(replace(at, x=projected.whole(at.x)))
+
+
+def active(x: Array, low: Array, high: Array) -> Array:
+    """Which entries are at a bound, as SciPy says it: −1 at the lower one, 1 at the upper one, else 0."""
+    return np.where(x <= low, -1, np.where(x >= high, 1, 0))
 
 
 def by_lbfgs(problem: Problem, unknown: Unknown | None, options: dict[str, Any]) -> Any:
@@ -127,6 +135,7 @@ def _finish(problem: Problem, end: Ended, x: Array, fun: Array, gradient: Array,
         fun=fun,
         grad=gradient,
         optimality=float(np.abs(inside - x).max(initial=0.0)),
+        active_mask=active(x, problem.low, problem.high),
         nfev=watch.evaluations,
         njev=watch.derivatives,
         nit=end.steps,

@@ -1,6 +1,7 @@
 """How sure a least-squares fit is: standard errors and covariances of what its residuals determine."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ from scipy.optimize import OptimizeResult
 from matjac import checks
 from matjac.conventions import Array, cached_property
 from matjac.flat import Flat, Variables
+from matjac.identities.linear import d_matvec_dx
 from matjac.solvers import arguments
+from matjac.solvers.blas import calm, limit
 from matjac.solvers.rowspace import RowSpace, row_space
 
 #: Numbers of right-hand sides that are solved for at once, and of solutions that are kept for a covariance.
@@ -32,8 +35,10 @@ class Uncertainty:
         The variance of a residual, ``‖r‖² / dof`` unless it was given.
     free : int
         How many directions of the unknowns change no residual to first order: the dimension of the null space of J.
+    held : numpy.ndarray or tuple of numpy.ndarray
+        Which unknowns are at a bound, and so held fixed; in their shapes.
     rank : int
-        The rank of J: of the unknowns all but the free directions.
+        The rank of J by the unknowns that are not held: their number less that of the free directions.
     method : str
         How the row space of J was found: "singular values", "sparse factors" or "products".
 
@@ -52,18 +57,20 @@ class Uncertainty:
 
     def __init__(
         self,
-        space: RowSpace,
-        unknowns: Variables,
+        fit: "_Fit",
         rows: Callable[[Array], Any],
         value: tuple[Array, ...],
         name: str | None,
-        dof: int,
-        sigma2: float,
     ) -> None:
-        self._space, self._unknowns, self._rows, self._values, self._name = space, unknowns, rows, value, name
-        self.dof, self.sigma2 = dof, sigma2
-        self.rank, self.free, self.method = space.rank, unknowns.size - space.rank, space.name
+        space, unknowns = fit.space, fit.F.variables
+        self._space, self._unknowns, self._rows, self._moving = space, unknowns, rows, fit.moving
+        self._limit = limit(fit.F)
+        self.dof, self.sigma2 = fit.dof, fit.sigma2
+        self.rank, self.free, self.method = space.rank, fit.moving.size - space.rank, space.name
         self.value: Any = value if len(value) > 1 else value[0]
+        held = np.ones(unknowns.size, bool)
+        held[fit.moving] = False
+        self.held: Any = _shaped(unknowns, held)
         names = unknowns.names if name is None else (name,)
         self._entries = Variables(*(part.shape for part in value), order=unknowns.order, names=names)
 
@@ -74,7 +81,7 @@ class Uncertainty:
     @property
     def estimable(self) -> Any:
         """Which entries the residuals determine, in the shape of the value: those that no free direction changes."""
-        return self._shaped(self._all[1] <= self._space.tolerance)
+        return _shaped(self._entries, self.errors[1])
 
     @property
     def stderr(self) -> Any:
@@ -82,9 +89,15 @@ class Uncertainty:
 
         All of them are computed, some at a time: of a large function ask for a few by `covariance`.
         """
-        variances, parts = self._all
+        parts = self._all[1]
         self._check(parts, np.arange(parts.size))
-        return self._shaped(np.sqrt(variances))
+        return _shaped(self._entries, self.errors[0])
+
+    @property
+    def errors(self) -> tuple[Array, Array]:
+        """The standard errors of all entries as one flat vector, and which of them are estimable."""
+        variances, parts = self._all
+        return np.sqrt(variances), parts <= self._space.tolerance
 
     def covariance(self, rows: Any, cols: Any = None) -> Array:
         """The covariances of chosen entries of the value with others.
@@ -131,7 +144,7 @@ class Uncertainty:
         """The variances of all entries, and which part of their gradients is outside the row space."""
         variances, parts = np.empty(self._entries.size), np.empty(self._entries.size)
         for numbers in self._blocks(np.arange(self._entries.size)):
-            W, parts[numbers] = self._space.halves(self._gradients(numbers))
+            W, parts[numbers] = self._solved(numbers)
             variances[numbers] = self.sigma2 * np.einsum("ij,ij->j", W, W)
         return variances, parts
 
@@ -144,14 +157,21 @@ class Uncertainty:
     def _halves(self, numbers: Array) -> Array:
         found, parts, done = np.empty((self._space.height, numbers.size)), np.empty(numbers.size), 0
         for some in self._blocks(numbers):
-            W, parts[done : done + some.size] = self._space.halves(self._gradients(some))
+            W, parts[done : done + some.size] = self._solved(some)
             found[:, done : done + some.size] = W
             done += some.size
         self._check(parts, numbers)
         return found
 
+    def _solved(self, numbers: Array) -> tuple[Array, Array]:
+        with self._limit:
+            return self._space.halves(self._gradients(numbers))
+
     def _gradients(self, numbers: Array) -> Array:
-        return self._rows(numbers).toarray().T.astype(float)  # type: ignore[no-any-return]
+        """The columns are the gradients of those entries by the unknowns that are not held."""
+        rows = self._rows(numbers)
+        rows = rows if self._moving.size == self._unknowns.size else rows[:, self._moving]
+        return rows.toarray().T.astype(float)  # type: ignore[no-any-return]
 
     def _check(self, parts: Array, numbers: Array) -> None:
         """Refuse entries that a free direction changes."""
@@ -161,12 +181,13 @@ class Uncertainty:
         number = int(numbers[bad[0]])
         along = np.abs(self._space.direction(self._gradients(numbers[bad[:1]])[:, 0]))
         most = [k for k in np.argsort(-along, kind="stable")[:NAMED] if along[k] > 1e-6 * along.max()]
-        which = ", ".join(self._unknowns.entry(int(k)) for k in most)
+        which = ", ".join(self._unknowns.entry(int(self._moving[k])) for k in most)
         others = f", nor are {bad.size - 1} more of those asked for" if bad.size > 1 else ""
+        apart = " that are not at a bound" if self._moving.size < self._unknowns.size else ""
+        free = f"{self.free} free direction{'s' * (self.free != 1)}"
         raise ValueError(
             f"uncertainty: {self._entries.entry(number)} is not estimable{others}: to first order no residual changes "
-            f"along {self.free} free direction{'s' * (self.free != 1)} of the {self._unknowns.size} unknowns, and it "
-            f"does, along one that moves {which}; expected what the residuals determine: ask by of= for such a "
+            f"along {free} of the {self._moving.size} unknowns{apart}, and it does, along one that moves {which}; expected what the residuals determine: ask by of= for such a "
             "function, an entry of a product U Vᵀ rather than of U, or fix unknowns"
         )
 
@@ -189,13 +210,26 @@ class Uncertainty:
             )
         return np.ravel(_integers(name, given, total))
 
-    def _shaped(self, vector: Array) -> Any:
-        parts = self._entries.unpack(vector)
-        return tuple(np.array(part) for part in parts) if len(parts) > 1 else np.array(parts[0])
+
+@dataclass(frozen=True)
+class _Fit:
+    """What is known of the residuals at a fit: J's row space by the unknowns that move, and their variance."""
+
+    F: Flat
+    space: RowSpace
+    #: the flat indices of the unknowns that are not at a bound
+    moving: Array
+    dof: int
+    sigma2: float
 
 
 def uncertainty(
-    F: Any, *at: Any, of: Any = None, sigma2: float | None = None, rtol: float | None = None
+    F: Any,
+    *at: Any,
+    of: Any = None,
+    sigma2: float | None = None,
+    rtol: float | None = None,
+    bounds: Any = None,
 ) -> Uncertainty:
     r"""Standard errors and covariances of a least-squares fit: of its unknowns, or of a function of them.
 
@@ -204,6 +238,9 @@ def uncertainty(
     ``σ² = ‖F‖² / (m − rank J)`` for m residuals. J may have a null space: ``U Vᵀ`` is the same for ``U A`` and
     ``V A⁻ᵀ``, so k² directions of its factors are free. What no free direction changes is estimable: its gradient is in
     the row space of J, and its variance is the same whichever of the equal fits was found.
+
+    An unknown at a bound is held fixed: its standard error is 0, and those of the others are the ones of the model
+    without it, by the columns of J that are left.
 
     Source: Y. Bard, *Nonlinear Parameter Estimation* (1974), chapter 7, for the covariance; Å. Björck, *Numerical
     Methods for Least Squares Problems* (1996), chapters 1.2 and 2.7, for the pseudo-inverse and the rank; J. R. Magnus
@@ -222,11 +259,15 @@ def uncertainty(
     rtol : float, optional
         Which singular values of J, its columns scaled to norm one, are zero, beside the largest; of 1,500 or fewer
         unknowns. Unless given, ``max(m, n)`` roundings; where a singular value is near that, a gap must be clear.
+    bounds : tuple, optional
+        Lower and upper bounds of the unknowns, as in `least_squares`: those equal to one of theirs are held. A fit
+        knows its own (``fit.active_mask``).
 
     Returns
     -------
     Uncertainty
-        With ``stderr``, ``covariance(rows, cols)``, ``estimable``, ``value``, ``dof``, ``sigma2`` and ``free``.
+        With ``stderr``, ``covariance(rows, cols)``, ``estimable``, ``value``, ``dof``, ``sigma2``, ``free`` and
+        ``held``.
 
     Raises
     ------
@@ -238,7 +279,8 @@ def uncertainty(
     -----
     Of 1,500 or fewer unknowns J's singular values are found. Of more, JᵀJ has sparse factors, without the columns that
     depend on others; where these would fill, systems are solved by LSMR with products alone. No inverse is formed: each
-    entry that is asked for is a right-hand side. Bounds that hold at the fit are not known here: fix those unknowns.
+    entry that is asked for is a right-hand side. That an unknown is held says nothing of how sure its bound is; where
+    its multiplier is near zero the others' errors are those of one of two models.
 
     Examples
     --------
@@ -255,29 +297,48 @@ def uncertainty(
     arrays = _unknowns(at)
     F = arguments.flat(F, arrays)
     x = arguments.start(F, arrays)
-    residual = arguments.residual(np.asarray(F(*F.unpack(x))))
-    J = F.jac(x)
-    _finite("residuals", residual)
-    space = row_space(J, None if rtol is None else arguments.tolerance("rtol", rtol))
-    dof = residual.size - space.rank
-    if sigma2 is None:
-        if dof <= 0:
-            raise ValueError(
-                f"F: got {residual.size} residuals and a Jacobian of rank {space.rank}, which leave no degree of "
-                "freedom to estimate their variance by, expected more residuals, or sigma2="
-            )
-        variance = float(np.sum(residual.astype(float) ** 2)) / dof
-    else:
-        variance = arguments.tolerance("sigma2", sigma2)
-        if not np.isfinite(variance):
-            raise ValueError(f"sigma2: got {sigma2}, expected a finite number")
+    if rtol is not None:
+        rtol = arguments.tolerance("rtol", rtol)
+    if sigma2 is not None and not np.isfinite(sigma2 := arguments.tolerance("sigma2", sigma2)):
+        raise ValueError(f"sigma2: got {sigma2}, expected a finite number")
+    found = _found(F, x, _held(F, x, at, bounds), sigma2, rtol)
     if of is None:
-        return Uncertainty(space, F.variables, _identity(x.size), F.unpack(x), None, dof, variance)
+        return Uncertainty(found, _identity(x.size), F.unpack(x), None)
     G = _function(F, of, x)
     value = arguments.real(np.asarray(G(*F.unpack(x))), "of")
     _finite("of", value)
     by = G.jac(x)
-    return Uncertainty(space, F.variables, lambda k: by.take(k).tocsr(), (value,), "G", dof, variance)
+    return Uncertainty(found, lambda k: by.take(k).tocsr(), (value,), "G")
+
+
+@calm
+def _found(F: Flat, x: Array, held: Array, sigma2: float | None, rtol: float | None) -> _Fit:
+    residual = arguments.residual(np.asarray(F(*F.unpack(x))))
+    J = F.jac(x)
+    _finite("residuals", residual)
+    moving = np.flatnonzero(~held)
+    if held.any():
+        J = J @ d_matvec_dx(_identity(x.size)(moving).T.astype(J.dtype), order=J.order)
+    space = row_space(J, rtol)
+    dof = residual.size - space.rank
+    if sigma2 is not None:
+        return _Fit(F, space, moving, dof, sigma2)
+    if dof <= 0:
+        raise ValueError(
+            f"F: got {residual.size} residuals and a Jacobian of rank {space.rank}, which leave no degree of "
+            "freedom to estimate their variance by, expected more residuals, or sigma2="
+        )
+    return _Fit(F, space, moving, dof, float(np.sum(residual.astype(float) ** 2)) / dof)
+
+
+def _held(F: Flat, x: Array, at: Sequence[Any], bounds: Any) -> Array:
+    """Which unknowns are at a bound."""
+    if bounds is not None:
+        low, high = arguments.bounds(F, bounds)
+        arguments.within(F, x, low, high)
+        return (x <= low) | (x >= high)
+    known = at[0].get("active_mask") if isinstance(at[0], OptimizeResult) else None
+    return np.zeros(x.size, bool) if known is None else np.asarray(known) != 0
 
 
 def _unknowns(at: Sequence[Any]) -> tuple[Any, ...]:
@@ -295,6 +356,12 @@ def _function(F: Flat, of: Any, x: Array) -> Flat:
         raise ValueError(f"of: got a function of {G.variables}, order {G.order!r}, expected one of {F.variables}, "
                          f"{F.order!r}")  # fmt: skip
     return G
+
+
+def _shaped(variables: Variables, vector: Array) -> Any:
+    """One array for each variable, or one alone."""
+    parts = [np.array(part, vector.dtype) for part in variables.unpack(vector)]
+    return tuple(parts) if len(parts) > 1 else parts[0]
 
 
 def _identity(n: int) -> Callable[[Array], Any]:
