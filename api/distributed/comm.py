@@ -3,7 +3,7 @@
 from typing import Any
 
 from matjac import checks
-from matjac.solvers.extras import optional
+from matjac.extras import optional
 
 
 def communicator(comm: Any, name: str = "comm") -> Any:

@@ -36,6 +36,42 @@ PLAIN = Place()
 Fill: TypeAlias = Callable[[Array, int, int, Place], None]
 
 
+#: More than any diagonal's number.
+FAR = 2**62
+
+
+class Piece(NamedTuple):
+    """Entries of an assembler that can be read in bounded memory, and where they are in a matrix that it is part of.
+
+    Entry (r, c) is at (top + r, left + c), or where it is `turned` at (left + c, top + r). Of them those count whose
+    ``column − row``, as they are in the assembler, is from `low` to `high` when `top` and `left` are added.
+    """
+
+    assembler: "Assembler"
+    top: int = 0
+    left: int = 0
+    turned: bool = False
+    low: int = -FAR
+    high: int = FAR
+
+    def shifted(self, top: int, left: int) -> "Piece":
+        """Where the matrix is itself a part of another, which begins there."""
+        if self.turned:
+            top, left = left, top
+        by = left - top
+        return self._replace(top=self.top + top, left=self.left + left, low=self.low + by, high=self.high + by)
+
+    def transposed(self) -> "Piece":
+        """In the transposed matrix."""
+        return self._replace(turned=not self.turned)
+
+    def below(self, shift: int) -> "Piece":
+        """Of its entries those up to column ``row + shift`` of the matrix."""
+        if self.turned:
+            return self._replace(low=max(self.low, -shift))
+        return self._replace(high=min(self.high, shift))
+
+
 class Assembler(ABC):
     """The entries of a matrix with that many rows; of `indptr` and `offsets` each has one of its own."""
 
@@ -66,6 +102,10 @@ class Assembler(ABC):
         """Where each row of ``start:stop`` begins, and the end (int64)."""
         pointers: Array = self.offsets[start : stop + 1] - self.offsets[start]
         return pointers
+
+    def pieces(self) -> "list[Piece]":
+        """All entries, as parts that can be read in bounded memory."""
+        return [Piece(self)]
 
     @abstractmethod
     def columns(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:

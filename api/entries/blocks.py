@@ -8,7 +8,7 @@ import numpy as np
 
 from matjac import kernels
 from matjac.conventions import Array, cached_property, cumulative
-from matjac.entries.assembler import PLAIN, TILE, Assembler, Fill, Place, chunks
+from matjac.entries.assembler import PLAIN, TILE, Assembler, Fill, Piece, Place, chunks
 
 #: Blocks side by side, each with its first column.
 Band: TypeAlias = list[tuple[Assembler, int]]
@@ -38,6 +38,14 @@ class BlockAssembler(Assembler):
 
     def offset(self, row: int) -> int:
         return sum(assembler.offset(last) for at, _, last in self._parts(0, row) for assembler, _ in self.bands[at])
+
+    def pieces(self) -> list[Piece]:
+        return [
+            piece.shifted(top, left)
+            for top, band in zip(self.tops, self.bands, strict=False)
+            for assembler, left in band
+            for piece in assembler.pieces()
+        ]
 
     def indptr(self, start: int, stop: int) -> Array:
         result = np.zeros(stop - start + 1, dtype=np.int64)
@@ -128,6 +136,9 @@ class TransposedAssembler(Assembler):
     @cached_property
     def nnz(self) -> int:
         return self.base.nnz
+
+    def pieces(self) -> list[Piece]:
+        return [piece.transposed() for piece in self.base.pieces()]
 
     def _passes(self) -> Iterator[tuple[int, int, Array, Array]]:
         for start, stop in chunks(self.base):

@@ -95,6 +95,10 @@ class Plan:
         """How to make the entries of the matrix in that layout, or of a triangle of it."""
         return self.derived(layout, Entries, self, layout)  # type: ignore[no-any-return]
 
+    def was_planned(self, layout: Part) -> bool:
+        """Whether `entries` was asked for before."""
+        return layout in self._derived
+
     @property
     def terms(self) -> ByVariable:
         """The terms for each variable."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from matjac import kernels
 from matjac.conventions import Array, cached_property, cumulative, index_dtype
-from matjac.entries.assembler import PLAIN, TILE, Assembler, Fill, Place, chunks, steps
+from matjac.entries.assembler import PLAIN, TILE, Assembler, Fill, Piece, Place, chunks, steps
 from matjac.threads import split
 
 
@@ -36,6 +36,9 @@ class LowerAssembler(Assembler):
     def indptr(self, start: int, stop: int) -> Array:
         pointers: Array = self.offsets[start : stop + 1] - self.offsets[start]
         return pointers
+
+    def pieces(self) -> list[Piece]:
+        return [piece.below(self.shift) for piece in self.base.pieces()]
 
     def columns(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:
         self._copy(self.base.columns, np.dtype(np.int64), place.base, out, start, stop, place)
@@ -102,6 +105,10 @@ class SymmetricAssembler(Assembler):
     def indptr(self, start: int, stop: int) -> Array:
         pointers: Array = self.offsets[start : stop + 1] - self.offsets[start]
         return pointers
+
+    def pieces(self) -> list[Piece]:
+        half = self.half.pieces()
+        return half + [piece.below(-1).transposed() for piece in half]
 
     def columns(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:
         whole = np.empty(self.nnz, self._columns.dtype)

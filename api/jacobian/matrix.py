@@ -10,6 +10,7 @@ from matjac.conventions import Array, Order, Shapes, cached_property, index_dtyp
 from matjac.entries.assembler import PLAIN, Assembler
 from matjac.entries.pattern import Pattern
 from matjac.entries.plan import Plan
+from matjac.jacobian import picture, show
 from matjac.maps.point import Point
 
 
@@ -37,12 +38,10 @@ class Matrix:
         return type(self), (self._point, self.out_shape, self.in_shape, self.order, self.layout)
 
     def __repr__(self) -> str:
-        kind = "symmetric" if self.symmetric else f"{self.layout} layout"
-        shape = f"{self.shape[0]} × {self.shape[1]}"
-        return (
-            f"<{type(self).__name__} {shape} of {self.dtype}: {self.out_shape} by {self.in_shape}, "
-            f'order "{self.order}", {kind}, {self.nnz} entries, {self.nbytes} bytes as CSR>'
-        )
+        return show.line(self)
+
+    def _repr_html_(self) -> str:
+        return show.table(self)
 
     @property
     def plan(self) -> Plan:
@@ -232,6 +231,41 @@ class Matrix:
         matrix = numerator.tocoo()
         coordinates = *self._unravel(matrix.row, self.out_shape), *self._unravel(matrix.col, self.in_shape)
         return sp.coo_array((matrix.data, coordinates), shape=self.out_shape + self.in_shape)
+
+    def spy(self, ax: Any = None, tiles: int = 200) -> Any:
+        """Draw where there are entries, tile by tile: the darker, the more of a tile's places have one.
+
+        Entries are counted a few rows at a time, and nothing of the Jacobian's size is made: 10⁹ entries take seconds.
+        A Jacobian with no more rows and columns than tiles is drawn entry by entry. Lines separate several variables or
+        outputs.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; a figure of its own unless given.
+        tiles : int, optional
+            The most tiles along either side.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        ImportError
+            Where matplotlib is not installed: ``pip install matjac[plot]``.
+        TypeError, ValueError
+            Where `tiles` is not a positive integer, or there are no rows or no columns.
+
+        Examples
+        --------
+        >>> import numpy as np, matjac as mj
+        >>> from matplotlib.figure import Figure
+        >>> ax = mj.d_gram_dR(np.ones((50, 200))).spy(Figure().add_subplot())
+        >>> ax.get_title().splitlines()
+        ['40,000 × 10,000, 3,990,000 entries', 'tiles of 200 × 50']
+        """
+        return picture.spy(self, ax, tiles)
 
     def _unravel(self, index: Array, shape: Any) -> tuple[Array, ...]:
         # NumPy has no coordinates for the one entry of a scalar

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from matjac.conventions import Array
-from matjac.solvers.extras import optional
+from matjac.extras import optional
 
 #: Entries of the gradient that a report shows.
 SHOWN = 3

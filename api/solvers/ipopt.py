@@ -9,10 +9,10 @@ from scipy.optimize import OptimizeResult
 
 from matjac import checks
 from matjac.conventions import Array
+from matjac.extras import optional
 from matjac.flat import Flat
 from matjac.solvers import arguments
 from matjac.solvers.blas import solver
-from matjac.solvers.extras import optional
 from matjac.solvers.hessians import MANY, LagrangianHessian
 from matjac.solvers.watch import Callback, Stopped, Watch
 

@@ -8,8 +8,8 @@ import scipy.sparse as sp
 
 from matjac import checks
 from matjac.conventions import Array
+from matjac.extras import optional
 from matjac.jacobian import Jacobian
-from matjac.solvers.extras import optional
 
 #: The packages that factorise, and their modules.
 BACKENDS = {"cholmod": "sksparse", "qdldl": "qdldl"}

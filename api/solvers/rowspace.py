@@ -15,8 +15,8 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator, lsmr, splu
 
 from matjac.conventions import Array, parts
+from matjac.extras import optional
 from matjac.jacobian import Jacobian
-from matjac.solvers.extras import optional
 from matjac.solvers.normal_equations import BACKENDS
 from matjac.solvers.precondition import block_views, direct
 from matjac.solvers.steps import factors_stay_sparse

@@ -187,8 +187,9 @@ class Uncertainty:
         free = f"{self.free} free direction{'s' * (self.free != 1)}"
         raise ValueError(
             f"uncertainty: {self._entries.entry(number)} is not estimable{others}: to first order no residual changes "
-            f"along {free} of the {self._moving.size} unknowns{apart}, and it does, along one that moves {which}; expected what the residuals determine: ask by of= for such a "
-            "function, an entry of a product U Vᵀ rather than of U, or fix unknowns"
+            f"along {free} of the {self._moving.size} unknowns{apart}, and it does, along one that moves {which}; "
+            "expected what the residuals determine: ask by of= for such a function, an entry of a product U Vᵀ rather "
+            "than of U, or fix unknowns"
         )
 
     def _places(self, name: str, given: Any) -> Array:
