@@ -54,7 +54,7 @@ CONDITIONS = {
     "signs": (lambda X: np.sign(X) * X**2, X, None),
     "heaviside": (lambda X: np.heaviside(X, 0.5) * np.exp(X), X, None),
     "roundings": (lambda X: X * np.floor(X) + np.ceil(X) * X**2 + np.rint(X) - np.trunc(X) * X, X, None),
-    "round": (lambda X: X * np.round(X, 1) + X.round() + np.fix(X) * X, X, None),
+    "round": (lambda X: X * np.round(X, 1) + X.round() + np.trunc(X) * X, X, None),
     "sign bit": (lambda X: np.where(np.signbit(X), X, -X), X, None),
     "absolute": (lambda X: np.abs(X) + np.fabs(X) * X, X, None),
     "maximum": (lambda X: np.maximum(X, W) + np.minimum(X, 0.3), X, None),

@@ -74,8 +74,9 @@ def test_plain_arrays_are_scipys_own():
     for name in dir(mj.linalg):
         assert callable(getattr(mj.linalg, name)), name
         assert hasattr(scipy.linalg, name) or hasattr(np.linalg, name), name
-    for name in ("expm", "sqrtm", "logm", "inv", "det", "cholesky", "svdvals", "eigvalsh", "toeplitz", "norm"):
+    for name in ("expm", "sqrtm", "logm", "inv", "det", "cholesky", "svdvals", "eigvalsh", "norm"):
         assert_array_equal(getattr(mj.linalg, name)(S), getattr(scipy.linalg, name)(S))
+    assert_array_equal(mj.linalg.toeplitz(S[0]), scipy.linalg.toeplitz(S[0]))
     assert_array_equal(mj.linalg.solve_triangular(A, S), scipy.linalg.solve_triangular(A, S))
     with pytest.raises(AttributeError, match=r"^mj\.linalg has no schur"):
         _ = mj.linalg.schur

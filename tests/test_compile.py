@@ -683,12 +683,14 @@ def test_check_names_the_entry():
     X = np.arange(6.0).reshape(2, 3) + 1
     wrong = mj.rule(lambda x: x**2, lambda x: mj.d_elementwise_dX(np.where(np.arange(3) == 1, 3 * x, 2 * x)))
     F = mj.compile(lambda X: wrong(X), (2, 3))
-    with pytest.raises(mj.CheckError, match=r"^∂F\[1, 1\] / ∂X\[1, 1\]: matjac 15, complex step 10, from term 0 \(U 2"):
+    with pytest.raises(
+        mj.CheckError, match=r"^∂F\[1, 1\] / ∂X\[1, 1\]: matjac 15, complex step 10 ± .*, from term 0 \(U 2"
+    ):
         mj.check(F, X)
     assert mj.check(mj.compile(lambda X: X**2, (2, 3)), X) < 1e-12
     G = mj.compile(lambda U, V: np.abs(U @ V.T), (2, 2), (3, 2))
     assert mj.check(G, X[:, :2], X.T) < 1e-6
-    with pytest.raises(mj.CheckError, match=r"^the value: compiled to shape"):
+    with pytest.raises(mj.CheckError, match=r"^the value: F\[0, 0\] is 9 compiled, and the function's 10"):
         mj.check(G, X[:, :2], X.T, fun=lambda U, V: np.abs(U @ V.T) + np.abs(V[0, 0]))
     bent = mj.rule(lambda x: np.abs(x), lambda x: mj.d_elementwise_dX(2 * np.sign(x)))
     with pytest.raises(mj.CheckError, match=r"∂F\[\d, \d\] / ∂V\[\d, \d\]: matjac .* central differences"):

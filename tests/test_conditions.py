@@ -247,3 +247,11 @@ BAD = [
 def test_what_is_refused(fun, message):
     with pytest.raises(mj.TracingError, match=message):
         mj.compile(fun, (2,))
+
+
+@pytest.mark.filterwarnings("ignore:numpy.fix is deprecated")  # from NumPy 2.5 on
+def test_fix_is_trunc():
+    x = np.array([-1.5, 0.2, 2.7])
+    found, wanted = (mj.compile(lambda x, f=f: f(x) * x, (3,)) for f in (np.fix, np.trunc))
+    assert_array_equal(found(x), wanted(x))
+    assert_array_equal(found.jac(x).toarray(), wanted.jac(x).toarray())

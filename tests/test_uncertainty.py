@@ -317,7 +317,7 @@ def test_a_grid_as_its_pseudo_inverse(monkeypatch):
     take("sparse factors", monkeypatch)
     F = mj.compile(lambda X: np.concatenate([(X[1:] - X[:-1]).ravel(), (X[:, 1:] - X[:, :-1]).ravel()]), (9, 9))
     J = F.jac(np.zeros(81)).toarray()
-    expected = np.linalg.pinv(J.T @ J)
+    expected = np.linalg.pinv(J.T @ J, rcond=1e-12)
     q = uncertainty(F, np.zeros((9, 9)), of=lambda X: X - np.mean(X), sigma2=1.0)
     assert_allclose(q.covariance(np.arange(81)), expected, atol=1e-12)
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from matjac.conventions import size
+from matjac.conventions import Array, size
+from matjac.entries.plan import ready
 from matjac.linear.factors import KhatriRao, Sparse, SpGemm
 from matjac.linear.maps import Linear
 from matjac.linear.primitives import Broadcast, MatMul
@@ -27,13 +28,10 @@ def explain(record: Record, names: Sequence[str]) -> str:
     trail: dict[int, ByVariable] = {}
     # the row of a scalar function is made by a sweep
     terms_of(expression, trail, 1 if size(program.shapes[result]) == 1 else 0)
-    # constants have numbers of their own, which no one needs to see
-    shown = {number: k for k, number in enumerate(record.arguments)}
-    lines = [f"{k} {name} {program.shapes[number]}" for (number, k), name in zip(shown.items(), names, strict=True)]
-    fixed = {*program.constants, *record.fixed}
+    shown = _shown(record)
+    lines = [f"{shown[k]} {name} {program.shapes[k]}" for k, name in zip(record.arguments, names, strict=True)]
     general: dict[int, int] = {}
     for step in record.steps:
-        shown[step.out] = len(shown)
         if step.out not in symbols:
             continue
         found = trail.get(symbols[step.out])
@@ -44,11 +42,62 @@ def explain(record: Record, names: Sequence[str]) -> str:
         count = sum(map(len, (found or {}).values()))
         what = "general sparse product" if entries is not None else f"{count} term{'s' * (count != 1)}"
         what = "by an adjoint sweep" if found is None else what
-        given = ", ".join("constant" if k in fixed else str(shown[k]) for k in step.operands)
-        lines.append(f"{shown[step.out]} {step.primitive.name}({given}) → {program.shapes[step.out]}: {what}")
+        lines.append(f"{_said(step, shown)} → {program.shapes[step.out]}: {what}")
     lines += [f"costly: {advice}" for advice in _advice(record, shown, general)]
     fallen = f"{len(general)} steps fell back to a general sparse product"
     return "\n".join([*lines, fallen if general else "every step is structured"])
+
+
+def _shown(record: Record) -> dict[int, int]:
+    """The numbers of arguments and steps as they are shown: constants have some too, which no one needs to see."""
+    return {number: k for k, number in enumerate([*record.arguments, *(step.out for step in record.steps)])}
+
+
+def _said(step: Step, shown: dict[int, int]) -> str:
+    given = ", ".join(str(shown.get(k, "constant")) for k in step.operands)
+    return f"{shown[step.out]} {step.primitive.name}({given})"
+
+
+def coarsest(record: Record, arguments: Sequence[Array]) -> float:
+    """The rounding of the coarsest dtype among the values at a point."""
+    values = record.start(arguments)
+    record.run(values)
+    dtypes = {np.asarray(values[step.out]).dtype for step in record.steps}
+    return max((float(np.finfo(d).eps) for d in dtypes if d.kind in "fc"), default=0.0)
+
+
+def not_finite(record: Record, arguments: Sequence[Array], directions: Sequence[Array]) -> str:
+    """The first step at a point whose value is not finite, or its differential in those directions."""
+    program, (expression, symbols), shown = record.program, record.differential, _shown(record)
+    values = record.start(arguments)
+    with np.errstate(all="ignore"):
+        record.run(values)
+        ready(program, program.steps(expression.coefficients, record.known), values)
+        differentials = [*directions, *[None] * (len(expression.shapes) - len(directions))]
+        for made in expression.steps:
+            pairs = zip(made.operands, made.linear, strict=True)
+            operands = [None if k is None else differentials[k] if linear else values[k] for k, linear in pairs]
+            differentials[made.out] = made.primitive.value(*operands)
+    for k in record.arguments:
+        if not np.all(np.isfinite(values[k])):
+            return f"since argument {shown[k]} is not finite{_place(values[k])}"
+    for step in record.steps:
+        parts = {"value": values[step.out], "differential": differentials[symbols.get(step.out, 0)]}
+        for what, array in parts.items():
+            if not np.all(np.isfinite(array)):
+                x = values[step.operands[0]]
+                of = f", of {x[_index(array)]:.6g}" if np.shape(x) == np.shape(array) else ""
+                return f"first in the {what} of step {_said(step, shown)}{_place(array)}{of}"
+    return "from steps that are finite"
+
+
+def _index(array: Array) -> tuple[int, ...]:
+    """Where the first entry is that is not finite."""
+    return tuple(int(k) for k in np.unravel_index(np.argmin(np.isfinite(array)), np.shape(array)))
+
+
+def _place(array: Array) -> str:
+    return f" at [{', '.join(map(str, _index(array)))}]" if np.ndim(array) else ""
 
 
 def _is_general(program: Program, factor: Any) -> bool:

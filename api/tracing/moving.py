@@ -47,11 +47,10 @@ MOVES: dict[Any, str] = {
     np.extract: "arr",
     np.choose: "choices",
     np.meshgrid: "xi",
+    np.unstack: "",
 }
 #: Those in which a Python number takes the dtype of what it meets.
 WEAK = {np.insert}
-if hasattr(np, "unstack"):  # from NumPy 2.1 on
-    MOVES[np.unstack] = ""
 
 
 @cache

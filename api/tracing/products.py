@@ -71,14 +71,12 @@ def _column(x: Any) -> Any:
     return np.expand_dims(x, -1)
 
 
-#: Those that NumPy has from 2.2 on.
-if hasattr(np, "matvec"):
-    HANDLED[np.matvec] = lambda _, a, x: np.squeeze(matmul(a, _column(x)), -1)
-if hasattr(np, "vecmat"):
+HANDLED[np.matvec] = lambda _, a, x: np.squeeze(matmul(a, _column(x)), -1)
 
-    @handles(np.vecmat)
-    def _vecmat(_: Any, x: Any, a: Any) -> Any:
-        return np.squeeze(matmul(np.expand_dims(conjugated(x), -2), a), -2)
+
+@handles(np.vecmat)
+def _vecmat(_: Any, x: Any, a: Any) -> Any:
+    return np.squeeze(matmul(np.expand_dims(conjugated(x), -2), a), -2)
 
 
 @handles(np.cross)
