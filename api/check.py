@@ -82,6 +82,11 @@ def check(
         raise ValueError(f"order: got {order!r}, expected 1 or 2")
     if not isinstance(F, Compiled):
         raise TypeError(f"F: got {checks.describe(F)}, expected a compiled function")
+    if not (fun is None or callable(fun)):
+        raise TypeError(f"fun: got {checks.describe(fun)}, expected a function")
+    checks.count("directions", directions)
+    if not checks.array("tol", tol, 0) > 0:
+        raise ValueError(f"tol: got {tol!r}, expected a positive number")
     with np.errstate(all="ignore"), warnings.catch_warnings():
         # of points beyond the function's domain
         warnings.simplefilter("ignore")

@@ -22,7 +22,7 @@ def describe(value: Any) -> str:
     """What came, in a few words."""
     if isinstance(value, np.ndarray) or sp.issparse(value):
         return f"{type(value).__name__} of shape {value.shape} and dtype {value.dtype}"
-    text = repr(value)
+    text = " ".join(repr(value).split())
     return f"{type(value).__name__} {text if len(text) <= 60 else text[:57] + '...'}"
 
 
@@ -38,16 +38,21 @@ def dtype_of(name: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
     raise TypeError(f"{name}: got dtype {dtype}, expected integers, float32, float64, complex64 or complex128")
 
 
+def plain(name: str, value: object) -> Array:
+    """An array of any dtype; a mask, or what is not stored, would be lost."""
+    if sp.issparse(value) or isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name}: got {describe(value)}, expected a dense array")
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: got {describe(value)}, expected a rectangular array ({error})") from None
+
+
 def numeric(name: str, value: object) -> Array:
     """An array of one of matjac's dtypes (no copy where `value` is one already)."""
     if type(value) is np.ndarray and value.dtype in NATIVE:
         return value
-    if sp.issparse(value) or isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name}: got {describe(value)}, expected a dense array")
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name}: got {describe(value)}, expected a rectangular array ({error})") from None
+    array = plain(name, value)
     dtype = dtype_of(name, array.dtype)
     return array.astype(dtype, copy=False) if array.dtype != dtype else array
 
@@ -97,6 +102,14 @@ def shape(name: str, value: object, ndim: int | None = None) -> Shape:
     return tuple(count(f"{name}[{at}]", n) for at, n in enumerate(value))
 
 
+def finite(name: str, value: object) -> Array:
+    """A numeric array without NaN and infinities."""
+    result = numeric(name, value)
+    if not np.isfinite(result).all():
+        raise ValueError(f"{name}: got {describe(value)}, expected finite numbers")
+    return result
+
+
 def count(name: str, value: object) -> int:
     """A size: an integer that is not negative."""
     if isinstance(value, (bool, np.bool)):
@@ -115,6 +128,14 @@ def one_of(name: str, value: T, choices: Sequence[T]) -> T:
     if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name}: got {value!r}, expected one of {', '.join(map(repr, choices))}")
     return value
+
+
+def words(name: str, value: object) -> tuple[str, ...]:
+    """Different words."""
+    given = tuple(value) if isinstance(value, Sequence) else ()
+    if not given or len({*given}) < len(given) or not all(isinstance(word, str) for word in given):
+        raise ValueError(f"{name}: got {describe(value)}, expected a sequence of different words")
+    return given
 
 
 def conventions(order: Order, layout: Layout) -> None:
@@ -142,15 +163,18 @@ def vectors(name: str, value: object, length: int, ndim: tuple[int, ...]) -> Arr
 
 def buffer(name: str, value: object, dtype: np.dtype[Any], length: int) -> Array:
     """A caller's one-dimensional buffer that is about to be filled."""
-    if not isinstance(value, np.ndarray):
+    if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name}: got {describe(value)}, expected a NumPy array")
     if value.shape != (length,) or value.dtype != dtype:
         raise ValueError(f"{name}: got {describe(value)}, expected shape ({length},) and dtype {dtype}")
     if not value.flags.writeable:
         raise ValueError(f"{name}: got a read-only array, expected one that can be written")
+    if length > 1 and abs(value.strides[0]) < value.itemsize:
+        raise ValueError(f"{name}: got entries in the same memory, expected each in its own")
     return value
 
 
 def is_number(value: Any) -> bool:
     """Whether that is a scalar."""
-    return np.isscalar(value) or (isinstance(value, np.ndarray) and value.ndim == 0)
+    scalar = np.isscalar(value) and not isinstance(value, str | bytes)
+    return scalar or (isinstance(value, np.ndarray) and value.ndim == 0)

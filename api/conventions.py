@@ -110,8 +110,8 @@ def vec(X: npt.ArrayLike, order: Order = "C") -> Array:
 
     Raises
     ------
-    ValueError
-        Where `order` is neither.
+    TypeError, ValueError
+        Where X is sparse or masked, or `order` is neither.
 
     Notes
     -----
@@ -124,6 +124,8 @@ def vec(X: npt.ArrayLike, order: Order = "C") -> Array:
     array([1, 3, 2, 4])
     """
     _check_order(order)
+    if sp.issparse(X) or isinstance(X, np.ma.MaskedArray):
+        raise TypeError(f"X: got a {type(X).__name__}, expected a dense array")
     return np.asarray(X).reshape(-1, order=order)
 
 
@@ -147,7 +149,7 @@ def unvec(x: npt.ArrayLike, shape: Shape, order: Order = "C") -> Array:
     Raises
     ------
     ValueError
-        Where x does not have as many entries as the shape, or `order` is neither.
+        Where x does not have as many entries as the shape, that is none, or `order` is neither.
 
     Examples
     --------
@@ -157,6 +159,8 @@ def unvec(x: npt.ArrayLike, shape: Shape, order: Order = "C") -> Array:
            [3, 4]])
     """
     _check_order(order)
+    if not isinstance(shape, tuple | list) or not all(isinstance(n, int | np.integer) and n >= 0 for n in shape):
+        raise ValueError(f"shape: got {shape!r}, expected a tuple of sizes")
     vector = np.asarray(x)
     if vector.shape != (size(shape),):
         raise ValueError(f"x: got shape {vector.shape}, expected ({size(shape)},) for an array of shape {shape}")

@@ -43,7 +43,7 @@ class Variables:
         checks.one_of("order", order, ORDERS)
         self.shapes = tuple(checks.shape(f"shapes[{at}]", shape) for at, shape in enumerate(shapes))
         self.order = order
-        self.names = tuple(f"x{at}" for at in range(len(shapes))) if names is None else tuple(names)
+        self.names = tuple(f"x{at}" for at in range(len(shapes))) if names is None else checks.words("names", names)
         if not shapes or len(self.names) != len(shapes):
             raise ValueError(f"Variables: got {len(shapes)} shapes and {len(self.names)} names, expected as many")
         ends = np.cumsum([0, *map(size, self.shapes)]).tolist()
@@ -93,6 +93,7 @@ class Variables:
 
     def entry(self, number: int) -> str:
         """The name of an entry of the flat vector: ``U[0, 2]``."""
+        number = checks.count("number", number)
         for name, shape in zip(self.names, self.shapes, strict=True):
             if number < size(shape):
                 at = ", ".join(str(int(k)) for k in np.unravel_index(number, shape, order=self.order))
@@ -279,7 +280,7 @@ class Flat(ABC):
 
     def hess(self, x: Array, w: Any = None) -> Hessian:
         """The Hessian of a scalar function, or of ``Σ w ∘ F``, at a flat vector; w is flat too, in `order`."""
-        return self._hessian(self._unpacked(x), None if w is None else np.array(w), flat=True)
+        return self._hessian(self._unpacked(x), None if w is None else np.array(checks.numeric("w", w)), flat=True)
 
     def hess_csr(self, x: Array, w: Any = None, out: Any = None) -> Any:
         """`hess` as a csr_array: fresh values on a pattern that is found once; into `out`, an earlier result."""
@@ -291,7 +292,7 @@ class Flat(ABC):
 
     def _unpacked(self, x: Array) -> list[Array]:
         """The variables that a flat vector holds, as copies."""
-        return list(self.variables.unpack(np.array(x)))
+        return list(self.variables.unpack(np.array(checks.numeric("x", x))))
 
     def _gradient(self, arrays: list[Array], weights: Any, flat: bool) -> list[Array]:
         """Jᵀ w in the variables' shapes, as arrays of their own."""

@@ -83,6 +83,18 @@ class Function(Flat):
             self._plan = J.plan
         return J.on(self._plan) if self._plan.same(J.plan) else J
 
+    def value_then_jac(self, x: Array) -> tuple[Array, Callable[[], Jacobian]]:
+        """`fun`, and what makes `jac` at that point, with a row for each value."""
+        value = self.fun(x)
+
+        def jac() -> Jacobian:
+            J = self.jac(x)
+            if J.shape[0] != np.size(value):
+                raise ValueError(f"jacobian: got {J.shape[0]} rows, expected {np.size(value)}, one for each value")
+            return J
+
+        return value, jac
+
     def bind(self, /, **data: Any) -> "Function":
         """The function of the other arguments, with these as constants.
 

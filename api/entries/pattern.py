@@ -61,4 +61,5 @@ def frozen(shape: tuple[int, int], indptr: Array, indices: Array) -> Pattern:
     """The pattern of those arrays, which no one can write to from then on."""
     for part in (indptr, indices):
         part.flags.writeable = False
-    return Pattern(shape, indptr, indices)
+    # of a view of what cannot be written to the flag cannot be set
+    return Pattern(shape, indptr.view(), indices.view())

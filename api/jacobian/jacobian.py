@@ -187,13 +187,15 @@ class Jacobian(Matrix, LinearOperator):  # type: ignore[misc]
 
     def __radd__(self, other: Any) -> Any:
         # so that sum() of Jacobians works
-        return self if checks.is_number(other) and other == 0 else super().__radd__(other)
+        if not (checks.is_number(other) and other == 0):
+            raise TypeError(f"a + J: got {checks.describe(other)}, expected a Jacobian")
+        return self
 
     def __neg__(self) -> "Jacobian":
         return self._times(-1)
 
     def __sub__(self, other: Any) -> Any:
-        return self + (-other)
+        return self + (-other) if isinstance(other, LinearOperator) else NotImplemented
 
     def __rmul__(self, other: Any) -> Any:
         if isinstance(other, LinearOperator):
@@ -234,7 +236,7 @@ class Jacobian(Matrix, LinearOperator):  # type: ignore[misc]
                [2., 0.]])
         """
         total = self._point.shape[0]
-        index = np.asarray(rows)
+        index = checks.plain("rows", rows)
         if index.dtype == bool:
             if index.shape not in (self.out_shape, (total,)):
                 raise ValueError(f"rows: got a mask of shape {index.shape}, expected {self.out_shape}")
@@ -409,7 +411,7 @@ class Jacobian(Matrix, LinearOperator):  # type: ignore[misc]
 
     def blocked(self, axis: int | None = None) -> tuple[Point, list[tuple[int, int]]]:
         """The map with each variable counted along its `normal_blocks`, and how many there are, of which size."""
-        if not (axis is None or (isinstance(axis, int) and axis in (0, 1))) or isinstance(axis, bool):
+        if not (axis is None or (isinstance(axis, int | np.integer) and axis in (0, 1))) or isinstance(axis, bool):
             raise ValueError(f"axis: got {axis!r}, expected 0, 1 or None")
         of = self.in_shape if self.layout == "numerator" else self.out_shape
         return normal.along_blocks(self._laid_out(), parts(of), axis, self.order)

@@ -148,7 +148,7 @@ class Matrix:
             raise ValueError(f"out: got {checks.describe(out)}, expected shape {self.shape} and dtype {self.dtype}")
         pattern = self._pattern
         checks.buffer("out.data", out.data, self.dtype, pattern.indices.size)
-        if not out.data.flags.c_contiguous:
+        if not (out.data.flags.c_contiguous and out.data.flags.aligned):
             raise ValueError("out.data: got a strided array, expected a contiguous one")
         if not pattern.holds(out):
             raise ValueError("out: got entries in other places, expected this Jacobian's pattern, as tocsr() makes it")
@@ -201,6 +201,10 @@ class Matrix:
 
     def tobsr(self, blocksize: tuple[int, int] | None = None) -> Any:
         """The Jacobian as a ``scipy.sparse.bsr_array``; SciPy estimates the block size unless given."""
+        if blocksize is not None:
+            blocks = checks.shape("blocksize", blocksize, 2)
+            if 0 in blocks or any(n % block for n, block in zip(self.shape, blocks, strict=True)):
+                raise ValueError(f"blocksize: got {blocks}, expected one that divides {self.shape}")
         return sp.bsr_array(self.tocsr(), blocksize=blocksize)
 
     def toarray(self) -> Array:

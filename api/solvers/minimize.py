@@ -127,6 +127,10 @@ def minimize(
     F = arguments.scalar(F)
     arguments.refuse(options, "fun", "x0", "args", "jac", "hess", "hessp", "callback")
     watch, x0 = Watch(F, progress, seconds), arguments.start(F, start)
+    if not isinstance(constraints, Sequence):
+        raise TypeError(f"constraints: got {checks.describe(constraints)}, expected a sequence of (G, lower, upper)")
+    if options.get("tol") is not None:
+        checks.finite("tol", options["tol"])
     watch.why = "as asked" if method else "there are constraints" if len(constraints) else "no method was asked for"
     method = method or ("trust-constr" if len(constraints) else "L-BFGS-B")
     name = method.lower() if isinstance(method, str) else ""

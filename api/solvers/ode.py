@@ -125,7 +125,7 @@ def solve_ivp(
         if method not in IMPLICIT:
             raise ValueError(f"jac: got {jac!r} for {method}, which takes no Jacobian: expected it for Radau or BDF")
     x0 = _start(flow, start)
-    t0 = checks.shaped("t_span", t_span, (2,))[0]
+    t0 = checks.shaped("t_span", checks.finite("t_span", t_span), (2,))[0]
     watched: Any = flow
     watch = Watch(watched, progress, seconds)
     times: list[float] = []

@@ -260,7 +260,7 @@ def damped_step(J: Jacobian, residual: Any, damping: Any = 0.0, axis: int | None
 
 
 def _damping(damping: Any, columns: int) -> Array:
-    scale = checks.numeric("damping", damping)
+    scale = checks.finite("damping", damping)
     if scale.shape not in ((), (columns,)):
         raise ValueError(f"damping: got shape {scale.shape}, expected a number or ({columns},)")
     return scale

@@ -81,9 +81,15 @@ class Recorder:
         elif isinstance(value, int | float | complex) and not isinstance(value, bool):
             pass  # a Python number takes the dtype of what it meets
         else:
+            if isinstance(value, np.ma.MaskedArray):
+                raise TracingError(
+                    "a masked constant can't be recorded, its mask would be lost: use np.where, or fill it"
+                )
             array = np.asarray(value)
             if array.dtype.kind not in "biufc":
                 raise TracingError(f"a constant of dtype {array.dtype} can't be recorded: use numbers")
+            if array.dtype.char in "gG":
+                raise TracingError(f"a constant of dtype {array.dtype} can't be recorded: use float64 or complex128")
             value = snapshot(array)
         number = self.program.constant(value)
         self.examples[number] = value

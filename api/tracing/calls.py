@@ -43,9 +43,9 @@ def called(record: Record, variables: Variables, args: Sequence[Any]) -> Traced:
     if len(arguments) != len(variables.names):
         names = ", ".join(variables.names)
         raise TypeError(f"arguments: got {len(arguments)}, expected {len(variables.names)}: {names}")
-    for x, name, shape in zip(arguments, variables.names, variables.shapes, strict=True):
+    for x, plain, name, shape in zip(arguments, args, variables.names, variables.shapes, strict=True):
         if not isinstance(x, Recorded):
-            shaped(name, x, shape)
+            shaped(name, plain, shape)
         elif x.shape != shape:
             raise ValueError(f"{name}: got shape {x.shape}, expected {shape}")
     if any(isinstance(x, Symbol) for x in arguments):

@@ -142,7 +142,7 @@ def jacobian(fun: Callable[..., Any]) -> Callable[..., Jacobian]:
     """
 
     def of(*args: Any) -> Jacobian:
-        return compile(fun, *(np.asarray(arg) for arg in args)).jacobian(*args)
+        return compile(fun, *(checks.numeric(f"arguments[{at}]", arg) for at, arg in enumerate(args))).jacobian(*args)
 
     return of
 

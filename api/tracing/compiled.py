@@ -253,7 +253,7 @@ class Compiled(Flat):
                [2., 6.]])
         """
         checks.one_of("part", part, ("whole", "gauss-newton"))
-        kept = None if weights is None else np.array(weights)
+        kept = None if weights is None else np.array(checks.numeric("weights", weights))
         return self._second(self.variables.arrays(args), kept, False, self._chosen(wrt), part)
 
     def _hessian(self, arrays: list[Array], weights: Any, flat: bool) -> Hessian:

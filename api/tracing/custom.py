@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from matjac.checks import describe
+from matjac.checks import describe, numeric
 from matjac.conventions import Array, Shape, canonical, size
 from matjac.entries.plan import Plan
 from matjac.jacobian import Jacobian
@@ -26,7 +26,7 @@ class Custom(Primitive):
     differential: Callable[..., Any] | None = None
 
     def value(self, *operands: Any) -> Any:
-        return np.asarray(self.function(*operands))
+        return numeric("mj.rule's value", self.function(*operands))
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ def checked(J: Any, at: int, shape: tuple[int, int]) -> Any:
                 f"mj.rule: got a Jacobian of order {J.order!r} in {J.layout} layout, expected 'C', numerator"
             )
     else:
-        J = canonical(J) if sp.issparse(J) else np.asarray(J)
+        J = canonical(J) if sp.issparse(J) else numeric(f"mj.rule's Jacobian for argument {at}", J)
     if J.shape != shape:
         raise ValueError(f"mj.rule: got a Jacobian of shape {J.shape} for argument {at}, expected {shape}")
     return J

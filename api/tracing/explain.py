@@ -62,7 +62,8 @@ def coarsest(record: Record, arguments: Sequence[Array]) -> float:
     """The rounding of the coarsest dtype among the values at a point."""
     values = record.start(arguments)
     record.run(values)
-    dtypes = {np.asarray(values[step.out]).dtype for step in record.steps}
+    # some are several arrays at once
+    dtypes = {values[step.out].dtype for step in record.steps if isinstance(values[step.out], np.ndarray | np.generic)}
     return max((float(np.finfo(d).eps) for d in dtypes if d.kind in "fc"), default=0.0)
 
 
@@ -84,7 +85,7 @@ def not_finite(record: Record, arguments: Sequence[Array], directions: Sequence[
     for step in record.steps:
         parts = {"value": values[step.out], "differential": differentials[symbols.get(step.out, 0)]}
         for what, array in parts.items():
-            if not np.all(np.isfinite(array)):
+            if isinstance(array, np.ndarray | np.generic) and not np.all(np.isfinite(array)):
                 x = values[step.operands[0]]
                 of = f", of {x[_index(array)]:.6g}" if np.shape(x) == np.shape(array) else ""
                 return f"first in the {what} of step {_said(step, shown)}{_place(array)}{of}"

@@ -93,6 +93,8 @@ def apply(primitive: Primitive, *operands: Any, shape: Shape | None = None) -> A
     linear = [isinstance(x, Symbol) or x is None for x in operands]
     numbers = [None if x is None else x.number if isinstance(x, Recorded) else recorder.constant(x) for x in operands]
     if any(linear):
+        if not any(isinstance(x, Symbol) for x in operands):
+            raise TracingError("None can't be recorded: use numbers")
         assert shape is not None
         assert isinstance(primitive, Multilinear)
         numbers = [k if k is None or one else _number(recorder, k) for k, one in zip(numbers, linear, strict=True)]
@@ -134,6 +136,8 @@ def multiplied(a: Any, b: Any) -> Any:
         raise TracingError("a product of two differentials is not linear")
     shape = np.broadcast_shapes(shape_of(a), shape_of(b))
     if isinstance(a, Symbol) or isinstance(b, Symbol):
+        if any(isinstance(x, sp.spmatrix) for x in (a, b)):
+            raise TracingError("* with a scipy.sparse matrix is a product of matrices: write @, or make it an array")
         a, b = with_zeros(a, b)
         a, b = (broadcast(x, shape) if isinstance(x, Symbol) else x for x in (a, b))
     return apply(Multiply(), a, b, shape=shape)
