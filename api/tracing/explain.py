@@ -92,12 +92,12 @@ def not_finite(record: Record, arguments: Sequence[Array], directions: Sequence[
     return "from steps that are finite"
 
 
-def _index(array: Array) -> tuple[int, ...]:
+def _index(array: Any) -> tuple[int, ...]:
     """Where the first entry is that is not finite."""
     return tuple(int(k) for k in np.unravel_index(np.argmin(np.isfinite(array)), np.shape(array)))
 
 
-def _place(array: Array) -> str:
+def _place(array: Any) -> str:
     return f" at [{', '.join(map(str, _index(array)))}]" if np.ndim(array) else ""
 
 
