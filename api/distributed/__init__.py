@@ -11,10 +11,14 @@ Examples
 --------
 >>> import matjac as mj
 >>> from mpi4py import MPI  # doctest: +SKIP
->>> mj.distributed.communicator(MPI.COMM_WORLD).size  # doctest: +SKIP
-4
+>>> comm = MPI.COMM_WORLD  # doctest: +SKIP
+>>> F = mj.compile(lambda w: w - float(comm.rank), (2,))  # doctest: +SKIP
+>>> T = mj.distributed.total(F, comm)  # doctest: +SKIP
+>>> mj.solvers.least_squares(T, [0.0, 0.0]).variables  # the mean of 0, 1, 2 and 3  # doctest: +SKIP
+(array([1.5, 1.5]),)
 """
 
 from matjac.distributed.comm import communicator
+from matjac.distributed.total import Total, total
 
-__all__ = ["communicator"]
+__all__ = ["Total", "communicator", "total"]

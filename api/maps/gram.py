@@ -3,7 +3,7 @@
 Blocks that are alike have nearly one basis of eigenvectors, in which their diagonals say what the blocks would.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -69,12 +69,21 @@ def separates(point: Point, variable: int, shape: tuple[int, int]) -> bool:
     return True
 
 
+def alone(array: Array) -> Array:
+    """The sum over ranks of an array that each has, where there is one rank."""
+    return array
+
+
 def shared_basis(
-    point: Point, variable: int, shape: tuple[int, int], weights: Array | None = None
+    point: Point,
+    variable: int,
+    shape: tuple[int, int],
+    weights: Array | None = None,
+    added: Callable[[Array], Array] = alone,
 ) -> tuple[Array, Array] | None:
     """The eigenvectors of the sum of a variable's blocks, in columns, and in a row for each block ``qᵀ B q``.
 
-    None where rows are not ``e_f ⊗ w_g``.
+    None where rows are not ``e_f ⊗ w_g``. What `added` makes of an array is its sum over ranks.
     """
     groups = point.plan.derived(("gram", variable, shape), _groups, point.plan.terms.get(variable, []), shape)
     if point.dtype.kind == "c" or groups is None:
@@ -84,7 +93,7 @@ def shared_basis(
     for others, c, w in made:
         counts = np.bincount(others, c, shape[1] if w is None else len(w))
         total += np.diag(counts) if w is None else (w.T * counts) @ w
-    _, basis = np.linalg.eigh(total)
+    _, basis = np.linalg.eigh(added(total))
     result = np.zeros(shape)
     for group, (others, c, w) in zip(groups, made, strict=True):
         if w is None and (ridge := _multiples(c, others, shape)) is not None:
@@ -92,7 +101,7 @@ def shared_basis(
             continue
         squares = (basis if w is None else w @ basis) ** 2
         result += sp.csr_array((c, others, group.pointers), shape=(shape[0], len(squares))) @ squares
-    return basis, result
+    return basis, added(result)
 
 
 def _factored(point: Point, group: Group, weights: Array | None) -> tuple[Array, Array, Array | None]:

@@ -17,6 +17,7 @@ from matjac.conventions import size
 from matjac.flat import Flat
 from matjac.linear.primitives import MatMul
 from matjac.solvers import arguments
+from matjac.solvers.summed import Summed
 from matjac.tracing.compiled import Compiled
 
 #: Multiplications of a product from which BLAS is left as it is: it takes some 20 ms, beside which a wait is little.
@@ -106,6 +107,9 @@ def solver(solve: Solver, factors: bool = False) -> Solver:
 
     @functools.wraps(solve)
     def run(F: Any, *start: Any, **options: Any) -> Any:
-        return inner(arguments.flat(F, start), *start, **options)
+        made = arguments.flat(F, start)
+        if isinstance(made, Summed):
+            return made.together(lambda: inner(made, *start, **options))
+        return inner(made, *start, **options)
 
     return run  # type: ignore[return-value]

@@ -11,7 +11,8 @@ from scipy.sparse.linalg import LinearOperator, cg, splu
 
 from matjac.conventions import Array
 from matjac.jacobian import Jacobian
-from matjac.solvers.precondition import block_jacobi, direct
+from matjac.maps.gram import alone
+from matjac.solvers.precondition import direct, summed_blocks
 
 #: The residual of an inexact step, beside the gradient, and the products of one step.
 FORCING, PRODUCTS = 0.1, 200
@@ -56,18 +57,22 @@ class Dense(Damped):
     slack = 0.02
     floor = 0.0
 
+    def __init__(self, added: Callable[[Array], Array] = alone) -> None:
+        self.added = added
+
     def face(self, J: Jacobian, weights: Array | None = None) -> Array:
         dense = J.toarray().astype(float, copy=False)
         return dense if weights is None else weights[:, None] * dense
 
     def take(self, J: Array, held: Array | None = None, y: Array | None = None) -> None:
-        self._matrix, self._y = J if held is None else np.where(held, 0.0, J), y
+        # singular values are those of one rank's rows
+        self._matrix, self._y = J if held is None else np.where(held, 0.0, J), y if self.added is alone else None
         # the upper triangle alone; the transpose is laid out as BLAS wants it
-        self._normal = blas.dsyrk(1.0, self._matrix.T)
+        self._normal = self.added(blas.dsyrk(1.0, self._matrix.T))
         self._diagonal = self._normal.diagonal()
 
     def norms(self) -> Array:
-        return np.sqrt(self._diagonal)  # type: ignore[no-any-return]
+        return np.sqrt(self._diagonal)
 
     def solve(self, g: Array, shift: Array) -> Array:
         lifted = self._normal.copy(order="F")
@@ -126,8 +131,8 @@ class Products(Damped):
 
     name = "products"
 
-    def __init__(self, in_time: Callable[[], None]) -> None:
-        self.in_time = in_time
+    def __init__(self, in_time: Callable[[], None], added: Callable[[Array], Array] = alone) -> None:
+        self.in_time, self.added = in_time, added
 
     def face(self, J: Jacobian, weights: Array | None = None) -> Any:
         self._jacobian, self._weights = J, None if weights is None else weights**2
@@ -146,20 +151,23 @@ class Products(Damped):
 
     def norms(self) -> Array:
         J = self._jacobian
-        if direct(J):
-            return J.column_norms()
+        if direct(J, self.added):
+            return np.sqrt(self.added(J.column_norms() ** 2))
         # one number for all, of the size of J: its columns' norms may need its entries
         v = np.cos(np.arange(J.shape[1]))
-        return np.full(v.size, np.linalg.norm(self._J @ v) / np.linalg.norm(v))
+        along = self._J @ v
+        return np.full(v.size, np.sqrt(self.added(np.array([along @ along])) / (v @ v)))
 
     def solve(self, g: Array, shift: Array) -> Array:
         J, free = self._J, self._free
-        M = block_jacobi(self._jacobian, np.sqrt(shift), self._weights) if direct(self._jacobian) else None
+        M: Any = None
+        if direct(self._jacobian, self.added):
+            M = summed_blocks(self._jacobian, shift, self._weights, 0.0, self.added)
 
         def product(p: Array) -> Array:
             self.in_time()
             p = np.ravel(p) if free is None else free * np.ravel(p)
-            found = J.T @ (J @ p) + shift * p
+            found = self.added(J.T @ (J @ p)) + shift * p
             return found if free is None else free * found  # type: ignore[no-any-return]
 
         inverse = M

@@ -149,14 +149,21 @@ class Eliminated:
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
         """The cost, and its gradient by the others."""
         linear, name = self.linear, self.linear.name
-        best = self.watch.call(lambda y: linear.best(self.best, self.rest.variables.by_name(y)), x)
-        found, gradient = self.watch.call(linear.half.bind(**{name: best}).value_and_grad, x)
+
+        def reduced(x: Array) -> Any:
+            best = self._best(x)
+            self._tried = x, best
+            return linear.half.bind(**{name: best}).value_and_grad(x)
+
+        found, gradient = self.watch.summed(reduced, x)
         value = float(found)
-        self._tried = x, best
-        self.watch.evaluated("residuals", x, value if np.isfinite(value) else self._trouble(x))
+        self.watch.evaluated("residuals", self.whole(x), value, look=lambda: self._trouble(x))
         if np.isfinite(value):
-            self.watch.derived("Jᵀ · residuals", x, gradient)
+            self.watch.derived("Jᵀ · residuals", self.whole(x), gradient)
         return value, gradient
+
+    def _best(self, x: Array) -> Array:
+        return self.linear.best(self.best, self.rest.variables.by_name(x))
 
     def _trouble(self, x: Array) -> Array:
         """Values that are not finite at x: which residuals are not is worth another evaluation."""
@@ -171,11 +178,13 @@ class Eliminated:
     def preconditioner(self, x: Array) -> Metric | None:
         """The inverse of what the diagonal blocks of JᵀJ by the others nearly are, where that costs little."""
         J = self.linear.F.bind(**{self.linear.name: self.best}).jacobian(*self.rest.unpack(x))
-        return shared_metric(J)
+        return shared_metric(J, None, self.watch.added)
 
     def accepted(self, x: Array, value: float) -> None:
         """Report a step."""
-        self.best = self._tried[1]
+        # a search may go back to a point before the last
+        tried, best = self._tried
+        self.best = best if tried is x else self._best(x)
         self.watch.went(self.whole(x), value)
 
 

@@ -49,11 +49,11 @@ class Model(Protocol):
     def step(self, gradient: Array, shift: Array) -> Array:
         """The p with ``(JᵀJ + diag(shift)) p = −gradient``; LinAlgError where that fails."""
 
-    def product(self, p: Array) -> Array:
-        """``J p``, of all columns."""
+    def squared(self, p: Array) -> float:
+        """``‖J p‖²``, of all columns."""
 
-    def adjoint(self, u: Array) -> Array:
-        """``Jᵀ u``."""
+    def normal(self, p: Array) -> Array:
+        """``JᵀJ p``."""
 
 
 def gauss_newton(model: Model, x: Array, low: Array, high: Array, tolerances: Tolerances) -> Ended:
@@ -103,8 +103,7 @@ def gauss_newton(model: Model, x: Array, low: Array, high: Array, tolerances: To
             if held is not None:
                 new = _between(model, x, p, gradient, damping * scale**2 + floor, held, low, high)
                 p = new - x
-            along = model.product(p)
-            predicted = -float(gradient @ p) - 0.5 * float(along @ along)
+            predicted = -float(gradient @ p) - 0.5 * model.squared(p)
             if not predicted > 0 and held is not None and p.any():
                 # the bounds have turned it
                 radius = SHRINK * min(radius, length)
@@ -182,7 +181,7 @@ def _between(
             break
         model.hold(fixed, p)
         try:
-            p = p + model.step(np.where(fixed, 0.0, gradient + model.adjoint(model.product(p))), shift)
+            p = p + model.step(np.where(fixed, 0.0, gradient + model.normal(p)), shift)
         except np.linalg.LinAlgError:
             break
     if fixed is not held:

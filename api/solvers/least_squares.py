@@ -14,9 +14,10 @@ from matjac.solvers.damped import Damped, Dense
 from matjac.solvers.eliminate import Unknown, asked_for, separable
 from matjac.solvers.estimates import estimates
 from matjac.solvers.losses import Loss
-from matjac.solvers.methods import OPTIONS, Problem, by_gauss_newton, by_lbfgs, by_scipy
-from matjac.solvers.watch import Callback, Watch
-from matjac.solvers.ways import cheap, choose, few, is_small
+from matjac.solvers.methods import OPTIONS, SUMMED, Problem, by_gauss_newton, by_lbfgs, by_scipy
+from matjac.solvers.summed import Summed, watched
+from matjac.solvers.watch import Callback
+from matjac.solvers.ways import cheap, choose, choose_summed, few, is_small
 
 FACES = ("operator", "csr", "dense")
 SCIPY = ("trf", "dogbox", "lm")
@@ -120,6 +121,10 @@ def least_squares(
     True
     """
     F = arguments.residuals(F)
+    summed = isinstance(F, Summed)
+    if summed:
+        _refuse("a sum over ranks", {"batch": batch, "x_scale": x_scale}, options)
+        method, eliminate = _of_ranks(F, method, eliminate, jac)
     if batch is not None:
         alone = {"method": method, "eliminate": eliminate, "jac": jac, "x_scale": x_scale}
         _refuse("batch", alone, options, batches.OPTIONS)
@@ -130,7 +135,9 @@ def least_squares(
         checks.one_of("jac", jac, FACES)
     if method is not None:
         checks.one_of("method", method, METHODS)
-    watch, x0 = Watch(F, progress, seconds), arguments.start(F, start)
+    F, watch = watched(F, progress, seconds)
+    x0 = arguments.start(F, start)
+    watch.begin(x0)
     low, high = arguments.bounds(F, bounds)
     arguments.within(F, x0, low, high)
     problem = Problem(F, watch, x0, low, high)
@@ -144,7 +151,9 @@ def least_squares(
         unknown = asked_for(F, eliminate, problem.start)
     rest = problem if unknown is None else problem.without(unknown)
     unasked = eliminate is None and not robust
-    if method is not None:
+    if summed:
+        method, watch.why, way = choose_summed(rest.F, rest.x0, rest.watch, method, jac, unknown is not None)
+    elif method is not None:
         watch.why = "as asked"
         if method == "lbfgs" and unasked:
             unknown = separable(F, problem.start)
@@ -158,8 +167,8 @@ def least_squares(
     rest.watch.why = watch.why
     if method == "gauss-newton":
         _refuse(method, {"x_scale": x_scale}, options)
-        way = way or choose(rest.F.jac(rest.x0), rest.F.variables, jac, lambda: rest.watch.in_time("residuals"))
-        fit = by_gauss_newton(rest, way, options)
+        way = way or choose(rest.F.jac(rest.x0), rest.F.variables, jac, rest.watch)
+        fit = by_gauss_newton(rest, way, SUMMED | options if summed else options)
     else:
         fit = by_scipy(rest, method, jac or "operator", "jac" if x_scale is None else x_scale, options)
     fit.setdefault("eliminated", None)
@@ -180,6 +189,21 @@ def _chosen(problem: Problem, unknown: Unknown | None, unasked: bool) -> tuple[s
     if way is not None:
         return "gauss-newton", "its steps cost little", way, None
     return ("trf", "J has few entries a column", None, None) if few(J) else ("lbfgs", "J is large", None, None)
+
+
+def _of_ranks(F: Summed, method: str | None, eliminate: Any, jac: str | None) -> tuple[str | None, Any]:
+    """The method and what is eliminated, as asked for of a sum over ranks."""
+    if method in SCIPY:
+        raise ValueError(f"method: got {method!r} for a sum over ranks, expected 'gauss-newton', 'lbfgs' or None")
+    if jac == "csr":
+        raise ValueError("jac: got 'csr' for a sum over ranks, expected 'dense', 'operator' or None")
+    expected = F.owned[0] if F.owned else None
+    if eliminate is None:
+        eliminate = expected or False
+    elif (eliminate or None) != expected:
+        rest = f"{expected!r}, which its rank owns" if expected else "an unknown that its rank owns, or None"
+        raise ValueError(f"eliminate: got {eliminate!r} for a sum over ranks, expected {rest}")
+    return method or ("gauss-newton" if jac else None), eliminate
 
 
 def _refuse(method: str, given: dict[str, Any], options: dict[str, Any], taken: Collection[str] = OPTIONS) -> None:

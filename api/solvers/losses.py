@@ -39,4 +39,6 @@ class Loss:
         if self.linear:
             return 0.5 * float(y @ y), None
         rho = self._rho((y / self._scale) ** 2)  # type: ignore[misc]
-        return 0.5 * self._scale**2 * float(np.sum(rho[0])), np.asarray(rho[1])
+        # ρ of what is not finite may be a number
+        value = 0.5 * self._scale**2 * float(np.sum(rho[0])) if np.isfinite(y).all() else np.nan
+        return value, np.asarray(rho[1])

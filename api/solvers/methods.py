@@ -23,6 +23,8 @@ from matjac.solvers.watch import ENDS, Callback, Stopped, Watch
 #: last ones bring digits that the cost no longer shows, which NIST's certified values are asked for.
 OPTIONS = {"loss": "linear", "f_scale": 1.0, "ftol": 1e-8, "xtol": 1e-10, "gtol": 1e-8, "max_nfev": None}
 NEWTON = {**OPTIONS, "ftol": None, "gtol": 1e-15}
+#: Rounding, by which sums over ranks differ with their number, must not decide when those end.
+SUMMED = {"ftol": 1e-10, "gtol": 1e-10}
 #: Evaluations of Gauss–Newton, in all and for each unknown, the more of both: it may crawl.
 EVALUATIONS = 5000, 100
 
@@ -55,7 +57,7 @@ class Problem:
         """What is left when an unknown is eliminated from the residuals."""
         watch, projected = self.watch, Projected(self.linear(unknown), self.start)
         parts = (self.of(projected.variables, x) for x in (self.x0, self.low, self.high))
-        inner = Watch(projected, _of_all(watch.progress, projected), watch.limit)
+        inner = watch.of(projected, _of_all(watch.progress, projected))
         inner.why = watch.why
         return Problem(projected, inner, *parts)
 
@@ -71,8 +73,15 @@ class Problem:
             for name, part in P.variables.places.items():
                 fit.active_mask[self.F.variables.places[name]] = known[part]
         if fit.get("fun") is not None:
-            fit.grad = self.F.jac(fit.x).rmatvec(fit.fun)
+            fit.grad = self.slope(fit.x, fit.fun, rest.F.variables, fit.grad)
         return fit
+
+    def slope(self, x: Array, y: Array, variables: Variables, gradient: Array) -> Array:
+        """The gradient by all unknowns, where that by some of them is known."""
+        mine: Array = np.ravel(self.F.jac(x).rmatvec(y))
+        for name, place in variables.places.items():
+            mine[self.F.variables.places[name]] = gradient[place]
+        return mine
 
 
 def _of_all(progress: Callback | None, projected: Projected) -> Callback | None:
@@ -105,7 +114,9 @@ def by_lbfgs(problem: Problem, unknown: Unknown | None, options: dict[str, Any])
         return watch.stopped(why, problem.x0, cost=watch.value, **found)
     x = objective.whole(end.x)
     fun = F.values(x)
-    gradient = end.gradient if unknown is None else F.jac(x).rmatvec(fun)
+    gradient = end.gradient
+    if unknown is not None:
+        gradient = problem.slope(x, fun, objective.rest.variables, gradient)
     return _finish(problem, end, x, fun, gradient, message=end.message, **found)
 
 
@@ -134,7 +145,7 @@ def _finish(problem: Problem, end: Ended, x: Array, fun: Array, gradient: Array,
         cost=end.value,
         fun=fun,
         grad=gradient,
-        optimality=float(np.abs(inside - x).max(initial=0.0)),
+        optimality=watch.largest(float(np.abs(inside - x).max(initial=0.0))),
         active_mask=active(x, problem.low, problem.high),
         nfev=watch.evaluations,
         njev=watch.derivatives,

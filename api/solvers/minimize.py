@@ -12,6 +12,7 @@ from matjac.flat import Flat
 from matjac.solvers import arguments
 from matjac.solvers.blas import solver
 from matjac.solvers.hessians import hessian_at
+from matjac.solvers.summed import Summed, watched
 from matjac.solvers.watch import ENDS, Callback, Stopped, Watch
 from matjac.tracing.compiled import Compiled
 
@@ -125,12 +126,18 @@ def minimize(
     True
     """
     F = arguments.scalar(F)
+    if isinstance(F, Summed) and F.owned:
+        raise ValueError(
+            f"F: got {F.owned[0]} owned by its rank, expected shared unknowns; least_squares eliminates it"
+        )
     arguments.refuse(options, "fun", "x0", "args", "jac", "hess", "hessp", "callback")
-    watch, x0 = Watch(F, progress, seconds), arguments.start(F, start)
     if not isinstance(constraints, Sequence):
         raise TypeError(f"constraints: got {checks.describe(constraints)}, expected a sequence of (G, lower, upper)")
     if options.get("tol") is not None:
         checks.finite("tol", options["tol"])
+    F, watch = watched(F, progress, seconds, scalar=True)
+    x0 = arguments.start(F, start)
+    watch.begin(x0)
     watch.why = "as asked" if method else "there are constraints" if len(constraints) else "no method was asked for"
     method = method or ("trust-constr" if len(constraints) else "L-BFGS-B")
     name = method.lower() if isinstance(method, str) else ""
@@ -163,17 +170,17 @@ def minimize(
             watch.went(x, value)
 
     def objective(x: Array) -> float:
-        value = arguments.number(watch.call(F.fun, x))
+        value = arguments.number(watch.summed(F.fun, x))
         note(x, value)
         return value
 
     def gradient(x: Array) -> Array:
-        slope: Array = F.grad(x)
+        slope: Array = watch.summed(F.grad, x)
         watch.derived("gradient", x, slope)
         return slope
 
     def both(x: Array) -> tuple[float, Array]:
-        found, slope = watch.call(F.value_and_grad, x)
+        found, slope = watch.summed(F.value_and_grad, x)
         value = arguments.number(found)
         note(x, value)
         if np.isfinite(value):
@@ -181,7 +188,8 @@ def minimize(
         return value, slope
 
     def stepped(x: Array, *state: Any) -> None:
-        watch.went(x, last[1] if last is not None and np.array_equal(last[0], x) else arguments.number(F.fun(x)))
+        known = last is not None and np.array_equal(last[0], x)
+        watch.went(x, last[1] if known else arguments.number(watch.summed(F.fun, x)))  # type: ignore[index]
 
     asked: dict[str, Any] = {"fun": objective, "jac": None if name in VALUES else gradient}
     if name in TOGETHER and isinstance(F, Compiled):
@@ -214,7 +222,7 @@ def _second(F: Flat, method: str, hessian: str | None, watch: Watch) -> dict[str
     if method in PRODUCTS:
         return {"hessp": _Products(F, part, watch)}
     if method in DENSE:
-        return {"hess": lambda x: hessian_at(F, x, None, part).toarray()}
+        return {"hess": lambda x: watch.summed(lambda x: hessian_at(F, x, None, part).toarray(), x)}
     return {"hess": lambda x: watch.timed(hessian_at(F, x, None, part))}
 
 
@@ -229,7 +237,7 @@ class _Products:
         self.watch.in_time("Hessian's products")
         if self._last is None or not np.array_equal(self._last[0], x):
             self._last = np.array(x), hessian_at(self.F, x, None, self.part)
-        product: Array = self._last[1].matvec(p)
+        product: Array = self.watch.summed(self._last[1].matvec, p)
         return product
 
 
@@ -238,7 +246,7 @@ def _watched(watch: Watch, name: str, given: optimize.NonlinearConstraint) -> op
     fun = given.fun
 
     def values(x: Array) -> Array:
-        y = watch.call(fun, x)
+        y: Array = watch.call(fun, x)
         watch.evaluated(name, x, y)
         return y
 

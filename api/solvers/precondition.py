@@ -11,7 +11,7 @@ from matjac import checks
 from matjac.conventions import Array, Order, Shape, as_matrix, parts, size
 from matjac.jacobian import Jacobian
 from matjac.linear.factors import Sparse
-from matjac.maps.gram import shared_basis
+from matjac.maps.gram import alone, shared_basis
 from matjac.maps.normal import block_axis
 from matjac.solvers.blockwise import BlockCholesky
 from matjac.solvers.lbfgs import Metric
@@ -115,20 +115,28 @@ def block_jacobi(J: Jacobian, damping: Any = 0.0, weights: Any = None, axis: int
     return _factored(J.normal_blocks(axis, weights), squares, views)
 
 
-def metric(J: Jacobian, weights: Array | None = None) -> Metric | None:
+def metric(J: Jacobian, weights: Array | None = None, added: Callable[[Array], Array] = alone) -> Metric | None:
     """Products with an approximate inverse of JᵀWJ, positive definite: in a basis that blocks share, or by blocks.
 
     None where blocks would cost more than many gradients: they are large, or J's entries would have to be made.
+    What `added` makes of an array is its sum over ranks, each of which has rows of J.
     """
-    shared = shared_metric(J, weights)
-    if shared is not None or not direct(J):
+    shared = shared_metric(J, weights, added)
+    if shared is not None or not direct(J, added):
         return shared
-    views = partial(block_views, parts(J.in_shape), None, J.order)
-    made = _factored(J.normal_blocks(None, weights), np.zeros(J.shape[1]), views, SHIFT)
-    return lambda x: made.matvec(x)
+    return summed_blocks(J, np.zeros(J.shape[1]), weights, SHIFT, added).matvec  # type: ignore[no-any-return]
 
 
-def shared_metric(J: Jacobian, weights: Array | None = None) -> Metric | None:
+def summed_blocks(
+    J: Jacobian, squares: Array, weights: Array | None, shift: float, added: Callable[[Array], Array]
+) -> BlockJacobi:
+    """`block_jacobi` with those squares on the diagonals, of blocks that are sums over ranks."""
+    blocks = J.normal_blocks(None, weights)
+    each = [added(block) for block in (blocks if isinstance(blocks, tuple) else (blocks,))]
+    return _factored(tuple(each), squares, partial(block_views, parts(J.in_shape), None, J.order), shift)
+
+
+def shared_metric(J: Jacobian, weights: Array | None = None, added: Callable[[Array], Array] = alone) -> Metric | None:
     """Products with an approximate inverse of the diagonal blocks of JᵀWJ, diagonal in the basis that blocks share.
 
     It costs little more than a gradient, whatever the blocks' size. None where rows of J are not of one block each.
@@ -136,20 +144,26 @@ def shared_metric(J: Jacobian, weights: Array | None = None) -> Metric | None:
     if any(len(shape) > 2 for shape in parts(J.in_shape)):
         return None
     point, shapes = J.blocked()
-    made = [shared_basis(point, variable, shape, weights) for variable, shape in enumerate(shapes)]
+    made = [shared_basis(point, variable, shape, weights, added) for variable, shape in enumerate(shapes)]
     found = [pair for pair in made if pair is not None]
     if len(found) < len(made):
         return None
     inverses = [(basis, 1 / (squares + _least(squares))) for basis, squares in found]
+    return SharedMetric(inverses, partial(block_views, parts(J.in_shape), None, J.order))
 
-    def product(x: Array) -> Array:
+
+class SharedMetric:
+    """Products with blocks that are diagonal in one basis a variable: its basis, and their diagonals."""
+
+    def __init__(self, inverses: list[tuple[Array, Array]], views: Callable[[Array], Iterable[Array]]) -> None:
+        self.inverses, self.views = inverses, views
+
+    def __call__(self, x: Array) -> Array:
+        """The product with a flat vector."""
         out = np.empty(x.size)
-        views = (block_views(parts(J.in_shape), None, J.order, vector) for vector in (x, out))
-        for (basis, inverse), mine, its in zip(inverses, *views, strict=True):
+        for (basis, inverse), mine, its in zip(self.inverses, self.views(x), self.views(out), strict=True):
             its[...] = (mine @ basis * inverse) @ basis.T
         return out
-
-    return product
 
 
 def _least(squares: Array) -> Array:
@@ -158,8 +172,12 @@ def _least(squares: Array) -> Array:
     return np.where(largest > 0, SHIFT * largest, 1.0)
 
 
-def direct(J: Jacobian) -> bool:
-    """Whether the blocks are small and are made from the factors, or from few entries of J."""
+def direct(J: Jacobian, added: Callable[[Array], Array] = alone) -> bool:
+    """Whether the blocks are small and are made from the factors, or from few entries of J; on all ranks."""
+    return not added(np.array([float(not _direct(J))])).any()
+
+
+def _direct(J: Jacobian) -> bool:
     shapes = [block_axis(shape, None)[1] if len(shape) < 3 else None for shape in parts(J.in_shape)]
     if any(shape is None or shape[0] * shape[1] ** 2 > LARGEST for shape in shapes):
         return False

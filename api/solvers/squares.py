@@ -58,19 +58,19 @@ class SumOfSquares:
 
     def value_and_gradient(self, x: Array) -> tuple[float, Array]:
         """The cost and its gradient."""
-        if self._half is None:
-            y = arguments.residual(self.watch.call(self.F.fun, x))
-            value, weights = self.loss(y)
-            self.watch.evaluated("residuals", x, y)
-            gradient = np.ravel(self.F.jac(x).rmatvec(y if weights is None else weights * y))
-        else:
-            found, gradient = self.watch.call(self._half.value_and_grad, x)
-            value = float(found)
-            # which residuals are not finite is worth another evaluation
-            self.watch.evaluated("residuals", x, value if np.isfinite(value) else self.F.fun(x))
+        found, gradient = self.watch.summed(self._robust if self._half is None else self._half.value_and_grad, x)
+        value = float(found)
+        # which residuals are not finite is worth another evaluation
+        self.watch.evaluated("residuals", x, value, look=lambda: self.F.fun(x))
         if np.isfinite(value):
             self.watch.derived("Jᵀ · residuals", x, gradient)
         return value, gradient
+
+    def _robust(self, x: Array) -> tuple[float, Array]:
+        """Both of a robust loss."""
+        y = arguments.residual(self.F.fun(x))
+        value, weights = self.loss(y)
+        return value, np.ravel(self.F.jac(x).rmatvec(y if weights is None else weights * y))
 
     @property
     def evaluations(self) -> int:
@@ -80,7 +80,7 @@ class SumOfSquares:
     def preconditioner(self, x: Array) -> Metric | None:
         """The inverse of the diagonal blocks of JᵀWJ, W the loss's weights, where they cost little."""
         weights = None if self.loss.linear else self.loss(self.F.fun(x))[1]
-        return metric(self.F.jac(x), weights)
+        return metric(self.F.jac(x), weights, self.watch.added)
 
     def accepted(self, x: Array, value: float) -> None:
         """Report a step."""
@@ -119,20 +119,29 @@ class Linearised:
 
     def value(self, x: Array) -> float:
         """The cost."""
-        y, jacobian = self.watch.call(self._evaluate, x)
-        value, weights = self.loss(arguments.residual(y))
-        self.watch.evaluated("residuals", x, y)
-        self._last = y, jacobian, weights
+
+        def cost(x: Array) -> float:
+            y, jacobian = self._evaluate(x)
+            value, weights = self.loss(arguments.residual(y))
+            self._last = y, jacobian, weights
+            return value
+
+        value = self.watch.summed(cost, x)
+        self.watch.evaluated("residuals", x, value, look=lambda: self._last[0])
         return value
 
     def accepted(self, x: Array, value: float) -> Array:
         """The gradient at the point whose value was asked for last; report a step."""
-        y, jacobian, weights = self._last
-        self.residuals = y
-        root = None if weights is None else np.sqrt(weights)
-        self._J = self.way.face(jacobian(), root)
-        self._y = y if root is None else root * y
-        gradient: Array = self._J.T @ self._y
+
+        def slope(x: Array) -> Array:
+            y, jacobian, weights = self._last
+            self.residuals = y
+            root = None if weights is None else np.sqrt(weights)
+            self._J = self.way.face(jacobian(), root)
+            self._y = y if root is None else root * y
+            return self._J.T @ self._y  # type: ignore[no-any-return]
+
+        gradient = self.watch.summed(slope, x)
         self.watch.derived("Jᵀ · residuals", x, gradient)
         self.watch.went(x, value)
         return gradient
@@ -146,10 +155,15 @@ class Linearised:
         """The damped step."""
         return self.way.solve(gradient, shift)
 
-    def product(self, p: Array) -> Array:
-        """``J p``, of rows times the roots of the weights."""
-        return self._J @ p  # type: ignore[no-any-return]
+    def squared(self, p: Array) -> float:
+        """``‖J p‖²``, of rows times the roots of the weights."""
 
-    def adjoint(self, u: Array) -> Array:
-        """``Jᵀ u``."""
-        return self._J.T @ u  # type: ignore[no-any-return]
+        def squares(p: Array) -> float:
+            along = self._J @ p
+            return float(along @ along)
+
+        return self.watch.summed(squares, p)
+
+    def normal(self, p: Array) -> Array:
+        """``JᵀJ p``."""
+        return self.watch.summed(lambda p: self._J.T @ (self._J @ p), p)

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
@@ -56,6 +56,7 @@ class Progress:
 
 
 Callback: TypeAlias = Callable[[Progress], Any]
+T = TypeVar("T")
 
 
 class Stopped(Exception):  # noqa: N818
@@ -100,16 +101,28 @@ class Watch:
         """The steps from the start on."""
         return max(self.steps - 1, 0)
 
+    @property
+    def over(self) -> bool:
+        """Whether the time is over."""
+        return self.limit is not None and self.seconds > self.limit
+
     def in_time(self, what: str) -> None:
         """Stop where the time is over, between evaluations too."""
-        if self.limit is not None and self.seconds > self.limit:
+        if self.over:
             raise Stopped(f"{what}: the {self.limit:g} seconds were over after evaluation {self.evaluations}")
 
     def timed(self, J: Any) -> Any:
         """A matrix or an operator whose products stop where the time is over: solvers may make thousands in a step."""
         return J if self.limit is None else Timed(self, J)
 
-    def call(self, fun: Callable[[Array], Array], x: Array) -> Array:
+    def of(self, F: Flat, progress: Callback | None) -> "Watch":
+        """A watch of another function in the same run."""
+        return Watch(F, progress, self.limit)
+
+    def begin(self, x: Array) -> None:
+        """Told of the flat vector of all unknowns where a run begins."""
+
+    def call(self, fun: Callable[[Array], T], x: Array) -> T:
         """The value at x of a function that may raise errors of its own."""
         try:
             return fun(x)
@@ -119,21 +132,39 @@ class Watch:
             self.mistake = error
             raise
 
-    def evaluated(self, what: str, x: Array, y: Array | float, where: str = "") -> None:
+    def summed(self, make: Callable[[Array], T], x: Array) -> T:
+        """`call`, of what is a number, an array or a tuple of them: over ranks the sum of what is made on each."""
+        return self.call(make, x)
+
+    def added(self, array: Array) -> Array:
+        """The sum over ranks of an array that each has: here there is one."""
+        return array
+
+    def largest(self, value: float) -> float:
+        """The largest over ranks of a number."""
+        return value
+
+    def evaluated(
+        self, what: str, x: Array, y: Array | float, where: str = "", look: Callable[[], Array] | None = None
+    ) -> None:
         """Note a value y at x; stop where it is not finite once too often, or the time is over.
 
-        What is `what` is counted together, whatever other values are asked for in between.
+        What is `what` is counted together, whatever other values are asked for in between. Where y is a sum that is not
+        finite, what `look` makes, its parts, are looked at.
         """
         self.evaluations += 1
-        if self.limit is not None and self.seconds > self.limit:
+        if self.over:
             raise Stopped(f"{what}{where}: the {self.limit:g} seconds were over at evaluation {self.evaluations}")
-        if math.isfinite(y) if isinstance(y, float) else np.isfinite(y).all():
+        finite = math.isfinite(y) if isinstance(y, float) else np.isfinite(y).all()
+        trouble = "" if finite else self._trouble(what + where, x, y if look is None else look)
+        if not trouble:
             if what == self.failing:
                 self.failures = 0
             return
         self.failures = self.failures + 1 if what == self.failing else 1
         self.failing = what
-        self.trouble, self.bad = self._not_finite(what + where, x, y), np.array(x)
+        times = f", {self.failures} times in a row" if self.failures > 1 else ""
+        self.trouble, self.bad = trouble + self._at(x, times), np.array(x)
         if self.point is None or self.failures >= PATIENCE:
             raise Stopped(self.trouble)
 
@@ -141,7 +172,7 @@ class Watch:
         """Note a derivative at x; stop where it is not finite."""
         self.derivatives += 1
         if not np.isfinite(gradient).all():
-            raise Stopped(self._not_finite(what, x, gradient))
+            raise Stopped(self._trouble(what, x, gradient) + self._at(x))
 
     def went(self, x: Array, value: float) -> None:
         """Note a point that the solver went to, and report it; one where something is not finite is not good."""
@@ -190,16 +221,23 @@ class Watch:
         fit.seconds = self.seconds
         return fit
 
-    def _not_finite(self, what: str, x: Array, y: Array | float) -> str:
-        bad = np.flatnonzero(~np.isfinite(np.ravel(y)))
-        first = np.ravel(y)[bad[0]]
-        text = f"{what}: {bad.size} of {np.size(y)} entries are not finite, the first is number {bad[0]}, {first}"
-        text = f"{what}: got {first}" if np.size(y) == 1 else text
-        times = f", {self.failures} times in a row" if self.failures > 1 else ""
+    def _trouble(self, what: str, x: Array, y: Array | float | Callable[[], Array]) -> str:
+        """Which entries are not finite of y, or of what it makes; nothing where all are."""
+        values = np.ravel(y() if callable(y) else y)
+        bad = np.flatnonzero(~np.isfinite(values))
+        if not bad.size:
+            return ""
+        first = values[bad[0]]
+        if values.size == 1:
+            return f"{what}: got {first}"
+        return f"{what}: {bad.size} of {values.size} entries are not finite, the first is number {bad[0]}, {first}"
+
+    def _at(self, x: Array, times: str = "") -> str:
+        """Where that was."""
         # of a vector with NaN, argmax is the first of those
         at = int(np.argmax(np.abs(x))) if np.size(x) else 0
         largest = f"; the largest unknown is {self.F.variables.entry(at)} = {x[at]:.3g}" if np.size(x) else ""
-        return f"{text}, at evaluation {self.evaluations}{times}{largest}"
+        return f", at evaluation {self.evaluations}{times}{largest}"
 
 
 class Timed(LinearOperator):  # type: ignore[misc]
@@ -212,10 +250,10 @@ class Timed(LinearOperator):  # type: ignore[misc]
 
     def _matvec(self, x: Array) -> Array:
         self.watch.in_time("Jacobian's products")
-        return self.inner @ x  # type: ignore[no-any-return]
+        return self.watch.summed(lambda x: self.inner @ x, x)
 
     def _rmatvec(self, x: Array) -> Array:
         self.watch.in_time("Jacobian's products")
-        return self._adjoint_of @ x  # type: ignore[no-any-return]
+        return self.watch.summed(lambda x: self._adjoint_of @ x, x)
 
     _matmat, _rmatmat = _matvec, _rmatvec

@@ -1,17 +1,18 @@
 """Which linear algebra makes the steps of Gauss–Newton, by shapes, entries and what factors would cost."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from matjac.flat import Variables
+from matjac.conventions import Array
+from matjac.flat import Flat, Variables
 from matjac.jacobian import Jacobian
 from matjac.solvers.banded import WIDEST, Banded, band
 from matjac.solvers.damped import Damped, Dense, Products, Sparse
 from matjac.solvers.schur import Plan, Schur, separable
 from matjac.solvers.steps import factors_stay_sparse
+from matjac.solvers.watch import Watch
 
 #: Unknowns and entries of a dense Jacobian that is nothing to speak of.
 SMALL, ENTRIES = 150, 100_000
@@ -46,11 +47,11 @@ def few(J: Jacobian) -> bool:
     return J.nnz <= FEW * J.shape[1]
 
 
-def choose(J: Jacobian, variables: Variables, jac: str | None, in_time: Callable[[], None]) -> Damped:
+def choose(J: Jacobian, variables: Variables, jac: str | None, watch: Watch) -> Damped:
     """What makes the steps by the Jacobian's face, or of what is affordable the cheapest."""
     rows, columns = J.shape
     if jac == "operator":
-        return Products(in_time)
+        return products(watch)
     if jac == "dense" or (jac is None and is_small(rows, columns)):
         return Dense()
     if jac == "csr" or J.nnz <= min(MOST, EACH * columns):
@@ -58,7 +59,27 @@ def choose(J: Jacobian, variables: Variables, jac: str | None, in_time: Callable
         found = eliminating(matrix, variables, MORE) or factors(matrix) or summed(matrix, MORE)
         if found or jac == "csr":
             return found or Sparse()
-    return Dense() if columns <= AFFORDABLE and rows * columns <= LARGE else Products(in_time)
+    return Dense() if columns <= AFFORDABLE and rows * columns <= LARGE else products(watch)
+
+
+def choose_summed(
+    F: Flat, x: Array, watch: Watch, method: str | None, jac: str | None, eliminated: bool
+) -> tuple[str, str, Damped | None]:
+    """The method, why, and what makes its steps, of a sum over ranks each of which has rows of J."""
+    why, columns = "as asked", F.variables.size
+    if method is None:
+        small = not eliminated and is_small(int(watch.largest(F.values(x).size)), columns)
+        method = "gauss-newton" if small else "lbfgs"
+        why = "its steps cost little" if small else "its rank owns an unknown" if eliminated else "J is large"
+    if method == "lbfgs":
+        return method, why, None
+    dense = jac == "dense" or (jac is None and columns <= AFFORDABLE)
+    return method, why, Dense(watch.added) if dense else products(watch)
+
+
+def products(watch: Watch) -> Damped:
+    """Products, while there is time."""
+    return Products(lambda: watch.in_time("residuals"), watch.added)
 
 
 def eliminating(matrix: Any, variables: Variables, work: float) -> Damped | None:
