@@ -1,4 +1,4 @@
-"""What the tests run on ranks, by mpiexec: ``python ranked.py scenario folder``; each rank leaves what it found there."""
+"""What the tests run on ranks, by mpiexec: ``python ranked.py scenario folder``, where each leaves what it found."""
 
 import hashlib
 import os
@@ -217,18 +217,43 @@ def refused():
     return {name: ends(call).get("raised") for name, call in calls.items()}
 
 
-def killed():
-    """The last rank is killed at the third step."""
-    F, U, V = completion()
+KEPT = {"eliminated": {}, "Schur complement": {"method": "gauss-newton"}, "shared": {"method": "lbfgs"}}
 
-    def kill(at):
-        if COMM.rank == COMM.size - 1 and at.steps == 3:
-            os.kill(os.getpid(), signal.SIGKILL)
 
-    mj.solvers.least_squares(total(F, "U"), U, V, progress=kill)
+def kept(name, path, number=0):
+    """A fit that goes on from a file, and the same without; the last rank gets a signal at the sixth step."""
+
+    def steps(at):
+        seen.append(at.x[-V.size :])
+        if number and COMM.rank == COMM.size - 1 and at.steps == 6:
+            os.kill(os.getpid(), int(number))
+
+    (F, U, V), seen, owned = completion(), [], "U"
+    if name == "shared":
+        F, (U, V) = network()
+        owned = ()
+    made = []
+    for files in ({"checkpoint": path, "checkpoint_seconds": 0}, {}):
+        seen.clear()
+        fit = mj.solvers.least_squares(total(F, owned), U, V, progress=steps, **files, **KEPT[name])
+        made.append(found(fit, seen))
+        number = 0
+    return made
+
+
+def slow():
+    """A fit of which each step takes half a second, of ranks that say when they are in it."""
+    (F, U, V), begun = completion(), Path(sys.argv[2]) / f"began {COMM.rank}"
+
+    def wait(at):
+        begun.touch()
+        time.sleep(0.5)
+
+    fit = mj.solvers.least_squares(total(F, "U"), U, V, progress=wait, checkpoint=Path(sys.argv[2]) / "state")
+    return found(fit)
 
 
 if __name__ == "__main__":
-    name, folder = sys.argv[1:3]
-    made = globals()[name]()
+    name, folder, *arguments = sys.argv[1:]
+    made = globals()[name](*arguments)
     (Path(folder) / f"{COMM.rank}").write_bytes(pickle.dumps(made))

@@ -3,6 +3,7 @@
 import os
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -126,13 +127,14 @@ def test_bytes_are_as_predicted(ranks):
     assert fit["sent"] == fit["nfev"] * summed(1 + points) + metrics * basis + words
 
 
+LAST = "Returned: the last good point, of step 3."
 ENDS = {
-    "callback stops": "rank {last}: progress: the callback stopped it at step 3. Returned: the last good point, of step 3.",
-    "callback fails": "rank {last}: progress: ZeroDivisionError: mine. Returned: the last good point, of step 3.",
+    "callback stops": "rank {last}: progress: the callback stopped it at step 3. " + LAST,
+    "callback fails": "rank {last}: progress: ZeroDivisionError: mine. " + LAST,
     "time": "rank {last}: the 0.2 seconds were over after evaluation",
-    "error": "rank {last}: ZeroDivisionError: mine. Returned: the last good point, of step 3.",
+    "error": "rank {last}: ZeroDivisionError: mine. " + LAST,
     "NaN": "rank {last}: residuals: ",
-    "SIGTERM": "rank {last}: SIGTERM came after evaluation 3. Returned: the last good point, of step 3.",
+    "SIGTERM": "rank {last}: SIGTERM came after evaluation 3. " + LAST,
 }
 
 
@@ -201,10 +203,61 @@ def test_refused(ranks):
             assert expected in each[name]
 
 
-@pytest.mark.parametrize("ranks", [2, 3])
-def test_a_killed_rank_ends_the_job(ranks, tmp_path):
-    done, seconds = job(ranks, "killed", tmp_path)
-    assert done.returncode != 0
-    assert "Killed" in done.stdout + done.stderr
-    assert seconds < 20
-    assert not list(tmp_path.iterdir())
+def left(folder, ranks):
+    """What the ranks left there."""
+    return [pickle.loads((folder / f"{rank}").read_bytes()) for rank in range(ranks)]
+
+
+@pytest.mark.parametrize(
+    ("name", "ranks", "number"),
+    [
+        ("eliminated", 2, signal.SIGKILL),
+        ("eliminated", 3, signal.SIGTERM),
+        ("Schur complement", 2, signal.SIGTERM),
+        ("shared", 2, signal.SIGKILL),
+    ],
+)
+def test_a_job_that_was_ended_goes_on_with_the_same_steps(name, ranks, number, tmp_path):
+    state, cut, rest = (tmp_path / word for word in ("state", "cut", "rest"))
+    cut.mkdir()
+    rest.mkdir()
+    done, seconds = job(ranks, "kept", cut, name, state, int(number))
+    assert seconds < 30
+    if number == signal.SIGKILL:
+        # the others are ended by mpiexec, which says why
+        assert done.returncode != 0
+        assert "Killed" in done.stdout + done.stderr
+        assert not list(cut.iterdir())
+    else:
+        for one, _ in left(cut, ranks):
+            assert one["message"].startswith(f"rank {ranks - 1}: SIGTERM came after evaluation")
+            assert len(one["iterates"]) == 6
+    # one part a rank, where it owns an unknown that is not found from the others alone
+    parts = list(tmp_path.glob("state.*"))
+    assert len(parts) == (ranks if name == "eliminated" else 0)
+    again, _ = job(ranks, "kept", rest, name, state)
+    assert again.returncode == 0, again.stderr
+    for resumed, whole in left(rest, ranks):
+        assert (resumed["nit"], resumed["nfev"], resumed["cost"]) == (whole["nit"], whole["nfev"], whole["cost"])
+        for mine, its in zip(whole["variables"], resumed["variables"], strict=True):
+            assert_bits(mine, its)
+        assert 0 < len(resumed["iterates"]) < len(whole["iterates"])
+        assert_bits(np.array(resumed["iterates"]), np.array(whole["iterates"])[-len(resumed["iterates"]) :])
+    if name == "eliminated" and ranks == 3:
+        other, _ = job(2, "kept", rest, name, state)
+        assert other.returncode != 0
+        assert "ValueError: checkpoint: got the parts of 3 ranks, expected 2" in other.stderr
+
+
+def test_mpiexec_passes_sigterm_on(tmp_path):
+    command = [MPIEXEC, "-n", "2", sys.executable, str(PROGRAM), "slow", str(tmp_path)]
+    with subprocess.Popen(command, env=os.environ | SETTINGS, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as run:
+        while len(list(tmp_path.glob("began*"))) < 2:
+            time.sleep(0.1)
+            assert run.poll() is None
+        run.terminate()
+        began = time.perf_counter()
+        run.communicate(timeout=60)
+        assert time.perf_counter() - began < 10
+    for found in left(tmp_path, 2):
+        assert "SIGTERM came after evaluation" in found["message"]

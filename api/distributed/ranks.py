@@ -52,9 +52,7 @@ class Ranks:
         #: whether SIGTERM came, and whether it was told to the others
         self.terminated = self.told = False
 
-    def summed(
-        self, make: Callable[[], T], word: Callable[[], Word | None] = lambda: None, x: Array | None = None
-    ) -> T:
+    def summed(self, make: Callable[[], T], word: Callable[[], Word | None] | None = None, x: Array | None = None) -> T:
         """The sum over ranks of what is made: a number, an array, or a tuple of them, at the point x.
 
         What raises a `Word` there, or any other error, ends it on all ranks, and so does what `word` returns.
@@ -92,7 +90,7 @@ class Ranks:
 
     @contextmanager
     def _listening(self) -> Iterator[None]:
-        """SIGTERM is noted, for the ranks to stop together; a second one, or one that no run took up, ends as before."""
+        """SIGTERM is noted, for the ranks to stop together; a second one, or one that came too late, ends as before."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -114,6 +112,12 @@ class Ranks:
         """What each rank has, on all of them; for a few words."""
         self.agree()
         found: list[Any] = self.comm.allgather(value)
+        return found
+
+    def first(self, value: T) -> T:
+        """What rank 0 has, on all of them."""
+        self.agree()
+        found: T = self.comm.bcast(value, root=0)
         return found
 
     def _agree(self, mine: Word | None, numbers: Array, point: int) -> None:
@@ -177,10 +181,10 @@ class Ranks:
         return np.concatenate([[first], totals.reshape(-1)[:rest]])
 
 
-def _attempt(make: Callable[[], T], word: Callable[[], Word | None] = lambda: None) -> tuple[T | None, Word | None]:
+def _attempt(make: Callable[[], T], word: Callable[[], Word | None] | None = None) -> tuple[T | None, Word | None]:
     """What is made, or what to say where that fails."""
     try:
-        return make(), word()
+        return make(), None if word is None else word()
     except Word as said:
         return None, said
     except Exception as error:

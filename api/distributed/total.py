@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from matjac import checks
-from matjac.conventions import Array, Shapes, cached_property, size
+from matjac.conventions import Array, Shapes, cached_property
 from matjac.distributed.comm import communicator
 from matjac.distributed.ranks import Ranks
 from matjac.distributed.watch import RanksWatch
@@ -278,7 +278,7 @@ class _Row:
 
     def product(self, x: Array) -> Array:
         """J x for x of shape (..., columns)."""
-        return (x @ self._gradient)[..., None]  # type: ignore[no-any-return]
+        return (x @ self._gradient)[..., None]
 
     def transposed(self, y: Array) -> Array:
         """Jᵀ y for y of shape (..., 1)."""

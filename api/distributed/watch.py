@@ -4,9 +4,8 @@ import zlib
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
-import numpy as np
-
 from matjac.conventions import Array
+from matjac.distributed.checkpoint import RanksCheckpoint
 from matjac.distributed.ranks import STOPS, Ranks, Word
 from matjac.flat import Flat
 from matjac.solvers.fit import Fit
@@ -37,7 +36,13 @@ class RanksWatch(Watch):
 
     def of(self, F: Flat, progress: Callback | None) -> Watch:
         """A watch of another function in the same run."""
-        return RanksWatch(F, progress, self.limit, self.ranks, self.owned)
+        watch = RanksWatch(F, progress, self.limit, self.ranks, self.owned)
+        watch.checkpoint = self.checkpoint
+        return watch
+
+    def keeps(self, path: Any, seconds: Any) -> None:
+        """Write checkpoints, and go on from one that is there."""
+        self.checkpoint = RanksCheckpoint(path, seconds, self.ranks)
 
     def begin(self, x: Array) -> None:
         """Refuse a start whose shared unknowns differ."""
@@ -73,6 +78,9 @@ class RanksWatch(Watch):
         except Exception as error:
             said = Word(STOPS, str(error) if isinstance(error, Stopped) else f"progress: {self._named(error)}")
         self._stopping(lambda: self.ranks.agree(said or self._word()))
+
+    def _save(self) -> None:
+        self._stopping(super()._save)
 
     def finish(self, result: Any) -> Fit:
         """The solver's result, which has the number of ranks, the bytes that this one sent, and its error."""

@@ -187,6 +187,19 @@ class Eliminated:
         self.best = best if tried is x else self._best(x)
         self.watch.went(self.whole(x), value)
 
+    def keep(self, state: Any) -> None:
+        """Write a checkpoint in time."""
+        self.watch.keep(self.about, state, lambda: self.best)
+
+    @property
+    def about(self) -> str:
+        """What checkpoints are of."""
+        return f"L-BFGS on {self.rest.variables!r} with {self.linear.name} eliminated"
+
+    def resume(self, own: Any) -> None:
+        """Go on from what was best."""
+        self.best = own
+
 
 # what can be eliminated ----------------------------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """Gauss–Newton in a trust region: Levenberg and Marquardt's steps, between bounds."""
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -37,8 +38,14 @@ class Model(Protocol):
     def value(self, x: Array) -> float:
         """The cost at a point, or what is not finite."""
 
-    def accepted(self, x: Array, value: float) -> Array:
-        """Go to the point whose value was asked for last; the gradient there."""
+    def gradient(self, x: Array) -> Array:
+        """The gradient at the point whose value was asked for last, where the model is from now on."""
+
+    def accepted(self, x: Array, value: float) -> None:
+        """Told of each point that the minimisation goes to."""
+
+    def keep(self, state: Any) -> None:
+        """Told between steps of what a minimisation can go on from."""
 
     def hold(self, held: Array | None, gone: Array | None = None) -> Array:
         """Make ready for steps that leave some unknowns where they are; the norms of J's columns, of those 0.
@@ -56,7 +63,24 @@ class Model(Protocol):
         """``JᵀJ p``."""
 
 
-def gauss_newton(model: Model, x: Array, low: Array, high: Array, tolerances: Tolerances) -> Ended:
+@dataclass
+class State:
+    """All that the next steps depend on, beside the model at x."""
+
+    x: Array
+    value: float
+    #: the value at the start
+    first: float
+    #: the columns' largest norms
+    largest: Array
+    radius: float = np.inf
+    damping: float = 0.0
+    steps: int = 0
+
+
+def gauss_newton(
+    model: Model, x: Array, low: Array, high: Array, tolerances: Tolerances, state: State | None = None
+) -> Ended:
     """Minimise between bounds from x: each step p minimises ``‖J p + y‖²`` in the region ``‖D p‖ ≤ r``.
 
     So it minimises ``‖J p + y‖² + λ ‖D p‖²``, with λ = 0 inside the region (Moré, *The Levenberg–Marquardt Algorithm*,
@@ -66,18 +90,25 @@ def gauss_newton(model: Model, x: Array, low: Array, high: Array, tolerances: To
 
     It ends by ftol where the cost fell by less than that part of it, and the model promised no more; by xtol where a
     step is shorter than that part of x; by gtol where the residuals' cosine with each column of J is less; and where
-    rounding decides which cost is less.
+    rounding decides which cost is less. With a state, of the point whose value was asked for last, it goes on from
+    there.
     """
     bounded = bool(np.isfinite(low).any() or np.isfinite(high).any())
-    value = first = model.value(x)
-    gradient = model.accepted(x, value)
-    largest = np.zeros(x.size)
-    radius, damping, steps = np.inf, 0.0, 0
+    if state is None:
+        value = model.value(x)
+        gradient = model.gradient(x)
+        state = State(x, value, value, np.zeros(x.size))
+        model.accepted(x, value)
+    else:
+        gradient = model.gradient(state.x)
+    at = state
 
     def ended(status: int, message: str) -> Ended:
-        return Ended(status, message, x, value, gradient, steps)
+        return Ended(status, message, at.x, at.value, gradient, at.steps)
 
     while True:
+        model.keep(at)
+        x, value = at.x, at.value
         held = ((x <= low) & (gradient > 0)) | ((x >= high) & (gradient < 0)) if bounded else None
         slope = gradient if held is None else np.where(held, 0.0, gradient)
         if not slope.any():
@@ -86,12 +117,11 @@ def gauss_newton(model: Model, x: Array, low: Array, high: Array, tolerances: To
         some = norms > 0
         if (np.abs(slope) <= tolerances.gtol * np.sqrt(2 * value) * norms).all():
             return ended(1, "`gtol`: the residuals are orthogonal to the columns of J.")
-        if value <= NOTHING * min(first, 1.0):
+        if value <= NOTHING * min(at.first, 1.0):
             return ended(1, "Nothing is left of the residuals.")
-        largest = np.maximum(FADE * largest, norms)
+        largest = np.maximum(FADE * at.largest, norms)
         scale = np.where(largest > 0, largest, 1.0)
-        if not steps:
-            radius = _norm(scale * x) or 1.0
+        radius, damping = at.radius if at.steps else _norm(scale * x) or 1.0, at.damping
         floor = model.floor * np.where(some, norms, 1.0) ** 2
         taken = False
         while not taken:
@@ -120,8 +150,10 @@ def gauss_newton(model: Model, x: Array, low: Array, high: Array, tolerances: To
             elif ratio > GOOD and damping:
                 radius *= GROW
             if taken:
-                x, value, steps = new, after, steps + 1
-                gradient = model.accepted(x, value)
+                gradient = model.gradient(new)
+                at.x, at.value, at.largest, at.radius, at.damping = new, after, largest, radius, damping
+                at.steps += 1
+                model.accepted(new, after)
             if level:
                 return ended(2, "`ftol`: a step reduced the cost by less than this part of it.")
             if short:

@@ -2,7 +2,8 @@
 
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple, Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from scipy.linalg.lapack import dtrtrs
@@ -46,6 +47,9 @@ class Objective(Protocol):
     def accepted(self, x: Array, value: float) -> None:
         """Told of each point that the minimisation goes to."""
 
+    def keep(self, state: Any) -> None:
+        """Told between steps of what a minimisation can go on from."""
+
 
 class Tolerances(NamedTuple):
     """When to stop.
@@ -73,8 +77,32 @@ class Ended(NamedTuple):
     steps: int
 
 
-def lbfgs(objective: Objective, x: Array, low: Array, high: Array, tolerances: Tolerances) -> Ended:
+@dataclass
+class State:
+    """All that the next steps depend on."""
+
+    x: Array
+    value: float
+    gradient: Array
+    pairs: "Pairs"
+    #: the values of the last steps
+    values: deque[float]
+    #: after how many steps a preconditioner is due
+    due: float
+    metric: Metric | None = None
+    #: after how many steps the metric was made
+    made: int = -1
+    steps: int = 0
+    #: of the last step
+    length: float = np.inf
+
+
+def lbfgs(
+    objective: Objective, x: Array, low: Array, high: Array, tolerances: Tolerances, state: State | None = None
+) -> Ended:
     """Minimise between bounds from x by L-BFGS, whose first matrix is the preconditioner; without bounds, that is.
+
+    With a state it goes on from there.
 
     In the first steps, which may be all, unless the objective is eager, and between bounds that matrix is a multiple of
     the identity: of a block's inverse the free unknowns' part need not be a good metric for them (non-negative factors
@@ -85,23 +113,29 @@ def lbfgs(objective: Objective, x: Array, low: Array, high: Array, tolerances: T
     Wolfe's weak conditions.
     """
     bounded = bool(np.isfinite(low).any() or np.isfinite(high).any())
-    value, gradient = objective.value_and_gradient(x)
-    objective.accepted(x, value)
-    pairs = Pairs(x.size, objective.memory)
-    values = deque([value], maxlen=SPAN + 1)
-    metric: Metric | None = None
-    steps, made, due, free = 0, -1, 0 if objective.eager else np.inf, None
+    if state is None:
+        value, gradient = objective.value_and_gradient(x)
+        values, due = deque([value], maxlen=SPAN + 1), 0 if objective.eager else np.inf
+        state = State(x, value, gradient, Pairs(x.size, objective.memory), values, due)
+        objective.accepted(x, value)
+    at, pairs, free = state, state.pairs, None
 
     def ended(status: int, message: str) -> Ended:
-        return Ended(status, message, x, value, gradient, steps)
+        return Ended(status, message, at.x, at.value, at.gradient, at.steps)
 
     while True:
+        objective.keep(at)
+        if at.values[0] - at.value <= tolerances.ftol * at.value and len(at.values) > SPAN:
+            return ended(2, f"`ftol`: {SPAN} steps together reduced the cost by less than this part of it.")
+        if at.length <= tolerances.xtol * float(np.linalg.norm(at.x)):
+            return ended(3, "`xtol`: the step is small beside the unknowns.")
         if bounded:
-            free = ~(((x <= low) & (gradient > 0)) | ((x >= high) & (gradient < 0)))
-        if steps >= due or (made < 0 and pairs.spread > SPREAD):
-            metric, made, due = (None if bounded else objective.preconditioner(x)), steps, steps + objective.refresh
-        slope = gradient if free is None else np.where(free, gradient, 0.0)
-        direction = pairs.direction(slope, metric, free)
+            free = ~(((at.x <= low) & (at.gradient > 0)) | ((at.x >= high) & (at.gradient < 0)))
+        if at.steps >= at.due or (at.made < 0 and pairs.spread > SPREAD):
+            at.metric = None if bounded else objective.preconditioner(at.x)
+            at.made, at.due = at.steps, at.steps + objective.refresh
+        slope = at.gradient if free is None else np.where(free, at.gradient, 0.0)
+        direction = pairs.direction(slope, at.metric, free)
         descent = float(slope @ direction)
         if not descent < 0:
             # a slope of nothing, or a memory that misleads
@@ -110,33 +144,29 @@ def lbfgs(objective: Objective, x: Array, low: Array, high: Array, tolerances: T
                 continue
             return ended(1, "The gradient is zero.")
         # the identity says nothing of lengths
-        scaled = bool(pairs.slots) or metric is not None
-        if scaled and np.sqrt(-descent) <= tolerances.gtol * np.sqrt(2 * abs(value)):
+        scaled = bool(pairs.slots) or at.metric is not None
+        if scaled and np.sqrt(-descent) <= tolerances.gtol * np.sqrt(2 * abs(at.value)):
             return ended(1, "`gtol`: the gradient is small beside the residuals.")
         if objective.evaluations >= tolerances.evaluations:
             return ended(0, "The number of evaluations is at its limit.")
         length = 1.0 if scaled else min(1.0, 1 / float(np.linalg.norm(slope)))
-        found = _search(objective, x, value, slope, direction, length, (low, high) if bounded else None)
+        found = _search(objective, at.x, at.value, slope, direction, length, (low, high) if bounded else None)
         if found is None:
             # no decrease: a fresh metric and no memory are the last thing to try
-            if pairs.slots or made < steps:
+            if pairs.slots or at.made < at.steps:
                 pairs.slots.clear()
-                due = steps
+                at.due = at.steps
                 continue
             return ended(2, "No step against the gradient reduces the value: rounding is reached.")
         new, value, following = found
-        step, change = new - x, following - gradient
-        x, gradient = new, following
-        steps += 1
-        objective.accepted(x, value)
-        values.append(value)
+        step, change = new - at.x, following - at.gradient
+        at.x, at.value, at.gradient, at.length = new, value, following, float(np.linalg.norm(step))
+        at.steps += 1
+        at.values.append(value)
         curvature = float(step @ change)
         if curvature > np.finfo(float).eps * float(change @ change):
             pairs.add(step, change, curvature)
-        if values[0] - value <= tolerances.ftol * value and len(values) > SPAN:
-            return ended(2, f"`ftol`: {SPAN} steps together reduced the cost by less than this part of it.")
-        if float(np.linalg.norm(step)) <= tolerances.xtol * float(np.linalg.norm(x)):
-            return ended(3, "`xtol`: the step is small beside the unknowns.")
+        objective.accepted(new, value)
 
 
 class Pairs:

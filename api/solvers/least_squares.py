@@ -10,6 +10,7 @@ from matjac import checks
 from matjac.solvers import arguments
 from matjac.solvers import batch as batches
 from matjac.solvers.blas import solver
+from matjac.solvers.checkpoint import SECONDS
 from matjac.solvers.damped import Damped, Dense
 from matjac.solvers.eliminate import Unknown, asked_for, separable
 from matjac.solvers.estimates import estimates
@@ -36,6 +37,8 @@ def least_squares(
     x_scale: Any = None,
     progress: Callback | None = None,
     seconds: float | None = None,
+    checkpoint: Any = None,
+    checkpoint_seconds: float = SECONDS,
     **options: Any,
 ) -> optimize.OptimizeResult:
     """Minimise ½‖F‖² for a function of one or several matrices.
@@ -89,6 +92,12 @@ def least_squares(
         Called with a `Progress` at each step; to return True stops the solver.
     seconds : float, optional
         Time after which it stops at the last good point.
+    checkpoint : path, optional
+        A file, for "gauss-newton" and "lbfgs": the state of the run is written there from time to time, and where it is
+        stopped. Where the file is there at the start, the run goes on from it, with the same steps as if it had not
+        ended. The file is replaced at once: a job may be killed at any time. It is a pickle: go on from your own only.
+    checkpoint_seconds : float, optional
+        The time between two of them, 60 unless given; 0 is at each step.
     **options
         Of SciPy's ``least_squares``. Our methods take ``loss``, ``f_scale``, ``max_nfev``, ``ftol``, ``xtol`` and
         ``gtol``. "lbfgs" stops where ten steps together reduce the cost by less than ftol of it, where a step is
@@ -126,7 +135,7 @@ def least_squares(
         _refuse("a sum over ranks", {"batch": batch, "x_scale": x_scale}, options)
         method, eliminate = _of_ranks(F, method, eliminate, jac)
     if batch is not None:
-        alone = {"method": method, "eliminate": eliminate, "jac": jac, "x_scale": x_scale}
+        alone = {"method": method, "eliminate": eliminate, "jac": jac, "x_scale": x_scale, "checkpoint": checkpoint}
         _refuse("batch", alone, options, batches.OPTIONS)
         given = {"bounds": bounds, "progress": progress, "seconds": seconds}
         return batches.batch_least_squares(F, *start, batch=batch, **given, **options)
@@ -138,6 +147,8 @@ def least_squares(
     F, watch = watched(F, progress, seconds)
     x0 = arguments.start(F, start)
     watch.begin(x0)
+    if checkpoint is not None:
+        watch.keeps(checkpoint, checkpoint_seconds)
     low, high = arguments.bounds(F, bounds)
     arguments.within(F, x0, low, high)
     problem = Problem(F, watch, x0, low, high)
@@ -170,6 +181,7 @@ def least_squares(
         way = way or choose(rest.F.jac(rest.x0), rest.F.variables, jac, rest.watch)
         fit = by_gauss_newton(rest, way, SUMMED | options if summed else options)
     else:
+        _refuse(method, {"checkpoint": checkpoint}, options, options)
         fit = by_scipy(rest, method, jac or "operator", "jac" if x_scale is None else x_scale, options)
     fit.setdefault("eliminated", None)
     fit = fit if rest is problem else problem.of_all(rest, fit)

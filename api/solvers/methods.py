@@ -109,7 +109,12 @@ def by_lbfgs(problem: Problem, unknown: Unknown | None, options: dict[str, Any])
         edges = problem.of(variables, problem.low), problem.of(variables, problem.high)
     found = {"method": "lbfgs", "eliminated": unknown and unknown[0]}
     try:
-        end = lbfgs(objective, objective.start, *edges, tolerances)
+        kept = watch.kept(objective.about)
+        if kept is not None:
+            objective.resume(kept[1])
+            value, _ = objective.value_and_gradient(kept[0].x)
+            watch.go_on(objective.whole(kept[0].x), value, kept[0].value)
+        end = lbfgs(objective, objective.start, *edges, tolerances, kept and kept[0])
     except ENDS as why:
         return watch.stopped(why, problem.x0, cost=watch.value, **found)
     x = objective.whole(end.x)
@@ -130,7 +135,10 @@ def by_gauss_newton(problem: Problem, way: Damped, options: dict[str, Any]) -> A
     tolerances = _tolerances(options)
     chosen = {"method": "gauss-newton", "linear_algebra": way.name}
     try:
-        end = gauss_newton(model, x0, problem.low, problem.high, tolerances)
+        kept = watch.kept(model.about)
+        if kept is not None:
+            watch.go_on(kept[0].x, model.value(kept[0].x), kept[0].value)
+        end = gauss_newton(model, x0, problem.low, problem.high, tolerances, kept and kept[0])
     except ENDS as why:
         return watch.stopped(why, x0, cost=watch.value, **chosen)
     message = f"{end.message} Linear algebra: {way.name}."

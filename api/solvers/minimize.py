@@ -11,6 +11,7 @@ from matjac.conventions import Array
 from matjac.flat import Flat
 from matjac.solvers import arguments
 from matjac.solvers.blas import solver
+from matjac.solvers.checkpoint import SECONDS
 from matjac.solvers.hessians import hessian_at
 from matjac.solvers.summed import Summed, watched
 from matjac.solvers.watch import ENDS, Callback, Stopped, Watch
@@ -76,6 +77,8 @@ def minimize(
     hessian: str | None = None,
     progress: Callback | None = None,
     seconds: float | None = None,
+    checkpoint: Any = None,
+    checkpoint_seconds: float = SECONDS,
     **options: Any,
 ) -> optimize.OptimizeResult:
     """Minimise a scalar function of one or several matrices by ``scipy.optimize.minimize``.
@@ -103,6 +106,9 @@ def minimize(
         positive definite ones.
     progress, seconds
         As in `least_squares`.
+    checkpoint, checkpoint_seconds
+        As in `least_squares`, but the file has the point alone: a run begins anew from there, without SciPy's memory of
+        the steps before.
     **options
         Of ``scipy.optimize.minimize``: ``tol``, ``options``, …
 
@@ -127,9 +133,7 @@ def minimize(
     """
     F = arguments.scalar(F)
     if isinstance(F, Summed) and F.owned:
-        raise ValueError(
-            f"F: got {F.owned[0]} owned by its rank, expected shared unknowns; least_squares eliminates it"
-        )
+        raise ValueError(f"F: got {F.owned[0]} owned by its rank, expected shared unknowns: least_squares has both")
     arguments.refuse(options, "fun", "x0", "args", "jac", "hess", "hessp", "callback")
     if not isinstance(constraints, Sequence):
         raise TypeError(f"constraints: got {checks.describe(constraints)}, expected a sequence of (G, lower, upper)")
@@ -138,6 +142,13 @@ def minimize(
     F, watch = watched(F, progress, seconds, scalar=True)
     x0 = arguments.start(F, start)
     watch.begin(x0)
+    if checkpoint is not None:
+        watch.keeps(checkpoint, checkpoint_seconds)
+    about = f"minimize on {F.variables!r}"
+    kept = watch.kept(about)
+    if kept is not None:
+        x0, before = kept[0]
+        watch.go_on(x0, arguments.number(watch.summed(F.fun, x0)), before)
     watch.why = "as asked" if method else "there are constraints" if len(constraints) else "no method was asked for"
     method = method or ("trust-constr" if len(constraints) else "L-BFGS-B")
     name = method.lower() if isinstance(method, str) else ""
@@ -189,7 +200,9 @@ def minimize(
 
     def stepped(x: Array, *state: Any) -> None:
         known = last is not None and np.array_equal(last[0], x)
-        watch.went(x, last[1] if known else arguments.number(watch.summed(F.fun, x)))  # type: ignore[index]
+        value = last[1] if known else arguments.number(watch.summed(F.fun, x))  # type: ignore[index]
+        watch.went(x, value)
+        watch.keep(about, (np.array(x), value))
 
     asked: dict[str, Any] = {"fun": objective, "jac": None if name in VALUES else gradient}
     if name in TOGETHER and isinstance(F, Compiled):

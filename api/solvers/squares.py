@@ -86,6 +86,18 @@ class SumOfSquares:
         """Report a step."""
         self.watch.went(x, value)
 
+    def keep(self, state: Any) -> None:
+        """Write a checkpoint in time."""
+        self.watch.keep(self.about, state)
+
+    @property
+    def about(self) -> str:
+        """What checkpoints are of."""
+        return f"L-BFGS on {self.F.variables!r}"
+
+    def resume(self, own: Any) -> None:
+        """Nothing is a rank's own."""
+
 
 class Linearised:
     """``½ ‖F(x)‖²``, or a robust loss of it, watched, with F's first-order model ``F + J p`` where it was accepted.
@@ -95,7 +107,7 @@ class Linearised:
     """
 
     def __init__(self, F: Flat, watch: Watch, loss: Loss, way: Damped) -> None:
-        self.watch, self.loss, self.way = watch, loss, way
+        self.F, self.watch, self.loss, self.way = F, watch, loss, way
         self._evaluate: Any = F.value_then_jac
         #: the residuals where the value was asked for last, what makes the Jacobian, the loss's weights
         self._last: tuple[Array, Callable[[], Jacobian], Array | None]
@@ -130,8 +142,8 @@ class Linearised:
         self.watch.evaluated("residuals", x, value, look=lambda: self._last[0])
         return value
 
-    def accepted(self, x: Array, value: float) -> Array:
-        """The gradient at the point whose value was asked for last; report a step."""
+    def gradient(self, x: Array) -> Array:
+        """The gradient at the point whose value was asked for last."""
 
         def slope(x: Array) -> Array:
             y, jacobian, weights = self._last
@@ -143,8 +155,20 @@ class Linearised:
 
         gradient = self.watch.summed(slope, x)
         self.watch.derived("Jᵀ · residuals", x, gradient)
-        self.watch.went(x, value)
         return gradient
+
+    def accepted(self, x: Array, value: float) -> None:
+        """Report a step."""
+        self.watch.went(x, value)
+
+    def keep(self, state: Any) -> None:
+        """Write a checkpoint in time."""
+        self.watch.keep(self.about, state)
+
+    @property
+    def about(self) -> str:
+        """What checkpoints are of."""
+        return f"Gauss-Newton on {self.F.variables!r}"
 
     def hold(self, held: Array | None, gone: Array | None = None) -> Array:
         """The norms of J's columns, 0 of those that are held from now on, where a step has gone that far."""

@@ -14,12 +14,15 @@ from scipy.sparse.linalg import LinearOperator
 from matjac import checks
 from matjac.conventions import Array
 from matjac.flat import Flat
+from matjac.solvers.checkpoint import SAME, Checkpoint
 from matjac.solvers.fit import Fit
 
 #: The status of a result that was stopped here; the solvers' own are greater.
 STOPPED = -9
 #: Values in a row that may be other than finite: a solver shortens its step after each.
 PATIENCE = 20
+#: What goes on with a checkpoint.
+COUNTS = "steps", "evaluations", "derivatives", "history"
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,11 @@ class Watch:
         self.why = ""
         #: the seconds and the value of each point that the solver went to
         self.history: list[tuple[float, float]] = []
+        #: the file to go on from, the last state, what was found there, and the seconds of the runs before
+        self.checkpoint: Checkpoint | None = None
+        self._state: tuple[str, Any, Callable[[], Any]] | None = None
+        self._found: dict[str, Any] = {}
+        self.earlier = 0.0
 
     @property
     def seconds(self) -> float:
@@ -117,10 +125,55 @@ class Watch:
 
     def of(self, F: Flat, progress: Callback | None) -> "Watch":
         """A watch of another function in the same run."""
-        return Watch(F, progress, self.limit)
+        watch = Watch(F, progress, self.limit)
+        watch.checkpoint = self.checkpoint
+        return watch
 
     def begin(self, x: Array) -> None:
         """Told of the flat vector of all unknowns where a run begins."""
+
+    def keeps(self, path: Any, seconds: Any) -> None:
+        """Write checkpoints into that file, so many seconds apart, and go on from one that is there."""
+        self.checkpoint = Checkpoint(path, seconds)
+
+    def keep(self, about: str, state: Any, own: Callable[[], Any] = lambda: None) -> None:
+        """Told between steps of what the next ones depend on, and what of that is this rank's own: write it in time."""
+        if self.checkpoint is None:
+            return
+        self._state = about, state, own
+        if self.checkpoint.due():
+            self._save()
+
+    def _save(self) -> None:
+        """Write the last state there was, and the counts; stop where that fails."""
+        if self.checkpoint is None or self._state is None:
+            return
+        about, state, own = self._state
+        kept = {"about": about, "state": state, "counts": {name: getattr(self, name) for name in COUNTS}}
+        try:
+            self.checkpoint.save({**kept, "seconds": self.earlier + self.seconds}, own())
+        except OSError as error:
+            raise Stopped(f"checkpoint: {error}") from None
+
+    def kept(self, about: str) -> tuple[Any, Any] | None:
+        """The state that a run of the same kind can go on from, and what is this rank's own; None is there none."""
+        found = None if self.checkpoint is None else self.checkpoint.load()
+        if found is None:
+            return None
+        self._found, own = found
+        if self._found["about"] != about:
+            raise ValueError(f"checkpoint: got {self._found['about']}, expected {about}: remove the file to begin anew")
+        return self._found["state"], own
+
+    def go_on(self, x: Array, value: float, before: float) -> None:
+        """Go on from a state at x, where the value is as it was before: with the same counts."""
+        if not abs(value - before) <= SAME * abs(before):
+            raise ValueError(
+                f"checkpoint: got a point of value {before:.6g}, where that of F is {value:.6g}: remove the file to "
+                "begin anew"
+            )
+        vars(self).update(self._found["counts"])
+        self.point, self.value, self.earlier = np.array(x), value, self._found["seconds"]
 
     def call(self, fun: Callable[[Array], T], x: Array) -> T:
         """The value at x of a function that may raise errors of its own."""
@@ -180,7 +233,7 @@ class Watch:
             return
         self.steps += 1
         self.point, self.value = np.array(x), float(value)
-        self.history.append((self.seconds, self.value))
+        self.history.append((self.earlier + self.seconds, self.value))
         if self.progress is None:
             return
         answer = self.progress(Progress(self.steps, self.evaluations, self.value, self.seconds, np.array(x)))
@@ -197,6 +250,10 @@ class Watch:
             if why is self.mistake or not (self.failures or singular):
                 raise why
             why = Stopped(self.trouble if self.failures else f"at evaluation {self.evaluations}: {why}")
+        try:
+            self._save()
+        except Stopped as error:
+            why = Stopped(f"{why}; {error}")
         none = self.point is None
         where = "the start, where nothing good was found" if none else f"the last good point, of step {self.steps}"
         x = start if self.point is None else self.point
