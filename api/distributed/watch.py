@@ -25,7 +25,7 @@ class RanksWatch(Watch):
         self, F: Flat, progress: Callback | None, seconds: float | None, ranks: Ranks, owned: Collection[str]
     ) -> None:
         super().__init__(F, progress, seconds)
-        self.ranks, self.owned = ranks, owned
+        self.ranks, self.owned, self._sent = ranks, owned, ranks.sent
         #: what this rank's function or callback raised
         self.error: Exception | None = None
 
@@ -85,7 +85,7 @@ class RanksWatch(Watch):
     def finish(self, result: Any) -> Fit:
         """The solver's result, which has the number of ranks, the bytes that this one sent, and its error."""
         fit = super().finish(result)
-        fit.ranks, fit.sent, fit.error = self.ranks.size, self.ranks.sent, self.error
+        fit.ranks, fit.sent, fit.error = self.ranks.size, self.ranks.sent - self._sent, self.error
         return fit
 
     def _made(self, make: Callable[[Array], T], x: Array) -> T:
