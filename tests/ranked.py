@@ -197,7 +197,7 @@ def faults():
 
 def refused():
     """What is refused on all ranks."""
-    F, U, V = completion()
+    (F, U, V), (G, (A, b)) = completion(), network()
     solve = mj.solvers.least_squares
     calls = {
         "owned": lambda: total(F, "W"),
@@ -212,6 +212,8 @@ def refused():
         "eliminate shared": lambda: solve(total(F), U, V, eliminate="U"),
         "minimize": lambda: mj.solvers.minimize(total(F, "U"), U, V),
         "number": lambda: solve(total(F.half_squares()), U, V),
+        "uncertainty": lambda: mj.solvers.uncertainty(total(G), A, b),
+        "root": lambda: mj.solvers.root(total(G), A, b),
         "twice": lambda: total(total(F)),
     }
     return {name: ends(call).get("raised") for name, call in calls.items()}

@@ -192,6 +192,8 @@ REFUSED = {
     "eliminate shared": "eliminate: got 'U' for a sum over ranks, expected an unknown that its rank owns",
     "minimize": "F: got U owned by its rank, expected shared unknowns",
     "number": "F: got a function whose value is a number, expected one of residuals",
+    "uncertainty": "F: got a function whose value is a number",
+    "root": "F: got 1 values of 8 unknowns, expected as many",
     "twice": "F: got a sum over ranks, expected this rank's function",
 }
 

@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from matjac import checks
-from matjac.conventions import Array, Shapes, cached_property
+from matjac.conventions import Array, Shape, Shapes, cached_property
 from matjac.distributed.comm import communicator
 from matjac.distributed.ranks import Ranks
 from matjac.distributed.watch import RanksWatch
@@ -114,6 +114,8 @@ class Total(Summed):
 
     Attributes
     ----------
+    out_shape : tuple
+        (), that of a number.
     mine : Flat
         This rank's function.
     ranks : Ranks
@@ -128,6 +130,8 @@ class Total(Summed):
     >>> T(np.ones(3)), T.gradient(np.ones(3))  # doctest: +SKIP
     (array(1.5), array([-2., -2., -2.]))
     """
+
+    out_shape: Shape = ()
 
     def __init__(self, F: Flat, ranks: Ranks, owned: tuple[str, ...]) -> None:
         self.mine, self.ranks, self.owned = F, ranks, owned

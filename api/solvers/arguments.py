@@ -12,7 +12,6 @@ from scipy import optimize
 from matjac import checks
 from matjac.conventions import Array, Order, Shape, size
 from matjac.flat import Flat
-from matjac.solvers.summed import Summed
 from matjac.tracing.compile import compile
 
 _TRUST = {"initial_trust_radius", "max_trust_radius", "eta", "gtol", "maxiter", "disp", "return_all"}
@@ -70,7 +69,7 @@ def scalar(F: Any, start: Sequence[Any] | None = None) -> Flat:
 def residuals(F: Any) -> Flat:
     """A function whose value is an array of residuals."""
     made = flat(F)
-    if getattr(made.mine if isinstance(made, Summed) else made, "out_shape", None) == ():
+    if getattr(made, "out_shape", None) == ():
         residual(np.zeros(()))
     return made
 

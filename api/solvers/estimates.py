@@ -15,9 +15,12 @@ WORK = 2 * 10**9
 ASK = "mj.solvers.uncertainty(F, fit)"
 
 
-def estimates(F: Flat, fit: Any, robust: bool = False) -> list[str]:
-    """On the unknowns of a least-squares fit: what is said of all of them, and more lines."""
-    found, first = _errors(F, fit, robust)
+def estimates(F: Flat, fit: Any, without: str = "") -> list[str]:
+    """On the unknowns of a least-squares fit: what is said of all of them, and more lines.
+
+    `without` says why there are no standard errors, where there are none.
+    """
+    found, first = _errors(F, fit, without)
     lines = _each(F, fit, found) if F.variables.size <= EACH else _by_variable(F, fit, found)
     if found is not None and found.free:
         free = f"{found.free} free direction{'s' * (found.free != 1)}: no residual changes along them"
@@ -25,13 +28,13 @@ def estimates(F: Flat, fit: Any, robust: bool = False) -> list[str]:
     return [first, *lines]
 
 
-def _errors(F: Flat, fit: Any, robust: bool) -> tuple[Uncertainty | None, str]:
+def _errors(F: Flat, fit: Any, without: str) -> tuple[Uncertainty | None, str]:
     """How sure the fit is, where that is known and costs little, and what to say of it."""
     n = F.variables.size
     if not fit.success:
         return None, "without standard errors: the solver has not ended at a minimum"
-    if robust:
-        return None, "without standard errors: they are those of the sum of squares, not of a robust loss"
+    if without:
+        return None, f"without standard errors: {without}"
     if n**2 * (fit.fun.size + 10 * n) > WORK:
         return None, f"standard errors of so many unknowns take long: {ASK}.stderr"
     try:

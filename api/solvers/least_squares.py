@@ -129,9 +129,10 @@ def least_squares(
     >>> np.allclose(R.T @ R, K)
     True
     """
-    F = arguments.residuals(F)
     summed = isinstance(F, Summed)
+    F = F if summed else arguments.residuals(F)
     if summed:
+        arguments.residuals(F.mine)
         _refuse("a sum over ranks", {"batch": batch, "x_scale": x_scale}, options)
         method, eliminate = _of_ranks(F, method, eliminate, jac)
     if batch is not None:
@@ -154,7 +155,8 @@ def least_squares(
     problem = Problem(F, watch, x0, low, high)
     robust = not Loss(options.get("loss", "linear"), options.get("f_scale", 1.0)).linear
     scipys = jac is not None or x_scale is not None or not options.keys() <= OPTIONS.keys()
-    told = partial(estimates, F, robust=robust)
+    why = "they are those of the sum of squares, not of a robust loss" if robust else ""
+    told = partial(estimates, F, without="this rank has some of the rows alone" if summed else why)
     unknown = way = None
     if eliminate not in (None, False):
         if robust:
