@@ -1,6 +1,8 @@
 """The Hessian: a Jacobian, that of a gradient, which is symmetric, so that half of it is enough."""
 
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
+
+import scipy.sparse as sp
 
 from matjac import checks
 from matjac.conventions import Array
@@ -8,7 +10,8 @@ from matjac.jacobian.jacobian import Jacobian
 from matjac.jacobian.matrix import Matrix
 from matjac.maps.point import Point
 
-TRIANGLES = "lower", "upper"
+Triangle: TypeAlias = Literal["lower", "upper"]
+TRIANGLES: tuple[Triangle, ...] = get_args(Triangle)
 
 
 class Hessian(Jacobian):
@@ -54,26 +57,26 @@ class Hessian(Jacobian):
         checks.one_of("triangle", triangle, TRIANGLES)
         return Matrix(self._point, self.out_shape, self.in_shape, self.order, triangle)
 
-    def count(self, triangle: str | None = None) -> int:
+    def count(self, triangle: Triangle | None = None) -> int:
         """Number of entries, of one triangle where that is given, without making any of them."""
         return self.nnz if triangle is None else self._half(triangle).nnz
 
-    def structure(self, triangle: str | None = None) -> tuple[Array, Array]:
+    def structure(self, triangle: Triangle | None = None) -> tuple[Array, Array]:
         """Row pointers and sorted column indices, of one triangle where that is given; see `Jacobian.structure`."""
         return super().structure() if triangle is None else self._half(triangle).structure()
 
-    def coo_structure(self, triangle: str | None = None) -> tuple[Array, Array]:
+    def coo_structure(self, triangle: Triangle | None = None) -> tuple[Array, Array]:
         """Row and column of each entry, of one triangle where that is given; see `Jacobian.coo_structure`."""
         return super().coo_structure() if triangle is None else self._half(triangle).coo_structure()
 
-    def fill(self, data: Array, triangle: str | None = None) -> None:
+    def fill(self, data: Array, triangle: Triangle | None = None) -> None:
         """Write the values, of one triangle where that is given, into a caller's buffer; see `Jacobian.fill`."""
         if triangle is None:
             super().fill(data)
         else:
             self._half(triangle).fill(data)
 
-    def tocsr(self, out: Any = None, triangle: str | None = None) -> Any:
+    def tocsr(self, out: Any = None, triangle: Triangle | None = None) -> sp.csr_array:
         """The Hessian, or one triangle of it, as a canonical ``csr_array``; see `Jacobian.tocsr`."""
         return super().tocsr(out) if triangle is None else self._half(triangle).tocsr(out)
 

@@ -1,16 +1,22 @@
 """The Jacobian object: one linear map with three faces, a sparse matrix, an operator and a normal matrix."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeAlias, overload
 
 import numpy as np
+import numpy.typing as npt
 from scipy.sparse.linalg import LinearOperator
 
 from matjac import checks
-from matjac.conventions import Array, Layout, Order, Shapes, flip, parts, same_vector, several, size, unvec, vec
+from matjac.conventions import Array, Layout, Order, Shapes, flip, parts, same_vector, several, vec
 from matjac.entries.plan import Plan
 from matjac.jacobian.matrix import Matrix
+from matjac.jacobian.vectors import divided, joined, positions
 from matjac.maps import compose, normal
 from matjac.maps.point import Point
+
+#: An array, or one for each of several variables or outputs.
+Arrays: TypeAlias = npt.ArrayLike | Sequence[npt.ArrayLike]
 
 
 class Jacobian(Matrix, LinearOperator):  # type: ignore[misc]
@@ -95,6 +101,12 @@ class Jacobian(Matrix, LinearOperator):  # type: ignore[misc]
         x = checks.vectors("x", x, self.shape[1], (1, 2))
         return self._matvec(x) if x.ndim == 1 else self._matmat(x)
 
+    @overload
+    def __matmul__(self, other: "Jacobian") -> "Jacobian": ...
+    @overload
+    def __matmul__(self, other: Array | Sequence[Any]) -> Array: ...
+    @overload
+    def __matmul__(self, other: LinearOperator) -> LinearOperator: ...
     def __matmul__(self, other: Any) -> Any:
         if checks.is_number(other):
             raise ValueError("J @ a: got a number, expected a vector, a matrix or a Jacobian: use J * a")
@@ -235,21 +247,19 @@ class Jacobian(Matrix, LinearOperator):  # type: ignore[misc]
         array([[0., 4.],
                [2., 0.]])
         """
-        total = self._point.shape[0]
-        index = checks.plain("rows", rows)
-        if index.dtype == bool:
-            if index.shape not in (self.out_shape, (total,)):
-                raise ValueError(f"rows: got a mask of shape {index.shape}, expected {self.out_shape}")
-            index = np.flatnonzero(vec(index, self.order))
-        if index.ndim != 1:
-            raise ValueError(f"rows: got shape {index.shape}, expected a 1-D array of row numbers")
-        if index.dtype.kind not in "iu" and index.size:
-            raise TypeError(f"rows: got dtype {index.dtype}, expected integers or booleans")
-        if index.size and not -total <= int(index.min()) <= int(index.max()) < total:
-            raise IndexError(f"rows: got numbers from {index.min()} to {index.max()}, expected less than {total}")
-        index = index.astype(np.int64)
-        point = compose.take(self._point, np.where(index < 0, index + total, index))
+        index = positions(rows, self.out_shape, self._point.shape[0], self.order)
+        point = compose.take(self._point, index)
         return Jacobian(point, (index.size,), self.in_shape, self.order, self.layout)
+
+    @property
+    def T(self) -> "Jacobian":
+        """The transposed matrix: the same Jacobian in the other layout."""
+        return self._transpose()
+
+    @property
+    def H(self) -> "Jacobian":
+        """The conjugated transposed matrix."""
+        return self._adjoint()
 
     def _transpose(self) -> "Jacobian":
         return Jacobian(self._point, self.out_shape, self.in_shape, self.order, flip(self.layout))
@@ -257,7 +267,7 @@ class Jacobian(Matrix, LinearOperator):  # type: ignore[misc]
     def _adjoint(self) -> "Jacobian":
         return Jacobian(self._point.conj(), self.out_shape, self.in_shape, self.order, flip(self.layout))
 
-    def jvp(self, dX: Any) -> Any:
+    def jvp(self, dX: Arrays) -> Array | Any:
         """The function's differential in the direction dX.
 
         Parameters
@@ -278,9 +288,9 @@ class Jacobian(Matrix, LinearOperator):  # type: ignore[misc]
         array([[0., 1.],
                [1., 4.]])
         """
-        return self._part(self._point.apply(self._join("dX", dX, self.in_shape)), self.out_shape)
+        return divided(self._point.apply(joined("dX", dX, self.in_shape, self.order)), self.out_shape, self.order)
 
-    def vjp(self, W: Any) -> Any:
+    def vjp(self, W: Arrays) -> Array | Any:
         """The gradient of ``Σ W ∘ F``: the transposed differential (not conjugated) of W.
 
         Parameters
@@ -293,30 +303,10 @@ class Jacobian(Matrix, LinearOperator):  # type: ignore[misc]
         numpy.ndarray
             Of shape `in_shape`; a tuple where that is several shapes.
         """
-        return self._part(self._point.apply_transposed(self._join("W", W, self.out_shape)), self.in_shape)
+        vector = self._point.apply_transposed(joined("W", W, self.out_shape, self.order))
+        return divided(vector, self.in_shape, self.order)
 
-    def _join(self, name: str, value: Any, shapes: Shapes) -> Array:
-        """The vector of an array of that shape, or of one array for each of several shapes."""
-        if not several(shapes):
-            return vec(checks.shaped(name, value, shapes), self.order)  # type: ignore[arg-type]
-        if not isinstance(value, tuple | list) or len(value) != len(shapes):
-            raise ValueError(f"{name}: got {checks.describe(value)}, expected {len(shapes)} arrays of shapes {shapes}")
-        arrays = [
-            vec(checks.shaped(f"{name}[{at}]", part, shape), self.order)
-            for at, (part, shape) in enumerate(zip(value, parts(shapes), strict=True))
-        ]
-        return np.concatenate(arrays)
-
-    def _part(self, vector: Array, shapes: Shapes) -> Any:
-        """The array of that shape, or the arrays of several shapes, whose vector it is."""
-        ends = np.cumsum([size(shape) for shape in parts(shapes)])
-        arrays = [
-            unvec(part, shape, self.order)
-            for part, shape in zip(np.split(vector, ends[:-1]), parts(shapes), strict=True)
-        ]
-        return tuple(arrays) if several(shapes) else arrays[0]
-
-    def gradient(self) -> Any:
+    def gradient(self) -> Array | Any:
         """The gradient of a scalar function, as a dense array.
 
         Returns

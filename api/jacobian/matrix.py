@@ -117,7 +117,7 @@ class Matrix:
         if target is not data:
             data[:] = target
 
-    def tocsr(self, out: Any = None) -> Any:
+    def tocsr(self, out: Any = None) -> sp.csr_array:
         """The Jacobian as a canonical ``scipy.sparse.csr_array``: sorted, without duplicates.
 
         Matrices of one function share their index arrays, which cannot be written to: what would change the pattern
@@ -155,7 +155,7 @@ class Matrix:
         self._point.run(self.layout, out.data)
         return out
 
-    def rows(self, start: int, stop: int) -> Any:
+    def rows(self, start: int, stop: int) -> sp.csr_array:
         """The rows ``start:stop`` alone, as a ``csr_array``, in the memory that they need.
 
         Parameters
@@ -184,14 +184,14 @@ class Matrix:
         self._point.fill(self.layout)(data, start, stop, PLAIN)
         return Pattern(shape, pointers.astype(dtype), indices).matrix(data)
 
-    def tocsc(self) -> Any:
+    def tocsc(self) -> sp.csc_array:
         """The Jacobian as a canonical ``scipy.sparse.csc_array``, filled column by column."""
         turned = self.T.tocsr()  # type: ignore[attr-defined]
         result = sp.csc_array((turned.data, turned.indices, turned.indptr), shape=self.shape)
         result.has_canonical_format = True
         return result
 
-    def tocoo(self) -> Any:
+    def tocoo(self) -> sp.coo_array:
         """The Jacobian as a canonical ``scipy.sparse.coo_array``."""
         matrix = self.tocsr()
         places = self._pattern.rows.copy(), matrix.indices.copy()
@@ -199,7 +199,7 @@ class Matrix:
         result.has_canonical_format = True
         return result
 
-    def tobsr(self, blocksize: tuple[int, int] | None = None) -> Any:
+    def tobsr(self, blocksize: tuple[int, int] | None = None) -> sp.bsr_array:
         """The Jacobian as a ``scipy.sparse.bsr_array``; SciPy estimates the block size unless given."""
         if blocksize is not None:
             blocks = checks.shape("blocksize", blocksize, 2)
@@ -220,7 +220,7 @@ class Matrix:
         # NumPy asks for it wherever it meets a Jacobian: too easily, for what it may cost
         raise TypeError("a Jacobian is not made dense unasked: say J.toarray(), or J.tocsr() for a sparse matrix")
 
-    def tensor(self) -> Any:
+    def tensor(self) -> sp.coo_array:
         """The Jacobian as an n-dimensional ``coo_array``, ``J[i, j, k, l] = ∂F[i, j] / ∂X[k, l]``.
 
         Its shape is ``out_shape + in_shape``, whatever the order and the layout. Several variables or outputs

@@ -4,7 +4,7 @@ import inspect
 import re
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from scipy import optimize
@@ -13,6 +13,9 @@ from matjac import checks
 from matjac.conventions import Array, Order, Shape, size
 from matjac.flat import Flat
 from matjac.tracing.compile import compile
+
+#: What solvers are given: what `matjac.compile` made, a `matjac.Function`, or a plain function of arrays.
+Callee: TypeAlias = Callable[..., Any]
 
 _TRUST = {"initial_trust_radius", "max_trust_radius", "eta", "gtol", "maxiter", "disp", "return_all"}
 #: Options that SciPy's methods take beside those in their documentation.

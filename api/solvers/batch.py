@@ -8,6 +8,7 @@ from scipy.optimize import OptimizeResult
 from matjac import checks
 from matjac.conventions import Array
 from matjac.solvers import arguments
+from matjac.solvers.fit import Fit
 from matjac.solvers.marquardt import FAILED, Fits, Rules
 from matjac.solvers.separate import Problems
 from matjac.solvers.watch import STOPPED, Callback, Stopped, Watch
@@ -41,7 +42,7 @@ def batch_least_squares(
     max_nit: int = 200,
     progress: Callback | None = None,
     seconds: float | None = None,
-) -> OptimizeResult:
+) -> Fit:
     """Minimise ½‖F_b‖² for each problem b of a stack, all at once.
 
     One call evaluates all problems, and each has a damping, an acceptance and an end of its own (Levenberg–Marquardt,
@@ -71,7 +72,7 @@ def batch_least_squares(
 
     Returns
     -------
-    scipy.optimize.OptimizeResult
+    Fit
         With ``variables``, ``x``, ``fun``, ``nit``, ``nfev``, ``njev``, ``seconds``, ``message``; and in arrays of the
         batch's shape ``cost``, ``optimality``, ``converged`` and ``statuses`` (as SciPy's ``status``: 0 for too many
         steps, 1 gtol, 2 ftol, 3 xtol, 4 both; -9 where something is not finite). ``status`` is the least of them, and
@@ -183,7 +184,7 @@ class _Run:
         ):  # fmt: skip
             mine[at] = its[used]
 
-    def result(self, why: Stopped | None) -> OptimizeResult:
+    def result(self, why: Stopped | None) -> Fit:
         """What came of all problems; `why` it was stopped before they were done."""
         problems, watch = self.problems, self.watch
         self._store()

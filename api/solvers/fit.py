@@ -1,19 +1,25 @@
 """What a solver returns: SciPy's result, with a report and a picture of the way there."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.optimize import OptimizeResult
 
 from matjac.conventions import Array
 from matjac.extras import optional
+from matjac.flat import Variables
+
+if TYPE_CHECKING:
+    # of SciPy's any attribute would do, also one that is misspelt
+    Result = dict[str, Any]
+else:
+    from scipy.optimize import OptimizeResult as Result
 
 #: Entries of the gradient that a report shows.
 SHOWN = 3
 
 
-class Fit(OptimizeResult):  # type: ignore[misc]
+class Fit(Result):
     r"""The result of a solver: a dictionary with attributes, as SciPy's ``OptimizeResult``.
 
     Attributes
@@ -31,6 +37,10 @@ class Fit(OptimizeResult):  # type: ignore[misc]
         Steps.
     seconds : float
         The time that it took.
+    success, status, message
+        Whether it ended well, and how.
+    fun, cost, grad, jac, optimality, active_mask, ...
+        What SciPy's results of such a solver have; each solver says what its own have beside that.
 
     Examples
     --------
@@ -42,6 +52,43 @@ class Fit(OptimizeResult):  # type: ignore[misc]
     unknowns   X (2, 1): 2 numbers
     objective  2 → ... in ... steps, ... evaluations, ... derivatives
     """
+
+    x: Array
+    variables: tuple[Array, ...]
+    unknowns: Variables
+    history: Array
+    success: bool
+    status: int
+    message: str
+    method: str
+    why: str
+    nit: int
+    nfev: int
+    njev: int
+    seconds: float
+    # of one number, of many, or of many problems
+    fun: Any
+    cost: Any
+    optimality: Any
+    jac: Any
+    hess_inv: Any
+    grad: Array
+    active_mask: Array
+    linear_algebra: str
+    eliminated: str | None
+    statuses: Array
+    converged: Array
+    constr: list[Array]
+    constr_violation: float
+    multipliers: Any
+    bound_multipliers: Any
+    damped: int
+    t: Array
+    y: Array
+    states: Any
+    t_events: Any
+    y_events: Any
+    sol: Any
 
     #: what tells the lines on the estimates, and what it told
     _tell: Callable[["Fit"], list[str]] | None = None
@@ -136,10 +183,14 @@ class Fit(OptimizeResult):  # type: ignore[misc]
             return "objective" if np.ndim(self.fun) == 0 else "residual"
         return "value"
 
+    @property
+    def _value(self) -> Any:
+        return self.get("cost", self.get("fun", np.nan))
+
     def _way(self) -> str:
         """The value at the start and at the end."""
-        if "states" not in self and np.ndim(self.get("cost", self.get("fun", np.nan))) == 0:
-            last = float(self.get("cost", self.get("fun", np.nan)))
+        if "states" not in self and np.ndim(self._value) == 0:
+            last = float(self._value)
             if not len(self.history):
                 return f"{last:.6g} "
             return f"{self.history[0, 1]:.6g} → {last:.6g} "

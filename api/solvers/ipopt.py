@@ -2,9 +2,10 @@
 
 import importlib.util
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import OptimizeResult
 
 from matjac import checks
@@ -13,6 +14,7 @@ from matjac.extras import optional
 from matjac.flat import Flat
 from matjac.solvers import arguments
 from matjac.solvers.blas import solver
+from matjac.solvers.fit import Fit
 from matjac.solvers.hessians import MANY, LagrangianHessian
 from matjac.solvers.watch import Callback, Stopped, Watch
 
@@ -241,16 +243,16 @@ class IpoptProblem:
 
 @solver
 def ipopt(
-    F: Any,
-    *start: Any,
+    F: arguments.Callee,
+    *start: npt.ArrayLike,
     constraints: Sequence[Any] = (),
     bounds: Any = None,
-    hessian: str | None = None,
-    backend: str | None = None,
+    hessian: Literal["exact", "gauss-newton", "limited-memory"] | None = None,
+    backend: Literal["ipyopt", "cyipopt"] | None = None,
     progress: Callback | None = None,
     seconds: float | None = None,
     options: dict[str, Any] | None = None,
-) -> OptimizeResult:
+) -> Fit:
     """Minimise a scalar function of matrices subject to constraints, by Ipopt.
 
     Parameters
@@ -277,7 +279,7 @@ def ipopt(
 
     Returns
     -------
-    scipy.optimize.OptimizeResult
+    Fit
         ``x``, ``variables``, ``fun``, ``status`` (Ipopt's), ``message``, ``success``, ``nit``, ``nfev``, ``njev``,
         ``seconds``, and:
 

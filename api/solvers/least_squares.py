@@ -2,9 +2,9 @@
 
 from collections.abc import Collection
 from functools import partial
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
-from scipy import optimize
+import numpy.typing as npt
 
 from matjac import checks
 from matjac.solvers import arguments
@@ -14,25 +14,27 @@ from matjac.solvers.checkpoint import SECONDS
 from matjac.solvers.damped import Damped, Dense
 from matjac.solvers.eliminate import Unknown, asked_for, separable
 from matjac.solvers.estimates import estimates
+from matjac.solvers.fit import Fit
 from matjac.solvers.losses import Loss
 from matjac.solvers.methods import OPTIONS, SUMMED, Problem, by_gauss_newton, by_lbfgs, by_scipy
 from matjac.solvers.summed import Summed, watched
 from matjac.solvers.watch import Callback
 from matjac.solvers.ways import cheap, choose, choose_summed, few, is_small
 
-FACES = ("operator", "csr", "dense")
-SCIPY = ("trf", "dogbox", "lm")
-METHODS = ("gauss-newton", "lbfgs", *SCIPY)
+Face: TypeAlias = Literal["operator", "csr", "dense"]
+Method: TypeAlias = Literal["gauss-newton", "lbfgs", "trf", "dogbox", "lm"]
+FACES: tuple[Face, ...] = get_args(Face)
+METHODS: tuple[Method, ...] = get_args(Method)
 
 
 @solver
 def least_squares(
-    F: Any,
-    *start: Any,
-    method: str | None = None,
-    eliminate: Any = None,
+    F: arguments.Callee,
+    *start: npt.ArrayLike,
+    method: Method | None = None,
+    eliminate: str | Literal[False] | None = None,
     batch: int | None = None,
-    jac: str | None = None,
+    jac: Face | None = None,
     bounds: Any = None,
     x_scale: Any = None,
     progress: Callback | None = None,
@@ -40,7 +42,7 @@ def least_squares(
     checkpoint: Any = None,
     checkpoint_seconds: float = SECONDS,
     **options: Any,
-) -> optimize.OptimizeResult:
+) -> Fit:
     """Minimise ½‖F‖² for a function of one or several matrices.
 
     "gauss-newton" takes steps of Levenberg and Marquardt in a trust region. "lbfgs" is limited-memory BFGS, without
@@ -108,8 +110,8 @@ def least_squares(
 
     Returns
     -------
-    scipy.optimize.OptimizeResult
-        A `Fit`: SciPy's, with ``variables``, the arrays, ``method``, ``nit`` and ``seconds``; from our methods without
+    Fit
+        SciPy's result, with ``variables``, the arrays, ``method``, ``nit`` and ``seconds``; from our methods without
         ``jac``, and from "gauss-newton" with ``linear_algebra``, how its systems were solved.
         Where it was stopped ``success`` is False, ``status`` is -9, ``message`` says why and where, and of SciPy's
         fields there are ``x``, ``nfev``, ``njev`` and, of a linear loss, ``cost``.
@@ -190,7 +192,9 @@ def least_squares(
     return fit.telling(told)
 
 
-def _chosen(problem: Problem, unknown: Unknown | None, unasked: bool) -> tuple[str, str, Damped | None, Unknown | None]:
+def _chosen(
+    problem: Problem, unknown: Unknown | None, unasked: bool
+) -> tuple[Method, str, Damped | None, Unknown | None]:
     """The method, why, what makes its steps, and the unknown that it eliminates: the one asked for, or one unasked."""
     F, J = problem.F, problem.F.jac(problem.x0)
     if is_small(*J.shape):

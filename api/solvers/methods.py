@@ -12,6 +12,7 @@ from matjac.flat import Flat, Variables
 from matjac.solvers import arguments
 from matjac.solvers.damped import Damped
 from matjac.solvers.eliminate import Eliminated, Linear, Unknown
+from matjac.solvers.fit import Fit
 from matjac.solvers.gauss_newton import gauss_newton
 from matjac.solvers.lbfgs import Ended, Tolerances, lbfgs
 from matjac.solvers.losses import Loss
@@ -61,7 +62,7 @@ class Problem:
         inner.why = watch.why
         return Problem(projected, inner, *parts)
 
-    def of_all(self, rest: "Problem", fit: Any) -> Any:
+    def of_all(self, rest: "Problem", fit: Fit) -> Fit:
         """The result of what was left, as one of all unknowns."""
         P: Any = rest.F
         fit.x, fit.unknowns, fit.eliminated = P.whole(fit.x), self.F.variables, P.linear.name
@@ -96,7 +97,7 @@ def active(x: Array, low: Array, high: Array) -> Array:
     return np.where(x <= low, -1, np.where(x >= high, 1, 0))
 
 
-def by_lbfgs(problem: Problem, unknown: Unknown | None, options: dict[str, Any]) -> Any:
+def by_lbfgs(problem: Problem, unknown: Unknown | None, options: dict[str, Any]) -> Fit:
     """By L-BFGS, of all unknowns or of all but one."""
     options = OPTIONS | options
     F, watch = problem.F, problem.watch
@@ -125,7 +126,7 @@ def by_lbfgs(problem: Problem, unknown: Unknown | None, options: dict[str, Any])
     return _finish(problem, end, x, fun, gradient, message=end.message, **found)
 
 
-def by_gauss_newton(problem: Problem, way: Damped, options: dict[str, Any]) -> Any:
+def by_gauss_newton(problem: Problem, way: Damped, options: dict[str, Any]) -> Fit:
     """By Gauss–Newton."""
     options = NEWTON | options
     watch, x0 = problem.watch, problem.x0
@@ -145,7 +146,7 @@ def by_gauss_newton(problem: Problem, way: Damped, options: dict[str, Any]) -> A
     return _finish(problem, end, end.x, model.residuals, end.gradient, message=message, **chosen)
 
 
-def _finish(problem: Problem, end: Ended, x: Array, fun: Array, gradient: Array, **more: Any) -> Any:
+def _finish(problem: Problem, end: Ended, x: Array, fun: Array, gradient: Array, **more: Any) -> Fit:
     """The result of a method of ours, at the point of all unknowns."""
     watch, inside = problem.watch, np.clip(x - gradient, problem.low, problem.high)
     result = optimize.OptimizeResult(
@@ -171,7 +172,7 @@ def _tolerances(options: dict[str, Any]) -> Tolerances:
     return Tolerances(ftol, xtol, gtol, arguments.tolerance("max_nfev", options["max_nfev"], np.inf))
 
 
-def by_scipy(problem: Problem, method: str, jac: str, x_scale: Any, options: dict[str, Any]) -> Any:
+def by_scipy(problem: Problem, method: str, jac: str, x_scale: Any, options: dict[str, Any]) -> Fit:
     """By a method of SciPy's."""
     F, watch, x0 = problem.F, problem.watch, problem.x0
     # arrays, for SciPy spreads numbers slowly

@@ -1,9 +1,10 @@
 """Minimisation: SciPy's `minimize` on functions of matrices, with constraints that are such functions too."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 from scipy import optimize
 
 from matjac import checks
@@ -12,11 +13,18 @@ from matjac.flat import Flat
 from matjac.solvers import arguments
 from matjac.solvers.blas import solver
 from matjac.solvers.checkpoint import SECONDS
+from matjac.solvers.fit import Fit
 from matjac.solvers.hessians import hessian_at
 from matjac.solvers.summed import Summed, watched
 from matjac.solvers.watch import ENDS, Callback, Stopped, Watch
 from matjac.tracing.compiled import Compiled
 
+#: SciPy's methods, in either case.
+Method: TypeAlias = Literal[
+    "Nelder-Mead", "Powell", "CG", "BFGS", "Newton-CG", "L-BFGS-B", "TNC", "COBYLA", "COBYQA", "SLSQP", "trust-constr",
+    "dogleg", "trust-ncg", "trust-krylov", "trust-exact",
+    "nelder-mead", "powell", "cg", "bfgs", "newton-cg", "l-bfgs-b", "tnc", "cobyla", "cobyqa", "slsqp",
+]  # fmt: skip
 #: Methods that take constraints, and those that take a sparse Jacobian of them.
 CONSTRAINED = ("trust-constr", "slsqp", "cobyla", "cobyqa")
 SPARSE = ("trust-constr",)
@@ -69,18 +77,18 @@ def constraint(G: Any, lower: Any, upper: Any, dense: bool = False) -> optimize.
 
 @solver
 def minimize(
-    F: Any,
-    *start: Any,
-    method: str | None = None,
+    F: arguments.Callee,
+    *start: npt.ArrayLike,
+    method: Method | Callable[..., Any] | None = None,
     bounds: Any = None,
     constraints: Sequence[Any] = (),
-    hessian: str | None = None,
+    hessian: Literal["exact", "gauss-newton", "none"] | None = None,
     progress: Callback | None = None,
     seconds: float | None = None,
     checkpoint: Any = None,
     checkpoint_seconds: float = SECONDS,
     **options: Any,
-) -> optimize.OptimizeResult:
+) -> Fit:
     """Minimise a scalar function of one or several matrices by ``scipy.optimize.minimize``.
 
     Gradients are adjoint sweeps. Methods of second order get the Hessian in the form that they take: products
@@ -93,7 +101,7 @@ def minimize(
         The objective, one number; a plain function is compiled.
     *start : array_like
         One for each variable.
-    method : str, optional
+    method : str or callable, optional
         SciPy's; "L-BFGS-B", or "trust-constr" where there are constraints, unless given.
     bounds : tuple, optional
         Lower and upper bounds, as in `least_squares`.
@@ -114,8 +122,8 @@ def minimize(
 
     Returns
     -------
-    scipy.optimize.OptimizeResult
-        A `Fit`: SciPy's, with ``variables``, ``method``, ``nit`` and ``seconds``; stopped as in `least_squares`.
+    Fit
+        SciPy's result, with ``variables``, ``method``, ``nit`` and ``seconds``; stopped as in `least_squares`.
 
     Raises
     ------

@@ -2,16 +2,18 @@
 
 import inspect
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from scipy import integrate, optimize
+import numpy.typing as npt
+from scipy import integrate
 
 from matjac import checks
 from matjac.conventions import Array
 from matjac.flat import Flat, Variables
 from matjac.solvers import arguments
 from matjac.solvers.blas import calm
+from matjac.solvers.fit import Fit
 from matjac.solvers.steps import factors_stay_sparse
 from matjac.solvers.watch import ENDS, Callback, Stopped, Watch
 from matjac.tracing.compiled import Compiled
@@ -56,15 +58,15 @@ class _Flow:
 
 @partial(calm, factors=True)
 def solve_ivp(
-    F: Any,
-    t_span: Any,
-    start: Any,
-    method: str = "BDF",
-    jac: str | None = None,
+    F: arguments.Callee,
+    t_span: npt.ArrayLike,
+    start: npt.ArrayLike | tuple[npt.ArrayLike, ...],
+    method: Any = "BDF",
+    jac: Literal["dense", "csr"] | None = None,
     progress: Callback | None = None,
     seconds: float | None = None,
     **options: Any,
-) -> optimize.OptimizeResult:
+) -> Fit:
     r"""Integrate Ẋ = F(X) or Ẋ = F(t, X), for one matrix X or several, by ``scipy.integrate.solve_ivp``.
 
     Parameters
@@ -90,8 +92,8 @@ def solve_ivp(
 
     Returns
     -------
-    scipy.optimize.OptimizeResult
-        SciPy's, with ``states``, an array (times, \*shape), or a tuple of one for each of several unknowns;
+    Fit
+        SciPy's result, with ``states``, an array (times, \*shape), or a tuple of one for each of several unknowns;
         ``variables``, the last of them; ``nit``, the steps taken; ``jac``, how the Jacobian was given, or None; and
         ``seconds``. Where it was stopped ``t`` and ``states`` are the steps until then, ``status`` is -9 and
         ``message`` says why.

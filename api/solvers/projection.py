@@ -87,7 +87,7 @@ class Kaufman:
         """Columns less their projections on those of J_U."""
         along = self._inner.T @ y
         along[self._places] = self._free * self._solve(self._free * along[self._places])
-        return y - self._inner @ along  # type: ignore[no-any-return]
+        return y - self._inner @ along
 
     def product(self, x: Array) -> Array:
         """J x for x of shape (..., columns)."""
@@ -97,7 +97,7 @@ class Kaufman:
     def transposed(self, y: Array) -> Array:
         """Jᵀ y for y of shape (..., rows)."""
         columns = y.reshape(-1, y.shape[-1]).T
-        return (self._outer.T @ self._rejected(columns)).T.reshape(*y.shape[:-1], -1)  # type: ignore[no-any-return]
+        return (self._outer.T @ self._rejected(columns)).T.reshape(*y.shape[:-1], -1)
 
     def matrix(self) -> Any:
         """As a canonical csr_array, with an entry in each place."""

@@ -1,9 +1,10 @@
 """Systems of equations of matrices: Newton's method with the Jacobian as it is cheapest, or SciPy's `root`."""
 
 from functools import partial
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
+import numpy.typing as npt
 from scipy import optimize
 from scipy.sparse.linalg import LinearOperator
 
@@ -12,13 +13,19 @@ from matjac.conventions import Array
 from matjac.flat import Flat
 from matjac.solvers import arguments, newton
 from matjac.solvers.blas import solver
+from matjac.solvers.fit import Fit
 from matjac.solvers.steps import choose, sparse_lu
 from matjac.solvers.watch import ENDS, Callback, Stopped, Watch
 
-FACES = ("dense", "csr", "operator")
+Face: TypeAlias = Literal["dense", "csr", "operator"]
+FACES: tuple[Face, ...] = get_args(Face)
 #: SciPy's methods, the first of which approximate the Jacobian.
-QUASI = ("krylov", "broyden1", "broyden2", "anderson", "linearmixing", "diagbroyden", "excitingmixing")
-METHODS = (*QUASI, "df-sane", "hybr", "lm")
+Quasi: TypeAlias = Literal[
+    "krylov", "broyden1", "broyden2", "anderson", "linearmixing", "diagbroyden", "excitingmixing"
+]
+Method: TypeAlias = Literal[Quasi, "df-sane", "hybr", "lm"]
+QUASI: tuple[Quasi, ...] = get_args(Quasi)
+METHODS: tuple[Method, ...] = get_args(Method)
 #: The largest residual that SciPy calls zero where no `tol` is given.
 LARGEST = float(np.finfo(float).eps ** (1 / 3))
 #: Evaluations without a residual smaller by a hundredth after which SciPy's Newton–Krylov stalls.
@@ -64,15 +71,15 @@ class NewtonPreconditioner(LinearOperator):  # type: ignore[misc]
 
 @partial(solver, factors=True)
 def root(
-    F: Any,
-    *start: Any,
-    method: str | None = None,
-    jac: str | None = None,
+    F: arguments.Callee,
+    *start: npt.ArrayLike,
+    method: Method | None = None,
+    jac: Face | None = None,
     tol: float | None = None,
     progress: Callback | None = None,
     seconds: float | None = None,
     options: dict[str, Any] | None = None,
-) -> optimize.OptimizeResult:
+) -> Fit:
     """Solve F = 0 for one or several matrices, by Newton's method or by those of ``scipy.optimize.root``.
 
     Newton's direction is searched along for a smaller ‖F‖; where there is none, as where the Jacobian is singular, the
@@ -106,7 +113,7 @@ def root(
 
     Returns
     -------
-    scipy.optimize.OptimizeResult
+    Fit
         ``x``, ``variables``, ``fun`` (the residuals, flat), ``success``, ``status``, ``message``, ``method`` (what was
         chosen), ``nit``, ``nfev``, ``njev`` and ``seconds``. Success is judged by the residuals alone. Newton's status
         is 1 at a solution, 0 where there were too many steps, 2 at a local minimum of ‖F‖, 3 where no step makes it

@@ -224,7 +224,7 @@ class Products(RowSpace):
         return self._scale.right(self._outside(self._scale.right_transposed(g)))
 
     def _product(self, y: Array) -> Array:
-        return self._inner @ self._scale.right(~self._held * np.ravel(y))  # type: ignore[no-any-return]
+        return self._inner @ self._scale.right(~self._held * np.ravel(y))
 
     def _transposed(self, u: Array) -> Array:
         return ~self._held * self._scale.right_transposed(self._inner.T @ np.ravel(u))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.optimize import OptimizeResult
 
@@ -14,6 +15,7 @@ from matjac.flat import Flat, Variables
 from matjac.identities.linear import d_matvec_dx
 from matjac.solvers import arguments
 from matjac.solvers.blas import calm, limit
+from matjac.solvers.fit import Fit
 from matjac.solvers.rowspace import RowSpace, row_space
 
 #: Numbers of right-hand sides that are solved for at once, and of solutions that are kept for a covariance.
@@ -225,9 +227,9 @@ class _Fit:
 
 
 def uncertainty(
-    F: Any,
-    *at: Any,
-    of: Any = None,
+    F: arguments.Callee,
+    *at: npt.ArrayLike | Fit,
+    of: arguments.Callee | None = None,
     sigma2: float | None = None,
     rtol: float | None = None,
     bounds: Any = None,
