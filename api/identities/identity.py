@@ -4,7 +4,7 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -42,18 +42,36 @@ ValueError
     none of the listed values."""
 
 
-def identity(function: Callable[..., Differential]) -> Callable[..., Jacobian]:
+class First(Protocol):
+    """An identity, as type checkers see it."""
+
+    __name__: str
+
+    def __call__(self, *arguments: Any, order: Order = "C", layout: Layout = "numerator", **named: Any) -> Jacobian:
+        """The Jacobian."""
+
+
+class Second(Protocol):
+    """One of a Hessian."""
+
+    __name__: str
+
+    def __call__(self, *arguments: Any, order: Order = "C", **named: Any) -> Hessian:
+        """The Hessian."""
+
+
+def identity(function: Callable[..., Differential]) -> First:
     """Turn a function that gives a differential into one that gives its Jacobian.
 
     The result takes the keywords `order` and `layout` as well, and its signature and its docstring say so. The rule of
     the differential is recorded once for each name, shapes and values of the function's own keyword-only arguments.
     """
-    return _with_keywords(function, KEYWORDS, Jacobian)
+    return cast(First, _with_keywords(function, KEYWORDS, Jacobian))
 
 
-def second(function: Callable[..., Differential]) -> Callable[..., Hessian]:
+def second(function: Callable[..., Differential]) -> Second:
     """The same of a function that gives the differential of a gradient, which gives its Hessian, in either layout."""
-    return _with_keywords(function, KEYWORDS[:1], Hessian)
+    return cast(Second, _with_keywords(function, KEYWORDS[:1], Hessian))
 
 
 def _with_keywords(
