@@ -108,3 +108,7 @@ __all__ = [
     "vstack",
 ]
 __version__ = "0.1.0"
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__all__", "__doc__", "__file__", "__name__", "__version__"]

@@ -20,7 +20,17 @@ AROUND, BESIDE = 20, 1e-6
 
 
 class CheckError(AssertionError):
-    """A Jacobian that differs from the derivative; the message says where."""
+    """A Jacobian that differs from the derivative; the message says where. `check` raises it.
+
+    Examples
+    --------
+    >>> import matjac as mj
+    >>> square = mj.rule(lambda x: x**2, differential=lambda x, dx: x * dx)  # a factor of 2 is missing
+    >>> mj.check(mj.compile(square, (2,)), [1.0, 2.0])  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    matjac.check.CheckError: ...
+    """
 
 
 def check(

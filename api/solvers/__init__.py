@@ -60,3 +60,7 @@ __all__ = [
     "solve_ivp",
     "uncertainty",
 ]
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__all__", "__doc__", "__file__", "__name__"]

@@ -114,6 +114,9 @@ class IpoptProblem:
             # a singular matrix at the start is no good point to start from
             self.error = error
 
+    def __repr__(self) -> str:
+        return f"<IpoptProblem of {self.F.variables}: {self.lower.size} constraints>"
+
     def _curvature(self, hessian: str | None) -> LagrangianHessian | None:
         """The Hessian of the Lagrangian; None is for Ipopt to approximate."""
         functions = [self.F, *(G for G, _ in self.parts)]

@@ -59,6 +59,11 @@ def constraint(G: Any, lower: Any, upper: Any, dense: bool = False) -> optimize.
     -------
     scipy.optimize.NonlinearConstraint
 
+    Raises
+    ------
+    TypeError, ValueError
+        Where G is no such function, or a bound is no number and not of the shape of its value.
+
     Examples
     --------
     >>> import numpy as np, matjac as mj

@@ -62,6 +62,10 @@ class NormalEquations:
         self._matrix: Any = None
         self._factors: Any = None
 
+    def __repr__(self) -> str:
+        n = None if self._matrix is None else self._matrix.shape[0]
+        return f"<NormalEquations by {self.backend}: {'nothing analysed yet' if n is None else f'{n} × {n}'}>"
+
     def factorize(self, J: Jacobian, weights: Any = None, damping: float = 0.0) -> "NormalEquations":
         """Factorise ``JᵀWJ + d² I``.
 

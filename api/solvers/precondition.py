@@ -27,6 +27,13 @@ class BlockJacobi(LinearOperator):  # type: ignore[misc]
     As an operator it is B⁻¹, what ``cg`` takes as M. `right` is L⁻ᵀ, what ``lsmr`` wants J multiplied by.
     `block_jacobi` makes it.
 
+    Attributes
+    ----------
+    shape : tuple of int
+        As many rows and columns as J has columns.
+    dtype : numpy.dtype
+        float64.
+
     Examples
     --------
     >>> import numpy as np, matjac as mj
@@ -222,6 +229,11 @@ def augmented(J: Any, damping: Any) -> LinearOperator:
     scipy.sparse.linalg.LinearOperator
         Of (rows + columns, columns).
 
+    Raises
+    ------
+    TypeError, ValueError
+        Where `damping` is no number and has not one for each column.
+
     Examples
     --------
     >>> import matjac as mj
@@ -258,6 +270,11 @@ def damped_step(J: Jacobian, residual: Any, damping: Any = 0.0, axis: int | None
     -------
     numpy.ndarray
         The flat step.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where an argument is not as described.
 
     Examples
     --------

@@ -57,6 +57,10 @@ class Progress:
     seconds: float
     x: Array
 
+    def __repr__(self) -> str:
+        counts = f"step {self.steps}, evaluation {self.evaluations}"
+        return f"<Progress: {counts}, value {self.value:.6g}, {self.seconds:.3g} s, {self.x.size} unknowns>"
+
 
 Callback: TypeAlias = Callable[[Progress], Any]
 T = TypeVar("T")

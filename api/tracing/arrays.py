@@ -40,7 +40,16 @@ BRANCH = (
 
 
 class TracingError(TypeError):
-    """A function did what can't be recorded; the message says what to write instead."""
+    """A function did what can't be recorded; the message says what to write instead. `compile` raises it.
+
+    Examples
+    --------
+    >>> import matjac as mj
+    >>> mj.compile(lambda X: float(X[0, 0]) * X, (2, 2))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    matjac.tracing.arrays.TracingError: ...
+    """
 
 
 class NoMethodError(TracingError, AttributeError):

@@ -133,6 +133,11 @@ def jacobian(fun: Callable[..., Any]) -> Callable[..., Jacobian]:
     callable
         Takes the arguments, returns the `Jacobian` with respect to all of them.
 
+    Raises
+    ------
+    TracingError
+        When it is called, where `fun` does what can't be recorded; and what `compile` raises.
+
     Examples
     --------
     >>> import numpy as np, matjac as mj

@@ -19,6 +19,7 @@ def counterpart_in(package: ModuleType) -> Callable[[Callable[..., Any]], Callab
             called = function if any(map(_holds, (*args, *kwargs.values()))) else plain
             return number(called(*args, **kwargs))
 
+        either.__qualname__ = function.__name__
         either.__doc__ = (
             f"{function.__doc__}\n\nIts arguments are those of `{package.__name__}.{function.__name__}`, which it is "
             "of plain arrays. Options that say how SciPy computes (check_finite, overwrite_a) have no effect."

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -199,6 +200,7 @@ def rule(
         raise TypeError("mj.rule: got Jacobians and a differential, expected one or the other")
     primitive = Custom(fun, jacobians, differential)
 
+    @wraps(fun)
     def recorded(*args: Any) -> Any:
         args = tuple(united(a) if isinstance(a, np.ndarray) else a for a in args)
         return apply(primitive, *args) if any(isinstance(a, Recorded) for a in args) else fun(*args)
