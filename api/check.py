@@ -24,9 +24,9 @@ class CheckError(AssertionError):
 
     Examples
     --------
-    >>> import matjac as mj
+    >>> import numpy as np, matjac as mj
     >>> square = mj.rule(lambda x: x**2, differential=lambda x, dx: x * dx)  # a factor of 2 is missing
-    >>> mj.check(mj.compile(square, (2,)), [1.0, 2.0])  # doctest: +ELLIPSIS
+    >>> mj.check(mj.compile(square, (2,)), np.array([1.0, 2.0]))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
     matjac.check.CheckError: ...

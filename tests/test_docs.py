@@ -72,7 +72,9 @@ def test_every_public_member_of_a_class_is_documented(thing):
 @pytest.mark.parametrize("module", [mj, mj.solvers, mj.linalg, mj.special], ids=lambda module: module.__name__)
 def test_only_public_names_are_listed(module):
     listed = {name for name in dir(module) if not name.startswith("__")}
-    assert not any(inspect.ismodule(getattr(module, name)) for name in listed - {"distributed", "linalg", "solvers", "special"})
+    assert not any(
+        inspect.ismodule(getattr(module, name)) for name in listed - {"distributed", "linalg", "solvers", "special"}
+    )
     if hasattr(module, "__all__"):
         assert listed == {*module.__all__}
 
