@@ -14,8 +14,13 @@ import matjac as mj
 
 OPTIONAL = {"matjac.__main__", "matjac.demo"}
 MODULES = ["matjac"] + [name for _, name, _ in pkgutil.walk_packages(mj.__path__, "matjac.") if name not in OPTIONAL]
-README = Path(__file__).parent.parent / "README.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+BLOCKS = [
+    pytest.param(block, id=f"{name}-{at}")
+    for name in ("README.md", "CONTRIBUTING.md")
+    for at, block in enumerate(re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), re.S))
+]
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -124,9 +129,9 @@ def test_functions_of_a_users_own_keep_their_names():
     assert repr(mj.linalg.expm).startswith("<function expm at")
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
-def test_readme_blocks_run(block, capsys):
-    exec(compile(block, "README.md", "exec"), {})
+@pytest.mark.parametrize("block", BLOCKS)
+def test_blocks_run(block, capsys):
+    exec(compile(block, "a block", "exec"), {"__name__": "block"})
     printed = capsys.readouterr().out
     for expected in re.findall(r"print\(.*#(?= \()(.*)", block):
         assert expected.strip() in printed
