@@ -155,6 +155,8 @@ def test_what_cannot_be_drawn(pyplot, monkeypatch):
         J.spy(tiles=2.5)
     with pytest.raises(ValueError, match=r"^spy: got a Jacobian of shape \(0, 0\), expected one with rows and columns"):
         mj.d_gram_dR(np.ones((0, 0))).spy()
+    with pytest.raises(TypeError, match=r"^ax: got int 50, expected matplotlib's Axes, or None"):
+        J.spy(50)
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=r"^matplotlib.pyplot is not installed: pip install 'matjac\[plot\]'"):
         J.spy()

@@ -7,7 +7,7 @@ import numpy as np
 from matjac import checks
 from matjac.conventions import Array, Shapes, parts, size
 from matjac.entries.tiles import edges, tiles
-from matjac.extras import optional
+from matjac.extras import axes
 
 if TYPE_CHECKING:
     from matjac.jacobian.matrix import Matrix
@@ -23,8 +23,7 @@ def spy(matrix: "Matrix", ax: Any, most: int) -> Any:
     rows, columns = matrix.shape
     if rows == 0 or columns == 0:
         raise ValueError(f"spy: got a Jacobian of shape {matrix.shape}, expected one with rows and columns")
-    if ax is None:
-        ax = optional("matplotlib.pyplot", "matjac[plot]").figure().add_subplot()
+    ax = axes(ax)
     down, across = min(most, rows), min(most, columns)
     counts = tiles(matrix._assembler, matrix.shape, down, across)
     sides = edges(columns, across), edges(rows, down)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from matjac.conventions import Array
-from matjac.extras import optional
+from matjac.extras import axes
 from matjac.flat import Variables
 
 if TYPE_CHECKING:
@@ -158,8 +158,7 @@ class Fit(Result):
         ImportError
             Where matplotlib is not installed: ``pip install matjac[plot]``.
         """
-        if ax is None:
-            ax = optional("matplotlib.pyplot", "matjac[plot]").figure().add_subplot()
+        ax = axes(ax)
         seconds, values = self.history.T
         above = ax.twiny()
         (by_step,) = ax.plot(np.arange(len(values)), values, color="C0", label="by step")
