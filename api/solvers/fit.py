@@ -89,6 +89,9 @@ class Fit(Result):
     t_events: Any
     y_events: Any
     sol: Any
+    ranks: int
+    sent: int
+    error: Exception | None
 
     #: what tells the lines on the estimates, and what it told
     _tell: Callable[["Fit"], list[str]] | None = None

@@ -24,6 +24,7 @@ from matjac.solvers.ways import cheap, choose, choose_summed, few, is_small
 Face: TypeAlias = Literal["operator", "csr", "dense"]
 Method: TypeAlias = Literal["gauss-newton", "lbfgs", "trf", "dogbox", "lm"]
 FACES: tuple[Face, ...] = get_args(Face)
+SCIPY: tuple[Method, ...] = ("trf", "dogbox", "lm")
 METHODS: tuple[Method, ...] = get_args(Method)
 
 
@@ -132,11 +133,12 @@ def least_squares(
     True
     """
     summed = isinstance(F, Summed)
-    F = F if summed else arguments.residuals(F)
-    if summed:
+    if isinstance(F, Summed):
         arguments.residuals(F.mine)
         _refuse("a sum over ranks", {"batch": batch, "x_scale": x_scale}, options)
         method, eliminate = _of_ranks(F, method, eliminate, jac)
+    else:
+        F = arguments.residuals(F)
     if batch is not None:
         alone = {"method": method, "eliminate": eliminate, "jac": jac, "x_scale": x_scale, "checkpoint": checkpoint}
         _refuse("batch", alone, options, batches.OPTIONS)
@@ -166,35 +168,34 @@ def least_squares(
         unknown = asked_for(F, eliminate, problem.start)
     rest = problem if unknown is None else problem.without(unknown)
     unasked = eliminate is None and not robust
+    chosen: str = method or "trf"
     if summed:
-        method, watch.why, way = choose_summed(rest.F, rest.x0, rest.watch, method, jac, unknown is not None)
+        chosen, watch.why, way = choose_summed(rest.F, rest.x0, rest.watch, method, jac, unknown is not None)
     elif method is not None:
         watch.why = "as asked"
         if method == "lbfgs" and unasked:
             unknown = separable(F, problem.start)
     elif scipys:
-        method, watch.why = "trf", "an argument of SciPy's"
+        watch.why = "an argument of SciPy's"
     else:
-        method, watch.why, way, unknown = _chosen(rest, unknown, unasked)
-    if method == "lbfgs":
-        _refuse(method, {"jac": jac, "x_scale": x_scale}, options)
+        chosen, watch.why, way, unknown = _chosen(rest, unknown, unasked)
+    if chosen == "lbfgs":
+        _refuse(chosen, {"jac": jac, "x_scale": x_scale}, options)
         return by_lbfgs(problem, unknown, options).telling(told)
     rest.watch.why = watch.why
-    if method == "gauss-newton":
-        _refuse(method, {"x_scale": x_scale}, options)
+    if chosen == "gauss-newton":
+        _refuse(chosen, {"x_scale": x_scale}, options)
         way = way or choose(rest.F.jac(rest.x0), rest.F.variables, jac, rest.watch)
         fit = by_gauss_newton(rest, way, SUMMED | options if summed else options)
     else:
-        _refuse(method, {"checkpoint": checkpoint}, options, options)
-        fit = by_scipy(rest, method, jac or "operator", "jac" if x_scale is None else x_scale, options)
+        _refuse(chosen, {"checkpoint": checkpoint}, options, options)
+        fit = by_scipy(rest, chosen, jac or "operator", "jac" if x_scale is None else x_scale, options)
     fit.setdefault("eliminated", None)
     fit = fit if rest is problem else problem.of_all(rest, fit)
     return fit.telling(told)
 
 
-def _chosen(
-    problem: Problem, unknown: Unknown | None, unasked: bool
-) -> tuple[Method, str, Damped | None, Unknown | None]:
+def _chosen(problem: Problem, unknown: Unknown | None, unasked: bool) -> tuple[str, str, Damped | None, Unknown | None]:
     """The method, why, what makes its steps, and the unknown that it eliminates: the one asked for, or one unasked."""
     F, J = problem.F, problem.F.jac(problem.x0)
     if is_small(*J.shape):
@@ -209,7 +210,7 @@ def _chosen(
     return ("trf", "J has few entries a column", None, None) if few(J) else ("lbfgs", "J is large", None, None)
 
 
-def _of_ranks(F: Summed, method: str | None, eliminate: Any, jac: str | None) -> tuple[str | None, Any]:
+def _of_ranks(F: Summed, method: Method | None, eliminate: Any, jac: Face | None) -> tuple[Method | None, Any]:
     """The method and what is eliminated, as asked for of a sum over ranks."""
     if method in SCIPY:
         raise ValueError(f"method: got {method!r} for a sum over ranks, expected 'gauss-newton', 'lbfgs' or None")
