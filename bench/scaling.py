@@ -2,12 +2,14 @@
 
 Each rank has as many ratings of users of its own, one thread, and the same films: a completion of which the users'
 factors are eliminated. Jobs of each number of ranks run in turns, a fit several times in each; of each the best time of
-an evaluation counts. The bytes are those of the buffers that MPI was given, beside what docs/scaling.md predicts.
+an evaluation counts. The bytes of one are those of the buffers that MPI was given, beside what docs/scaling.md
+predicts; the peak is of a rank's memory.
 """
 
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -48,7 +50,8 @@ def predicted(ranks, films, rank, fit):
     def summed(numbers):
         return 40 * (ranks - 1) + 16 * (ranks - 1) * -(-(numbers - 1) // ranks)
 
-    metrics = -(-fit.nit // 3)
+    # at the start and after each third step, also the last one
+    metrics = fit.nit // 3 + 1
     shared = films * rank
     words = 40 * (ranks - 1) * (fit.nit + 3)
     return fit.nfev * summed(1 + shared) + metrics * (summed(rank**2) + summed(shared)) + words
@@ -91,6 +94,7 @@ def worker(given):
             "bytes": counted.bytes - 40 * (comm.size - 1),
             "predicted": predicted(comm.size, given.films, given.rank, fit),
             "evaluations": fit.nfev,
+            "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         }
         best = row if best is None or row["seconds"] < best["seconds"] else best
     if comm.rank == 0:
@@ -126,14 +130,14 @@ def main():
             )
             found[ranks].append(json.loads(done.stdout.splitlines()[-1]))
     print(f"{given.ratings:,} ratings a rank, {given.films:,} films, rank {given.rank}, one thread a rank")
-    print(f"{'ranks':>5} {'ms':>8} {'in MPI':>8} {'efficiency':>10} {'bytes sent':>14} {'predicted':>14}  (each)")
+    print(f"{'ranks':>5} {'ms':>8} {'in MPI':>8} {'efficiency':>10} {'bytes sent':>14} {'predicted':>14} {'peak':>7}")
     first = min(row["seconds"] for row in found[given.ranks[0]])
     for ranks, rows in found.items():
         best = min(rows, key=lambda row: row["seconds"])
         sent, expected = (best[name] / best["evaluations"] for name in ("bytes", "predicted"))
         print(
             f"{ranks:>5} {1e3 * best['seconds']:>8.1f} {1e3 * best['exchange']:>8.1f} "
-            f"{first / best['seconds']:>10.2f} {sent:>14,.0f} {expected:>14,.0f}"
+            f"{first / best['seconds']:>10.2f} {sent:>14,.0f} {expected:>14,.0f} {best['peak'] / 1e6:>4.0f} MB"
         )
 
 
