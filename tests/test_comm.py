@@ -14,6 +14,14 @@ def test_without_mpi4py_the_error_is_one_line(monkeypatch):
     assert "\n" not in str(caught.value)
 
 
+def test_an_mpiexec_of_another_mpi_is_told(monkeypatch):
+    MPI = pytest.importorskip("mpi4py.MPI")
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
+    with pytest.raises(RuntimeError, match=r"^comm: got 1 rank where mpiexec began 2, expected the mpiexec of the MPI"):
+        communicator(MPI.COMM_WORLD)
+    assert communicator(MPI.COMM_SELF) is MPI.COMM_SELF
+
+
 def test_what_is_no_communicator_is_refused():
     MPI = pytest.importorskip("mpi4py.MPI")
     for wrong in (None, 2, "world", MPI):

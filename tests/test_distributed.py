@@ -27,11 +27,12 @@ SETTINGS = {"OPENBLAS_NUM_THREADS": "1"}
 pytestmark = pytest.mark.skipif(MPIEXEC is None, reason="mpiexec is absent")
 
 
-def job(ranks, *arguments, timeout=120, program=PROGRAM):
+def job(ranks, *arguments, timeout=120, program=PROGRAM, folder=None):
     """A job, and the seconds that it took."""
     began = time.perf_counter()
     command = [MPIEXEC, "-n", str(ranks), sys.executable, str(program), *map(str, arguments)]
-    done = subprocess.run(command, env=os.environ | SETTINGS, capture_output=True, text=True, timeout=timeout)
+    options = {"capture_output": True, "text": True, "timeout": timeout, "cwd": folder}
+    done = subprocess.run(command, env=os.environ | SETTINGS, **options)
     return done, time.perf_counter() - began
 
 
@@ -264,6 +265,16 @@ def test_the_example_is_the_same_fit_on_two_ranks(tmp_path):
     assert len(found[0]) == 2
     assert found[0] == found[1]
     assert (tmp_path / "picture.png").stat().st_size > 10_000
+
+
+def test_the_readmes_program_runs_on_two_ranks(tmp_path):
+    (block,) = re.findall(r"```py\n(.*?)```", (PROGRAM.parent.parent / "README.md").read_text(), re.S)
+    program = tmp_path / "program.py"
+    program.write_text(block)
+    done, _ = job(2, program=program, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("lbfgs (its rank owns an unknown): success")
+    assert "ranks" in done.stdout
 
 
 def test_mpiexec_passes_sigterm_on(tmp_path):

@@ -37,6 +37,8 @@ class Fit(Result):
         Steps.
     seconds : float
         The time that it took.
+    ranks, sent, error
+        Of a sum over ranks: how many, the bytes that this one sent, and what its function or callback raised.
     success, status, message
         Whether it ended well, and how.
     fun, cost, grad, jac, optimality, active_mask, ...
@@ -128,6 +130,8 @@ class Fit(Result):
         rows.append(("unknowns", f"{each}: {unknowns.size} number{'s' * (unknowns.size != 1)}"))
         rows.append((self._value_name, f"{self._way()}in {self._counts()}"))
         rows.append(("time", f"{self.seconds:.3g} s"))
+        if get("ranks") is not None:
+            rows.append(("ranks", f"{self.ranks}; this one sent {self.sent / 1e6:.3g} MB"))
         rows.append(("end", " ".join(str(self.message).split())))
         largest = self._largest()
         if largest:
