@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from matjac.jacobian import Hessian, Jacobian
 from matjac.linear.expression import Expression
 from matjac.linear.program import Program
 from matjac.maps.point import Point
+from matjac.threads import lock
 from matjac.tracing import rules  # noqa: F401  (importing it registers what is handled)
 from matjac.tracing.recorded import Recorder, Symbol, joined, snapshot, transposed, united
 
@@ -71,7 +71,7 @@ def jacobian_of(differential: Differential, order: Order, layout: Layout, key: A
 
 
 _plans: OrderedDict[Any, tuple[Plan, Shape]] = OrderedDict()
-_lock = Lock()
+_lock = lock()
 
 
 def _recorded(differential: Differential, order: Order, keep: bool) -> tuple[Plan, Shape]:

@@ -4,7 +4,6 @@ A value has a number: an argument, a constant, or the result of a step. Beside i
 where it can be other than zero, which is known from structure alone (a triangle, a diagonal, a constant mask).
 """
 
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from matjac.conventions import Array, Shape
+from matjac.threads import lock
 
 
 class Primitive:
@@ -90,14 +90,14 @@ class Program:
         self.real = False
         self._known: dict[Any, int] = {}
         #: held while more is recorded than there was at first
-        self.lock = threading.RLock()
+        self.lock = lock()
 
     def __getstate__(self) -> dict[str, Any]:
         # the keys hold contents of every constant
         return {**vars(self), "_known": {}, "lock": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, lock=threading.RLock())
+        vars(self).update(state, lock=lock())
         for number, value in self.constants.items():
             self._known[_constant_key(value, self.patterns.get(number))] = number
         for number, step in self.makers.items():
@@ -114,10 +114,11 @@ class Program:
             pattern = value
         key = _constant_key(value, pattern)
         if key not in self._known:
-            number = self._known[key] = self.given(np.shape(value) if not sp.issparse(value) else value.shape)
+            number = self.given(np.shape(value) if not sp.issparse(value) else value.shape)
             self.constants[number] = value
             if pattern is not None:
                 self.patterns[number] = pattern
+            self._known[key] = number
         return self._known[key]
 
     def add(self, primitive: Primitive, operands: Sequence[int], shape: Shape) -> int:
@@ -128,13 +129,15 @@ class Program:
         operands = tuple(operands)
         key = primitive.key, operands
         if key not in self._known:
-            number = self._known[key] = self.given(shape)
+            number = self.given(shape)
             self.makers[number] = Step(primitive, operands, number)
             patterns = [self.patterns.get(k, self.sparse(k)) for k in operands]
             if primitive.makes_zeros or any(p is not None for p in patterns):
                 pattern = primitive.pattern(patterns, [self.shapes[k] for k in operands], shape)
                 if pattern is not None:
                     self.patterns[number] = pattern
+            # last: a child may be forked while a thread is here
+            self._known[key] = number
         return self._known[key]
 
     def sparse(self, number: int | None) -> Any:

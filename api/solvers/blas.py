@@ -6,7 +6,6 @@ of 1,797 × 64 digits took 0.4 s with one thread and 2.1 s with two.
 """
 
 import functools
-import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
@@ -18,6 +17,7 @@ from matjac.flat import Flat
 from matjac.linear.primitives import MatMul
 from matjac.solvers import arguments
 from matjac.solvers.summed import Summed
+from matjac.threads import lock
 from matjac.tracing.compiled import Compiled
 
 #: Multiplications of a product from which BLAS is left as it is: it takes some 20 ms, beside which a wait is little.
@@ -32,7 +32,8 @@ class _OneThread(AbstractContextManager[None]):
     """BLAS has one thread while anyone is inside, in whatever thread; after the last one it is as it was before."""
 
     def __init__(self) -> None:
-        self._lock, self._inside = threading.Lock(), 0
+        # a child that is forked while another thread sets numbers would wait for OpenBLAS for ever
+        self._lock, self._inside = lock(awaited=True), 0
         #: the libraries that had more, and how many
         self._before: list[tuple[Any, int]] = []
 
