@@ -4,7 +4,7 @@ Name an identity, get its exact Jacobian as one object with three faces: a ``sci
 a compiled kernel, a ``LinearOperator`` that never forms the matrix, and the normal matrix JᵀJ.
 """
 
-from matjac import distributed, linalg, solvers, special
+from matjac import distributed, linalg, solvers, special, unknowns
 from matjac.check import CheckError, check
 from matjac.conventions import unvec, vec
 from matjac.differentials import from_differential
@@ -103,6 +103,7 @@ __all__ = [
     "scale_rows",
     "solvers",
     "special",
+    "unknowns",
     "unvec",
     "vec",
     "vstack",

@@ -14,6 +14,7 @@ from matjac.jacobian import Hessian, Jacobian
 from matjac.linear.expression import Expression
 from matjac.linear.program import Program
 from matjac.maps.point import Point
+from matjac.structured import FreeShape, Unknown, free_shape
 from matjac.threads import lock
 from matjac.tracing import rules  # noqa: F401  (importing it registers what is handled)
 from matjac.tracing.recorded import Recorder, Symbol, joined, snapshot, transposed, united
@@ -115,7 +116,7 @@ def finished(recorder: Recorder, result: Symbol, order: Order, known: Any, keep:
 
 
 def from_differential(
-    rule: Callable[..., Any], *shapes: Shape, order: Order = "C", layout: Layout = "numerator"
+    rule: Callable[..., Any], *shapes: Shape | Unknown, order: Order = "C", layout: Layout = "numerator"
 ) -> Jacobian:
     """The Jacobian whose differential you write, as the textbooks do: ``dR.T @ R + R.T @ dR``.
 
@@ -125,8 +126,9 @@ def from_differential(
         From the variables' differentials dX, which stand for arrays of the given shapes, the function's
         differential: an expression in NumPy that is linear in them. Arrays in it (dense, or ``scipy.sparse`` in
         matrix products) are copied.
-    *shapes : tuple of int
-        The shape of each variable.
+    *shapes : tuple of int or unknown
+        The shape of each variable; one with structure, such as ``matjac.unknowns.symmetric(3)``, has whole matrices for
+        differentials, and a column for each free entry. It is affine in these.
     order : {"C", "F"}, optional
         Order in which entries are counted: row by row, or column by column.
     layout : {"numerator", "denominator"}, optional
@@ -163,9 +165,13 @@ def from_differential(
     checks.conventions(order, layout)
     if not callable(rule) or not shapes:
         raise TypeError(f"from_differential: got {checks.describe(rule)} and {len(shapes)} shapes, expected a function")
-    given = [checks.shape(f"shapes[{at}]", shape) for at, shape in enumerate(shapes)]
+    kinds = [s if isinstance(s, Unknown) else checks.shape(f"shapes[{at}]", s) for at, s in enumerate(shapes)]
+    for at, kind in enumerate(kinds):
+        if isinstance(kind, Unknown) and not kind.affine:
+            raise TypeError(f"shapes[{at}]: got {kind}, expected one that is affine in its free entries")
     recorder = Recorder()
-    result = rule(*variables(recorder, given, order))
+    free = variables(recorder, list(map(free_shape, kinds)), order)
+    result = rule(*[k.changed(d) if isinstance(k, Unknown) else d for k, d in zip(kinds, free, strict=True)])
     result = united(result) if isinstance(result, np.ndarray) else result
     if not isinstance(result, Symbol):
         raise TypeError(f"rule: got {checks.describe(result)}, expected an array that is linear in the differentials")
@@ -177,5 +183,6 @@ def from_differential(
     if not all(step.primitive.keeps_real for step in recorder.expression.steps):
         numbers.append(1j)
     dtype = np.result_type(*(v.dtype for v in arrays), *numbers) if arrays else np.result_type(np.float64, *numbers)
-    in_shape: Shapes = given[0] if len(given) == 1 else tuple(given)
+    given = tuple(FreeShape.of(k, np.zeros(k.size)) if isinstance(k, Unknown) else k for k in kinds)
+    in_shape: Shapes = given[0] if len(given) == 1 else given
     return Jacobian(Point(plan, values, checks.dtype_of("rule", dtype)), result.shape, in_shape, order, layout)

@@ -5,10 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from matjac import checks
 from matjac.conventions import ORDERS, Array, Order, Shape, Shapes, several, size
 from matjac.jacobian import Hessian, Jacobian
+from matjac.structured import Unknown, free_shape, whole_shape, wholes
 
 
 class Variables:
@@ -16,8 +18,9 @@ class Variables:
 
     Parameters
     ----------
-    *shapes : tuple of int
-        One for each variable.
+    *shapes : tuple of int or unknown
+        One for each variable. Of one with structure, such as ``matjac.unknowns.symmetric(3)``, the flat vector holds
+        the free entries alone, row by row; `pack` takes whole matrices and checks their structure, `unpack` gives them.
     order : {"C", "F"}, optional
         Whether each is laid out row by row or column by column.
     names : sequence of str, optional
@@ -37,18 +40,28 @@ class Variables:
     array([1., 1., 0., 0., 0.])
     >>> variables.unpack(x)[1].shape
     (1, 3)
+    >>> mj.Variables(mj.unknowns.symmetric(2)).pack([[1.0, 2.0], [2.0, 3.0]])
+    array([1., 2., 3.])
     """
 
-    def __init__(self, *shapes: Shape, order: Order = "C", names: Sequence[str] | None = None) -> None:
+    def __init__(self, *shapes: Shape | Unknown, order: Order = "C", names: Sequence[str] | None = None) -> None:
         checks.one_of("order", order, ORDERS)
-        self.shapes = tuple(checks.shape(f"shapes[{at}]", shape) for at, shape in enumerate(shapes))
+        #: the unknowns with structure, and the shapes of the others
+        self.kinds: tuple[Shape | Unknown, ...] = tuple(
+            shape if isinstance(shape, Unknown) else checks.shape(f"shapes[{at}]", shape)
+            for at, shape in enumerate(shapes)
+        )
+        self.shapes = tuple(map(whole_shape, self.kinds))
+        #: the shapes in which the flat vector holds them
+        self.free_shapes = tuple(map(free_shape, self.kinds))
+        self.structured = self.shapes != self.free_shapes or any(isinstance(kind, Unknown) for kind in self.kinds)
         self.order = order
         self.names = tuple(f"x{at}" for at in range(len(shapes))) if names is None else checks.words("names", names)
         if not shapes or len(self.names) != len(shapes):
             raise ValueError(f"Variables: got {len(shapes)} shapes and {len(self.names)} names, expected as many")
-        ends = np.cumsum([0, *map(size, self.shapes)]).tolist()
+        ends = np.cumsum([0, *map(size, self.free_shapes)]).tolist()
         self.size = ends[-1]
-        self._parts = [(slice(a, b), s) for a, b, s in zip(ends, ends[1:], self.shapes, strict=False)]
+        self._parts = [(slice(a, b), s) for a, b, s in zip(ends, ends[1:], self.free_shapes, strict=False)]
 
     @property
     def places(self) -> dict[str, slice]:
@@ -56,24 +69,48 @@ class Variables:
         return {name: part for name, (part, _) in zip(self.names, self._parts, strict=True)}
 
     def __repr__(self) -> str:
-        return f"<Variables {', '.join(f'{n}: {s}' for n, s in zip(self.names, self.shapes, strict=True))}>"
+        return f"<Variables {', '.join(f'{n}: {s}' for n, s in zip(self.names, self.kinds, strict=True))}>"
+
+    def same(self, other: "Variables") -> bool:
+        """Whether a flat vector of the one is one of the other."""
+        return (self.kinds, self.order) == (other.kinds, other.order)
 
     def pack(self, *arrays: Any) -> Array:
         """The flat vector of the variables: one after another, each in `order`."""
-        return np.concatenate([a.reshape(-1, order=self.order) for a in self.arrays(arrays, copy=False)])
+        return self.joined(self.arrays(arrays, copy=False))
 
     def unpack(self, x: Array) -> tuple[Array, ...]:
         """The variables that a flat vector holds; views of it where it can be viewed so."""
+        return self.wholes(self.split(x))
+
+    def split(self, x: Array) -> tuple[Array, ...]:
+        """The parts of a flat vector, in the shapes `free_shapes`; views of it where it can be viewed so."""
         vector = checks.shaped("x", x, (self.size,))
         return tuple([vector[part].reshape(shape, order=self.order) for part, shape in self._parts])
 
+    def joined(self, parts: Sequence[Array]) -> Array:
+        """The flat vector of such parts."""
+        return np.concatenate([part.reshape(-1, order=self.order) for part in parts])
+
+    def wholes(self, parts: Sequence[Array]) -> tuple[Array, ...]:
+        """The variables of such parts: whole matrices of those with structure."""
+        return tuple(wholes(self.kinds, parts)) if self.structured else tuple(parts)
+
+    def slopes(self, x: Array) -> Any:
+        """The derivatives of all entries of the variables (rows, in `order`) by those of the flat vector x."""
+        blocks = [
+            kind.spread_at(part, self.order).matrix if isinstance(kind, Unknown) else sp.eye_array(part.size)
+            for kind, part in zip(self.kinds, self.split(x), strict=True)
+        ]
+        return sp.block_diag(blocks, format="csr")
+
     def by_name(self, x: Array) -> dict[str, Array]:
-        """`unpack`, by the variables' names."""
-        return dict(zip(self.names, self.unpack(x), strict=True))
+        """`split`, by the variables' names."""
+        return dict(zip(self.names, self.split(x), strict=True))
 
     def pack_named(self, arrays: Mapping[str, Array]) -> Array:
-        """`pack` of the arrays of those names; there may be others."""
-        return self.pack(*[arrays[name] for name in self.names])
+        """`joined` of the parts of those names; there may be others."""
+        return self.joined([arrays[name] for name in self.names])
 
     def spread(self, name: str, value: Any) -> Array:
         """The flat vector of what is given for all entries (a number or a flat vector) or one for each variable."""
@@ -81,31 +118,37 @@ class Variables:
         if isinstance(value, tuple) or (isinstance(value, list) and len(self.shapes) > 1):
             if len(value) != len(self.shapes):
                 raise ValueError(f"{name}: got {len(value)} parts, expected one for each of {', '.join(self.names)}")
-            whole = [
-                _broadcast(f"{name}[{at}]", v, shape)
-                for at, (v, shape) in enumerate(zip(value, self.shapes, strict=True))
-            ]
-            return self.pack(*whole)
+            pairs = enumerate(zip(value, self.kinds, strict=True))
+            return self.joined([_spread(f"{name}[{at}]", *part) for at, part in pairs])
         vector = checks.numeric(name, value)
         if vector.ndim > 1 and len(self.shapes) == 1:
-            return self.pack(_broadcast(name, vector, self.shapes[0]))
+            return self.joined([_spread(name, vector, self.kinds[0])])
+        if vector.ndim == 0 and self.structured:
+            return self.joined([_spread(name, vector, kind) for kind in self.kinds])
         return _broadcast(name, vector, (self.size,))
 
     def entry(self, number: int) -> str:
         """The name of an entry of the flat vector: ``U[0, 2]``."""
         number = checks.count("number", number)
-        for name, shape in zip(self.names, self.shapes, strict=True):
+        for name, shape, kind in zip(self.names, self.free_shapes, self.kinds, strict=True):
             if number < size(shape):
+                if isinstance(kind, Unknown):
+                    return name + kind.entry(number)
                 at = ", ".join(str(int(k)) for k in np.unravel_index(number, shape, order=self.order))
                 return f"{name}[{at}]" if shape else name
             number -= size(shape)
         raise IndexError(f"entry: got a number beyond the {self.size} entries")
 
     def arrays(self, values: Sequence[Any], copy: bool = True) -> list[Array]:
-        """One array for each variable, of its shape; as copies what is made of them doesn't change with them."""
+        """The parts of variables, one array for each, which are checked; copies don't change when they do."""
         if len(values) != len(self.shapes):
             raise TypeError(f"arguments: got {len(values)}, expected {len(self.shapes)}: {', '.join(self.names)}")
         arrays = [checks.shaped(*part) for part in zip(self.names, values, self.shapes, strict=True)]
+        if self.structured:
+            arrays = [
+                kind.free(array, name) if isinstance(kind, Unknown) else array
+                for name, array, kind in zip(self.names, arrays, self.kinds, strict=True)
+            ]
         return [np.array(array) for array in arrays] if copy else arrays
 
 
@@ -120,6 +163,13 @@ def weighted(weights: Any, shape: Shapes, order: Order, flat: bool, dtype: np.dt
     if flat:
         return checks.shaped(name, weights, (size(shape),)).reshape(shape, order=order)  # type: ignore[arg-type]
     return checks.shaped(name, weights, shape)  # type: ignore[arg-type]
+
+
+def _spread(name: str, value: Any, kind: Shape | Unknown) -> Array:
+    array = checks.numeric(name, value)
+    if not isinstance(kind, Unknown):
+        return _broadcast(name, array, kind)
+    return array if array.shape == (kind.size,) else kind.spread(name, array)
 
 
 def _broadcast(name: str, value: Any, shape: Shape) -> Array:
@@ -141,12 +191,20 @@ class Flat(ABC):
         """The function's value."""
 
     @abstractmethod
+    def _value(self, parts: Sequence[Array]) -> Array:
+        """The function's value, from the parts of a flat vector."""
+
+    @abstractmethod
     def jacobian(self, *args: Any) -> Jacobian:
         """The Jacobian at a point, by all variables side by side."""
 
     @abstractmethod
     def bind(self, /, **data: Any) -> "Flat":
         """The function of the other arguments, with these as constants: the same function, for other data."""
+
+    @abstractmethod
+    def bind_parts(self, data: Mapping[str, Array]) -> "Flat":
+        """The same from parts of a flat vector, which are not checked."""
 
     def _bound(self, data: dict[str, Any]) -> dict[int, Array]:
         """What `bind` is given, checked and copied, by the places of the arguments."""
@@ -157,7 +215,12 @@ class Flat(ABC):
             came = "all arguments" if data else "no argument"
             raise TypeError(f"bind: got {came}, expected some of {', '.join(names)}, and one or more to be left")
         places = [at for at, name in enumerate(names) if name in data]
-        return {at: np.array(checks.shaped(names[at], data[names[at]], shapes[at])) for at in places}
+        found = {at: np.array(checks.shaped(names[at], data[names[at]], shapes[at])) for at in places}
+        for at, kind in enumerate(self.variables.kinds):
+            if at in found and isinstance(kind, Unknown):
+                # so that it is checked
+                kind.free(found[at], names[at])
+        return found
 
     @property
     def order(self) -> Order:
@@ -166,11 +229,11 @@ class Flat(ABC):
 
     def fun(self, x: Array) -> Any:
         """The function of one flat vector, as one, or a number where the value is one: what SciPy's solvers call."""
-        return self._flat_value(self(*self.unpack(x)))
+        return self._flat_value(self._value(self.variables.split(x)))
 
     def values(self, x: Array) -> Array:
         """The same, and a number is a vector of one too."""
-        return self(*self.unpack(x)).reshape(-1, order=self.order)
+        return self._value(self.variables.split(x)).reshape(-1, order=self.order)
 
     def _flat_value(self, value: Array) -> Any:
         return value.reshape(-1, order=self.order) if value.shape else value[()]
@@ -228,12 +291,22 @@ class Flat(ABC):
         array([[2., 4.],
                [6., 8.]])
         """
-        arrays = self._gradient(self.variables.arrays(args, copy=False), weights, flat=False)
+        at = self.variables.arrays(args, copy=False)
+        arrays = self._wholes_of_gradient(at, self._gradient(at, weights, flat=False))
         return arrays[0] if len(arrays) == 1 else tuple(arrays)
+
+    def _wholes_of_gradient(self, at: Sequence[Array], parts: list[Array]) -> list[Array]:
+        """Gradients by the parts of a flat vector as whole matrices."""
+        if not self.variables.structured:
+            return parts
+        return [
+            kind.gradient(part, free) if isinstance(kind, Unknown) else part
+            for kind, part, free in zip(self.variables.kinds, parts, at, strict=True)
+        ]
 
     def grad(self, x: Array, w: Any = None) -> Array:
         """`gradient` at a flat vector, as one; w is flat too, in `order`."""
-        return self._joined(self._gradient(list(self.variables.unpack(x)), w, flat=True))
+        return self._joined(self._gradient(list(self.variables.split(x)), w, flat=True))
 
     def _joined(self, arrays: list[Array]) -> Array:
         """The variables' parts as one flat vector."""
@@ -270,12 +343,14 @@ class Flat(ABC):
         (array(30.), array([[2., 4.],
                [6., 8.]]))
         """
-        value, arrays = self._value_and_gradient(self.variables.arrays(args, copy=False), weights, flat=False)
+        at = self.variables.arrays(args, copy=False)
+        value, arrays = self._value_and_gradient(at, weights, flat=False)
+        arrays = self._wholes_of_gradient(at, arrays)
         return value, arrays[0] if len(arrays) == 1 else tuple(arrays)
 
     def value_and_grad(self, x: Array, w: Any = None) -> tuple[Any, Array]:
         """`fun` and `grad` at a flat vector, from one run: what solvers of first order ask for at each point."""
-        value, arrays = self._value_and_gradient(list(self.variables.unpack(x)), w, flat=True)
+        value, arrays = self._value_and_gradient(list(self.variables.split(x)), w, flat=True)
         return self._flat_value(value), self._joined(arrays)
 
     def hess(self, x: Array, w: Any = None) -> Hessian:
@@ -291,18 +366,18 @@ class Flat(ABC):
         return self.hess(x, w).matvec(p)
 
     def _unpacked(self, x: Array) -> list[Array]:
-        """The variables that a flat vector holds, as copies."""
-        return list(self.variables.unpack(np.array(checks.numeric("x", x))))
+        """The parts of a flat vector, as copies."""
+        return list(self.variables.split(np.array(checks.numeric("x", x))))
 
     def _gradient(self, arrays: list[Array], weights: Any, flat: bool) -> list[Array]:
-        """Jᵀ w in the variables' shapes, as arrays of their own."""
+        """Jᵀ w in the shapes of the parts, as arrays of their own."""
         J = self._at(arrays)
-        W = J.vjp(weighted(weights, J.out_shape, self.order, flat, J.dtype))
-        return list(W) if several(J.in_shape) else [W]
+        W = weighted(weights, J.out_shape, self.order, flat, J.dtype)
+        return list(self.variables.split(J.T.dot(W.reshape(-1, order=self.order))))
 
     def _value_and_gradient(self, arrays: list[Array], weights: Any, flat: bool) -> tuple[Array, list[Array]]:
-        """The value, and Jᵀ w in the variables' shapes."""
-        return self(*arrays), self._gradient(arrays, weights, flat)
+        """The value, and Jᵀ w in the shapes of the parts."""
+        return self._value(arrays), self._gradient(arrays, weights, flat)
 
     @property
     @abstractmethod
@@ -313,9 +388,9 @@ class Flat(ABC):
     def _hessian(self, arrays: list[Array], weights: Any, flat: bool) -> Hessian:
         """The Hessian of ``Σ weights ∘ F`` by all variables."""
 
+    @abstractmethod
     def _at(self, arrays: list[Array]) -> Jacobian:
-        """The Jacobian at variables that no one else changes."""
-        return self.jacobian(*arrays)
+        """The Jacobian at parts of a flat vector that no one else changes."""
 
     def pack(self, *args: Any) -> Array:
         """The flat vector of the variables: one after another, each in `order`."""

@@ -1,6 +1,6 @@
 """Functions whose value and Jacobian you write: the closed-form sibling of what `compile` makes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,9 @@ from matjac.conventions import Array, Order, Shape, Shapes, parts, size
 from matjac.entries.plan import Plan
 from matjac.flat import Flat, Variables, weighted
 from matjac.jacobian import Hessian, Jacobian
+from matjac.linear.spread import Spread
 from matjac.maps import compose
+from matjac.structured import FreeShape, Unknown
 
 
 class Function(Flat):
@@ -21,8 +23,9 @@ class Function(Flat):
     value, jacobian : callable
         Of one array for each variable: the value, an array, and its `Jacobian` by all of them side by side
         (`matjac.hstack` of one for each), in numerator layout.
-    *shapes : tuple of int
-        The variables' shapes.
+    *shapes : tuple of int or unknown
+        The variables' shapes. Of one with structure, such as ``matjac.unknowns.symmetric(3)``, both functions take the
+        whole matrix, and the Jacobian is by all its entries: it is multiplied by their derivatives by the free ones.
     hessian : callable, optional
         The `Hessian` of a scalar function, from one array for each variable; of another that of the weighted sum of its
         values, from those arrays and the weights, such as `matjac.d2_gram_dR`. Without it `hess` and the solvers that
@@ -47,7 +50,7 @@ class Function(Flat):
         self,
         value: Callable[..., Any],
         jacobian: Callable[..., Jacobian],
-        *shapes: Shape,
+        *shapes: Shape | Unknown,
         hessian: Callable[..., Any] | None = None,
         order: Order = "C",
         names: Sequence[str] | None = None,
@@ -57,7 +60,7 @@ class Function(Flat):
             if not callable(came):
                 raise TypeError(f"{name}: got {checks.describe(came)}, expected a function of the variables")
         self.variables = Variables(*shapes, order=order, names=names)
-        self._value, self._derivative, self.second = value, jacobian, hessian
+        self._function, self._derivative, self.second = value, jacobian, hessian
         #: the plan of the first Jacobian, which holds for later ones of the same structure
         self._plan: Plan | None = None
 
@@ -66,11 +69,17 @@ class Function(Flat):
 
     def __call__(self, *args: Any) -> Array:
         """The function's value."""
-        return checks.numeric("value", self._value(*self.variables.arrays(args)))
+        return self._value(self.variables.arrays(args, copy=False))
+
+    def _value(self, parts: Sequence[Array]) -> Array:
+        return checks.numeric("value", self._function(*map(np.array, self.variables.wholes(parts))))
 
     def jacobian(self, *args: Any) -> Jacobian:
         """The Jacobian at a point, by all variables side by side."""
-        J = self._derivative(*self.variables.arrays(args))
+        return self._at(self.variables.arrays(args))
+
+    def _at(self, parts: Sequence[Array]) -> Jacobian:
+        J = self._derivative(*self.variables.wholes(parts))
         if not isinstance(J, Jacobian):
             raise TypeError(f"jacobian: got {checks.describe(J)}, expected a matjac.Jacobian")
         expected = (self.order, "numerator", self.variables.shapes)
@@ -79,6 +88,9 @@ class Function(Flat):
                 f"jacobian: got one by {J.in_shape} of order {J.order!r} in {J.layout} layout, expected by "
                 f"{self.variables.shapes}, {self.order!r}, numerator"
             )
+        if self.variables.structured:
+            spreads, in_shape = self._spreads(parts)
+            J = Jacobian(compose.of_free(J._point, spreads), J.out_shape, in_shape, self.order)
         if self._plan is None:
             self._plan = J.plan
         return J.on(self._plan) if self._plan.same(J.plan) else J
@@ -94,6 +106,13 @@ class Function(Flat):
             return J
 
         return value, jac
+
+    def _spreads(self, at: Sequence[Array]) -> tuple[list[Spread | None], Shapes]:
+        """The maps from free entries to whole matrices at a point, and the in_shape of derivatives there."""
+        pairs = list(zip(self.variables.kinds, at, strict=True))
+        spreads = [kind.spread_at(free, self.order) if isinstance(kind, Unknown) else None for kind, free in pairs]
+        shapes = tuple(FreeShape.of(kind, free) if isinstance(kind, Unknown) else kind for kind, free in pairs)
+        return spreads, shapes[0] if len(shapes) == 1 else shapes
 
     def bind(self, /, **data: Any) -> "Function":
         """The function of the other arguments, with these as constants.
@@ -124,35 +143,44 @@ class Function(Flat):
                [2.]])
         """
         given = self._bound(data)
-        shapes, names = self.variables.shapes, self.variables.names
-        kept = [at for at in range(len(shapes)) if at not in given]
-        mine: Shapes = shapes[kept[0]] if len(kept) == 1 else tuple(shapes[at] for at in kept)
+        names, kinds = self.variables.names, self.variables.kinds
+        kept = [at for at in range(len(kinds)) if at not in given]
+        sizes = [size(shape) for shape in self.variables.free_shapes]
+
+        def mine(shapes: Shapes) -> Shapes:
+            found = tuple(parts(shapes)[at] for at in kept)
+            return found[0] if len(found) == 1 else found
 
         def every(args: Sequence[Any]) -> list[Any]:
             rest = iter(args)
-            return [given[at] if at in given else next(rest) for at in range(len(shapes))]
+            return [given[at] if at in given else next(rest) for at in range(len(kinds))]
 
         def jacobian(*args: Any) -> Jacobian:
             J = self.jacobian(*every(args))
-            return Jacobian(compose.columns(J._point, kept), J.out_shape, mine, self.order)
+            return Jacobian(compose.columns(J._point, kept), J.out_shape, mine(J.in_shape), self.order)
 
         def hessian(*args: Any) -> Hessian:
             weights = args[len(kept)] if len(args) > len(kept) else None
             H = self.hessian(*every(args[: len(kept)]), weights=weights)
-            ends = np.cumsum([0, *map(size, shapes)])
+            ends = np.cumsum([0, *sizes])
             rows = np.concatenate([np.arange(ends[at], ends[at + 1]) for at in kept])
             part = compose.take(compose.columns(H._point, kept), rows)
             part.plan.symmetric = True
-            return Hessian(part, mine, mine, self.order)
+            return Hessian(part, mine(H.in_shape), mine(H.in_shape), self.order)
 
         return Function(
             lambda *args: self(*every(args)),
             jacobian,
-            *(shapes[at] for at in kept),
+            *(kinds[at] for at in kept),
             hessian=None if self.second is None else hessian,
             order=self.order,
             names=[names[at] for at in kept],
         )
+
+    def bind_parts(self, data: Mapping[str, Array]) -> "Function":
+        """The same from parts of a flat vector, which are not checked."""
+        kinds = dict(zip(self.variables.names, self.variables.kinds, strict=True))
+        return self.bind(**{n: k.whole(a) if isinstance(k := kinds[n], Unknown) else a for n, a in data.items()})
 
     @property
     def has_hessian(self) -> bool:
@@ -166,15 +194,32 @@ class Function(Flat):
     def _hessian(self, arrays: list[Array], weights: Any, flat: bool) -> Hessian:
         if self.second is None:
             raise ValueError("hessian: got a Function without one, expected Function(…, hessian=…)")
-        value = self(*arrays)
+        value, whole = self._value(arrays), self.variables.wholes(arrays)
         W = weighted(weights, value.shape, self.order, flat, value.dtype)
-        H = self.second(*arrays) if value.shape == () else self.second(*arrays, W)
+        H = self.second(*whole) if value.shape == () else self.second(*whole, W)
         if not isinstance(H, Hessian) or (H.order, _shapes(H.in_shape)) != (self.order, self.variables.shapes):
             raise TypeError(
                 f"hessian: got {checks.describe(H)}, expected a matjac.Hessian by {self.variables.shapes} "
                 f"of order {self.order!r}"
             )
-        return H if value.shape != () or weights is None else W.item() * H
+        H = H if value.shape != () or weights is None else W.item() * H
+        return self._by_free(H, arrays, W) if self.variables.structured else H
+
+    def _by_free(self, H: Hessian, at: Sequence[Array], weights: Array) -> Hessian:
+        """The Hessian by free entries, from that by whole matrices."""
+        spreads, shape = self._spreads(at)
+        curvatures: list[Any] = [None] * len(at)
+        if not all(kind.affine for kind in self.variables.kinds if isinstance(kind, Unknown)):
+            slopes = self._derivative(*self.variables.wholes(at)).vjp(weights)
+            found = [slopes] if len(at) == 1 else slopes
+            curvatures = [
+                kind.curvature(free, slope) if isinstance(kind, Unknown) else None
+                for kind, free, slope in zip(self.variables.kinds, at, found, strict=True)
+            ]
+        points = [None if c is None else c._point for c in curvatures]
+        point = compose.of_free(H._point, spreads, points)
+        point.plan.symmetric = True
+        return Hessian(point, shape, shape, self.order)
 
 
 def _shapes(in_shape: Shapes) -> tuple[Shape, ...]:

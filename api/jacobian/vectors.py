@@ -5,17 +5,18 @@ from typing import Any
 import numpy as np
 
 from matjac import checks
-from matjac.conventions import Array, Order, Shapes, parts, several, size, unvec, vec
+from matjac.conventions import Array, Order, Shapes, parts, several, size, vec
+from matjac.structured import direction, slope
 
 
 def joined(name: str, value: Any, shapes: Shapes, order: Order) -> Array:
     """The vector of an array of that shape, or of one array for each of several shapes."""
     if not several(shapes):
-        return vec(checks.shaped(name, value, shapes), order)  # type: ignore[arg-type]
+        return direction(name, value, shapes, order)  # type: ignore[arg-type]
     if not isinstance(value, tuple | list) or len(value) != len(shapes):
         raise ValueError(f"{name}: got {checks.describe(value)}, expected {len(shapes)} arrays of shapes {shapes}")
     arrays = [
-        vec(checks.shaped(f"{name}[{at}]", part, shape), order)
+        direction(f"{name}[{at}]", part, shape, order)
         for at, (part, shape) in enumerate(zip(value, parts(shapes), strict=True))
     ]
     return np.concatenate(arrays)
@@ -24,7 +25,7 @@ def joined(name: str, value: Any, shapes: Shapes, order: Order) -> Array:
 def divided(vector: Array, shapes: Shapes, order: Order) -> Any:
     """The array of that shape, or the arrays of several shapes, whose vector it is."""
     ends = np.cumsum([size(shape) for shape in parts(shapes)])
-    arrays = [unvec(part, shape, order) for part, shape in zip(np.split(vector, ends[:-1]), parts(shapes), strict=True)]
+    arrays = [slope(part, shape, order) for part, shape in zip(np.split(vector, ends[:-1]), parts(shapes), strict=True)]
     return tuple(arrays) if several(shapes) else arrays[0]
 
 

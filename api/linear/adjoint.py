@@ -33,6 +33,7 @@ from matjac.linear.primitives import (
     Take,
     Transpose,
 )
+from matjac.linear.spread import Spread
 
 
 def adjoint(expression: Expression) -> Expression:
@@ -145,6 +146,10 @@ def _scatter(made: Expression, scatter: Scatter, at: int, y: int, others: Any, s
     return _move(made, Take(scatter.after, scatter.positions, 1, shape), y, shape)
 
 
+def _spread(made: Expression, spread: Spread, at: int, y: int, others: Any, shape: Shape) -> int:
+    return _move(made, spread.adjoint(), y, shape)
+
+
 def _mask(made: Expression, mask: Mask, at: int, y: int, others: Any, shape: Shape) -> int:
     return _move(made, mask, y, shape)
 
@@ -195,6 +200,7 @@ ADJOINTS: dict[type, Callable[..., int]] = {
     Pad: _pad,
     Take: _take,
     Scatter: _scatter,
+    Spread: _spread,
     Mask: _mask,
     Join: _join,
     Sddmm: _sddmm,

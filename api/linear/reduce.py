@@ -35,6 +35,7 @@ from matjac.linear.primitives import (
 )
 from matjac.linear.real import real_parts
 from matjac.linear.rowmap import counting, listed
+from matjac.linear.spread import Spread
 from matjac.linear.terms import Term, Terms, seed
 
 #: For each variable, the terms of a differential.
@@ -111,6 +112,9 @@ def _changed(
         return replace(term, f=term.f.masked(primitive.mask))
     if isinstance(primitive, Scatter):
         return terms.scattered(term, shape, primitive)
+    if isinstance(primitive, Spread):
+        number = terms.values.program.constant(primitive.matrix)
+        return contract_matrix(terms, term, (size(shape), 1), 1, number)
     if isinstance(primitive, Pad):
         return terms.scattered(term, shape, Scatter(shape, primitive.positions, after))
     if isinstance(primitive, Sum):

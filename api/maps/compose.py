@@ -23,6 +23,7 @@ from matjac.linear.primitives import (
     Transpose,
 )
 from matjac.linear.program import Program
+from matjac.linear.spread import Spread
 from matjac.maps.point import Point
 
 
@@ -191,6 +192,29 @@ def columns(point: Point, kept: Sequence[int]) -> Point:
     variables = [kept.index(k) if k in kept else None for k in range(len(expression.in_shapes))]
     out = expression.replay(made.expression, variables, made.numbers(point))
     return made.finish(None if out is None else made.reshape(out, (rows,)), rows, point.dtype)
+
+
+def of_free(point: Point, spreads: Sequence[Spread | None], curvatures: Sequence[Point | None] | None = None) -> Point:
+    """The map of the free entries of unknowns with structure; None is one without.
+
+    With `curvatures` it is a Hessian's: its results are by free entries too, and those Hessians are added.
+    """
+    shapes = point.plan.expression.in_shapes
+    made = Combination([s if p is None else p.before for s, p in zip(shapes, spreads, strict=True)])
+    wholes = [k if p is None else made.step(p, (k,), (True,), p.after) for k, p in enumerate(spreads)]
+    out, rows, dtype = made.replay(point, wholes), point.shape[0], point.dtype
+    if curvatures is not None:
+        parts: list[int | None] = [None] * len(shapes) if out is None else [*made.split(out, shapes)]
+        sizes = [size(shape) for shape in made.expression.in_shapes]
+        for k, (spread, curvature) in enumerate(zip(spreads, curvatures, strict=True)):
+            part = parts[k]
+            if spread is not None and part is not None:
+                part = made.step(spread.adjoint(), (part,), (True,), spread.before)
+            flat = None if part is None else made.reshape(part, (sizes[k],))
+            parts[k] = made.add([flat, None if curvature is None else made.replay(curvature, [k])])
+        out, rows = made.join(parts, sizes), sum(sizes)
+        dtype = np.result_type(dtype, *(c.dtype for c in curvatures if c is not None))
+    return made.finish(out, rows, dtype)
 
 
 def scaled(point: Point, by: Any) -> Point:

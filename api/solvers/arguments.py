@@ -12,7 +12,9 @@ from scipy import optimize
 from matjac import checks
 from matjac.conventions import Array, Order, Shape, size
 from matjac.flat import Flat
+from matjac.structured import Unknown
 from matjac.tracing.compile import compile
+from matjac.tracing.compiled import Compiled
 
 #: What solvers are given: what `matjac.compile` made, a `matjac.Function`, or a plain function of arrays.
 Callee: TypeAlias = Callable[..., Any]
@@ -43,6 +45,26 @@ def flat(F: Any, start: Sequence[Any] | None = None, name: str = "F", order: Ord
         takes = f"{fewest}" if most == fewest else f"{fewest} or more"
         raise TypeError(f"start: got {len(points)} arrays for {name}, which takes {takes}, expected one for each")
     made: Flat = compile(F, *points, order=order)
+    return made
+
+
+def of_same(G: Any, F: Flat, x: Array, name: str) -> Flat:
+    """A function of the same unknowns as F; a plain one is compiled for them."""
+    if not isinstance(G, Flat) and callable(G) and F.variables.structured:
+        made: Flat = compile(G, *F.variables.kinds, order=F.order)
+        return made
+    return flat(G, F.unpack(x), name, F.order)
+
+
+def by_free(F: Flat, start: Sequence[Any]) -> Flat:
+    """A function from an affine unknown to whole arrays of its structure, with the free entries of its values."""
+    kind = F.variables.kinds[-1]
+    if not isinstance(F, Compiled) or not isinstance(kind, Unknown) or F.out_shape != kind.shape or not kind.affine:
+        return F
+    # at the start its values must have the structure
+    kind.moved(F(*start), np.zeros(kind.size), "F's value at the start")
+    made = compile(lambda *args: kind.changing(F(*args)), *F.variables.kinds, order=F.order)
+    made.variables = F.variables
     return made
 
 
@@ -153,8 +175,8 @@ def constraints(F: Flat, given: Sequence[Any], x0: Array) -> list[tuple[Flat, Ar
         name = f"constraints[{at}]"
         if not isinstance(each, tuple | list) or len(each) != 3:
             raise TypeError(f"{name}: got {checks.describe(each)}, expected (G, lower, upper)")
-        G = flat(each[0], F.unpack(x0), f"{name}[0]", F.order)
-        if (G.variables.shapes, G.order) != (F.variables.shapes, F.order):
+        G = of_same(each[0], F, x0, f"{name}[0]")
+        if not G.variables.same(F.variables):
             raise ValueError(f"{name}: got a function of {G.variables}, expected one of {F.variables}")
         shape = real(G(*F.unpack(x0)), f"{name}[0]").shape
         low, high = (edge(f"{name}[{k}]", each[k], G, none, shape) for k, none in ((1, -np.inf), (2, np.inf)))

@@ -86,8 +86,9 @@ class Linear:
 
     def best(self, value: Array, others: Mapping[str, Array]) -> Array:
         """The minimiser of ½‖F‖² by this unknown, from a value of it."""
-        gradient = self.half.bind(**others).gradient(value)
-        H = self.blocks.normal(self.F.bind(**others).jacobian(value))
+        flat = value.reshape(-1, order=self.F.order)
+        gradient = self.half.bind_parts(others).grad(flat).reshape(value.shape, order=self.F.order)
+        H = self.blocks.normal(self.F.bind_parts(others).jac(flat))
         slopes = np.ascontiguousarray(self.blocks.rows(gradient))
         if not (np.isfinite(H).all() and np.isfinite(slopes).all()):
             return np.full(value.shape, np.nan)
@@ -137,7 +138,7 @@ class Eliminated:
 
     def __init__(self, linear: Linear, arrays: Mapping[str, Array], watch: Watch) -> None:
         self.linear, self.watch, self.best = linear, watch, arrays[linear.name]
-        self.rest = linear.F.bind(**{linear.name: self.best})
+        self.rest = linear.F.bind_parts({linear.name: self.best})
         self.start = self.rest.variables.pack_named(arrays)
         #: the last point that a value was asked for, and what is best there
         self._tried = self.start, self.best
@@ -153,7 +154,7 @@ class Eliminated:
         def reduced(x: Array) -> Any:
             best = self._best(x)
             self._tried = x, best
-            return linear.half.bind(**{name: best}).value_and_grad(x)
+            return linear.half.bind_parts({name: best}).value_and_grad(x)
 
         found, gradient = self.watch.summed(reduced, x)
         value = float(found)
@@ -167,7 +168,7 @@ class Eliminated:
 
     def _trouble(self, x: Array) -> Array:
         """Values that are not finite at x: which residuals are not is worth another evaluation."""
-        y = np.ravel(self.linear.F.bind(**{self.linear.name: self.best}).fun(x))
+        y = np.ravel(self.linear.F.bind_parts({self.linear.name: self.best}).fun(x))
         return np.full(1, np.nan) if np.isfinite(y).all() else y
 
     @property
@@ -177,7 +178,7 @@ class Eliminated:
 
     def preconditioner(self, x: Array) -> Metric | None:
         """The inverse of what the diagonal blocks of JᵀJ by the others nearly are, where that costs little."""
-        J = self.linear.F.bind(**{self.linear.name: self.best}).jacobian(*self.rest.unpack(x))
+        J = self.linear.F.bind_parts({self.linear.name: self.best}).jac(x)
         return shared_metric(J, None, self.watch.added)
 
     def accepted(self, x: Array, value: float) -> None:
@@ -210,10 +211,10 @@ def separable(F: Flat, arrays: Mapping[str, Array]) -> Unknown | None:
     for name, value in arrays.items():
         if len(arrays) < 2 or value.ndim > 2 or value.size == 0:
             continue
-        fixed = F.bind(**_without(arrays, name))
+        fixed = F.bind_parts(_without(arrays, name))
         if not getattr(fixed, "affine", False):
             continue
-        J = fixed.jacobian(value)
+        J = fixed.jac(value.reshape(-1, order=F.order))
         for axis in (1, 0):
             blocks = Blocks(value.shape, F.order, axis)
             if blocks.counted[1] <= SMALL and _separates(J, blocks):
@@ -228,8 +229,8 @@ def asked_for(F: Flat, name: Any, arrays: Mapping[str, Array]) -> Unknown:
     if len(arrays) < 2:
         raise ValueError(f"eliminate: got {name!r}, the only unknown, expected one of several")
     value = arrays[name]
-    fixed = F.bind(**_without(arrays, name))
-    J = fixed.jacobian(value)
+    fixed = F.bind_parts(_without(arrays, name))
+    J = fixed.jac(value.reshape(-1, order=F.order))
     known = getattr(fixed, "affine", None)
     if not (_is_affine(fixed, J, value) if known is None else known):
         raise ValueError(f"eliminate: got {name!r}, expected an unknown in which the residuals are linear")
@@ -269,7 +270,8 @@ def _rows_separate(J: Jacobian, blocks: Blocks) -> bool:
 
 def _is_affine(fixed: Flat, J: Jacobian, value: Array) -> bool:
     """Whether a function seems linear: whether it is in a direction taken by chance."""
-    d = np.random.default_rng(0).standard_normal(value.shape)
-    before, after, step = (np.ravel(y) for y in (fixed(value), fixed(value + d), J.jvp(d)))
+    x = value.reshape(-1, order=fixed.order)
+    d = np.random.default_rng(0).standard_normal(x.size)
+    before, after, step = (np.ravel(y) for y in (fixed.fun(x), fixed.fun(x + d), J @ d))
     scale = np.abs(before).max(initial=0.0) + np.abs(after).max(initial=0.0) + np.abs(step).max(initial=0.0)
     return bool(np.abs(after - before - step).max(initial=0.0) <= LINEAR * scale)

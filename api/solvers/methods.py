@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy import optimize
 
-from matjac import checks
+from matjac import checks, unknowns
 from matjac.conventions import Array
 from matjac.flat import Flat, Variables
 from matjac.solvers import arguments
@@ -175,20 +175,30 @@ def _tolerances(options: dict[str, Any]) -> Tolerances:
 def by_scipy(problem: Problem, method: str, jac: str, x_scale: Any, options: dict[str, Any]) -> Fit:
     """By a method of SciPy's."""
     F, watch, x0 = problem.F, problem.watch, problem.x0
+    # SciPy refuses entries whose bounds are equal
+    free = problem.low < problem.high
+    chosen = None if free.all() else unknowns.free(free).jacobian(order=F.order)
     # arrays, for SciPy spreads numbers slowly
-    options = {"method": method, "bounds": (problem.low, problem.high), **options}
+    options = {"method": method, "bounds": (problem.low[free], problem.high[free]), **options}
     # SciPy's inner solver for operators wants two unknowns
-    dense = jac == "dense" or options["method"] == "lm" or x0.size == 1
+    dense = jac == "dense" or options["method"] == "lm" or np.count_nonzero(free) == 1
     last: tuple[Array, Array] | None = None
 
-    def residual(x: Array) -> Array:
+    def whole(part: Array) -> Array:
+        x = problem.low.copy()
+        x[free] = part
+        return x
+
+    def residual(part: Array) -> Array:
         nonlocal last
+        x = whole(part)
         y = arguments.residual(watch.call(F.fun, x))
         watch.evaluated("residuals", x, y)
-        last = np.array(x), y
+        last = x, y
         return y
 
-    def jacobian(x: Array) -> Any:
+    def jacobian(part: Array) -> Any:
+        x = whole(part)
         y = last[1] if last is not None and np.array_equal(last[0], x) else F.fun(x)
         if not np.isfinite(y).all():
             # MINPACK goes on from such points
@@ -196,6 +206,8 @@ def by_scipy(problem: Problem, method: str, jac: str, x_scale: Any, options: dic
         J = F.jac_csr(x) if jac == "csr" else F.jac(x)
         watch.derived("Jᵀ · residuals", x, J.T @ y)
         watch.went(x, 0.5 * float(y @ y))
+        if chosen is not None:
+            J = J[:, free] if jac == "csr" else J @ chosen
         return J.toarray() if dense else watch.timed(J)
 
     try:
@@ -205,14 +217,18 @@ def by_scipy(problem: Problem, method: str, jac: str, x_scale: Any, options: dic
         elif isinstance(x_scale, str):
             checks.one_of("x_scale", x_scale, ("jac",))
             J = F.jac(x0)
-            watch.derived("Jᵀ · residuals", x0, J.T @ residual(x0))
-            norms = J.column_norms()
+            watch.derived("Jᵀ · residuals", x0, J.T @ residual(x0[free]))
+            norms = J.column_norms()[free]
             options["x_scale"] = 1 / np.where(norms > 0, norms, 1)
         else:
-            options["x_scale"] = F.variables.spread("x_scale", x_scale)
-        result = optimize.least_squares(residual, x0, jacobian, **options)
+            options["x_scale"] = F.variables.spread("x_scale", x_scale)[free]
+        result = optimize.least_squares(residual, x0[free], jacobian, **options)
     except ENDS as why:
         cost = {"cost": watch.value} if options.get("loss", "linear") == "linear" else {}
         return watch.stopped(why, x0, method=options["method"], **cost)
-    result.method = options["method"]
+    result.method, result.x = options["method"], whole(result.x)
+    if chosen is not None:
+        held = np.where(free, 0, -1)
+        held[free] = result.active_mask
+        result.grad, result.active_mask = F.jac(result.x).rmatvec(result.fun), held
     return watch.finish(result)

@@ -29,9 +29,9 @@ class _Flow:
     """A right-hand side as a function of the time and the flat unknowns, whether F is of the time or not."""
 
     def __init__(self, F: Flat) -> None:
-        shapes, names = F.variables.shapes, F.variables.names
-        self.F, self.timed = F, len(shapes) > 1 and shapes[0] == ()
-        self.variables = Variables(*shapes[1:], order=F.order, names=names[1:]) if self.timed else F.variables
+        kinds, names = F.variables.kinds, F.variables.names
+        self.F, self.timed = F, len(kinds) > 1 and kinds[0] == ()
+        self.variables = Variables(*kinds[1:], order=F.order, names=names[1:]) if self.timed else F.variables
         self.pack, self.unpack = self.variables.pack, self.variables.unpack
         #: the last matrix, whose index arrays the next one shares
         self._kept: Any = None
@@ -72,7 +72,8 @@ def solve_ivp(
     Parameters
     ----------
     F : Compiled, Function or callable
-        The right-hand side, with as many values as X has entries. A first variable of shape (), where there are
+        The right-hand side, with as many values as X has entries; of an affine X with structure, such as a symmetric
+        one, whole matrices of that structure. A first variable of shape (), where there are
         others, is the time. A plain function is compiled: of the time first where it takes one argument more than
         there are unknowns.
     t_span : tuple of float
@@ -128,6 +129,7 @@ def solve_ivp(
             raise ValueError(f"jac: got {jac!r} for {method}, which takes no Jacobian: expected it for Radau or BDF")
     x0 = _start(flow, start)
     t0 = checks.shaped("t_span", checks.finite("t_span", t_span), (2,))[0]
+    flow.F = arguments.by_free(flow.F, flow.F.unpack(flow.point(t0, x0)))
     watched: Any = flow
     watch = Watch(watched, progress, seconds)
     times: list[float] = []

@@ -1,6 +1,6 @@
 """The residuals after an unknown is eliminated, and their Jacobian: variable projection for any solver."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ class Projected(Flat):
 
     def __init__(self, linear: Linear, arrays: Mapping[str, Array]) -> None:
         self.linear, self._start = linear, arrays[linear.name]
-        self._rest = linear.F.bind(**{linear.name: self._start})
+        self._rest = linear.F.bind_parts({linear.name: self._start})
         self.variables = self._rest.variables
         self._last: tuple[Array, Array] | None = None
 
@@ -41,22 +41,30 @@ class Projected(Flat):
 
     def __call__(self, *args: Any) -> Array:
         """The residuals."""
-        arrays = self.variables.arrays(args)
-        best = self._best(dict(zip(self.variables.names, arrays, strict=True)))
-        return self.linear.F.bind(**{self.linear.name: best})(*arrays)
+        return self._value(self.variables.arrays(args))
+
+    def _value(self, parts: Sequence[Array]) -> Array:
+        best = self._best(dict(zip(self.variables.names, parts, strict=True)))
+        return self.linear.F.bind_parts({self.linear.name: best})._value(parts)
 
     def jacobian(self, *args: Any) -> Jacobian:
         """Kaufman's Jacobian, an operator; as a matrix it is dense."""
-        linear, arrays = self.linear, self.variables.arrays(args)
-        others = dict(zip(self.variables.names, arrays, strict=True))
+        return self._at(self.variables.arrays(args))
+
+    def _at(self, parts: list[Array]) -> Jacobian:
+        linear, others = self.linear, dict(zip(self.variables.names, parts, strict=True))
         best = self._best(others)
-        outer, inner = linear.F.bind(**{linear.name: best}).jacobian(*arrays), linear.F.bind(**others).jacobian(best)
+        outer, inner = linear.F.bind_parts({linear.name: best})._at(parts), linear.F.bind_parts(others)._at([best])
         operator = Kaufman(inner, outer, linear.blocks, linear.free(best))
-        point = applied(self.variables.shapes, outer.shape[0], np.dtype(float), operator)
+        point = applied(self.variables.free_shapes, outer.shape[0], np.dtype(float), operator)
         return Jacobian(point, outer.out_shape, outer.in_shape, self.order)
 
     def bind(self, /, **data: Any) -> "Projected":
         """Refused: which unknowns are left was decided."""
+        return self.bind_parts(data)
+
+    def bind_parts(self, data: Mapping[str, Array]) -> "Projected":
+        """Refused too."""
         raise TypeError("bind: got a function with an unknown eliminated, expected the arguments bound before")
 
     @property

@@ -140,7 +140,7 @@ def root(
     >>> fit.method, np.allclose(X @ X, A)
     ('newton-dense', True)
     """
-    F, given = arguments.flat(F), dict(options or {})
+    F, given = arguments.by_free(arguments.flat(F), start), dict(options or {})
     if method is not None:
         checks.one_of("method", method, METHODS)
     if jac is not None:

@@ -23,6 +23,8 @@ class Problems:
         else:
             with np.errstate(all="ignore"):
                 out_shape = F(*F.unpack(x0)).shape
+        if F.variables.structured:
+            raise ValueError(f"batch: got {F.variables}, expected arrays without structure")
         of = zip(("F's value", *F.variables.names), (out_shape, *F.variables.shapes), strict=True)
         for name, shape in of:
             if axes == 0 or len(shape) < axes or shape[:axes] != out_shape[:axes]:

@@ -1,6 +1,6 @@
 """Half the sum of squares of a function, as what L-BFGS and Gauss–Newton minimise."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,19 +22,18 @@ class HalfSquares:
     def __init__(self, F: Flat) -> None:
         self.F = F
 
-    def bind(self, /, **data: Any) -> "HalfSquares":
-        """The same with some arguments as constants."""
-        return HalfSquares(self.F.bind(**data))
+    def bind_parts(self, data: Mapping[str, Array]) -> "HalfSquares":
+        """The same with some parts of the flat vector as constants."""
+        return HalfSquares(self.F.bind_parts(data))
 
     def value_and_grad(self, x: Array) -> tuple[Array, Array]:
         """The value and the gradient ``JᵀF`` at a flat vector."""
         y = arguments.residual(self.F.fun(x))
         return 0.5 * (y @ y), self.F.jac(x).rmatvec(y)
 
-    def gradient(self, *args: Array) -> Any:
-        """The gradient in the variables' shapes."""
-        arrays = self.F.unpack(self.value_and_grad(self.F.pack(*args))[1])
-        return arrays[0] if len(arrays) == 1 else arrays
+    def grad(self, x: Array) -> Array:
+        """The gradient alone."""
+        return self.value_and_grad(x)[1]
 
 
 def half_squares(F: Flat) -> Any:

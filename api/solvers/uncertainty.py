@@ -306,7 +306,7 @@ def uncertainty(
         raise ValueError(f"sigma2: got {sigma2}, expected a finite number")
     found = _found(F, x, _held(F, x, at, bounds), sigma2, rtol)
     if of is None:
-        return Uncertainty(found, _identity(x.size), F.unpack(x), None)
+        return Uncertainty(found, _entries(F, x), F.unpack(x), None)
     G = _function(F, of, x)
     value = arguments.real(np.asarray(G(*F.unpack(x))), "of")
     _finite("of", value)
@@ -354,8 +354,8 @@ def _unknowns(at: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def _function(F: Flat, of: Any, x: Array) -> Flat:
-    G = arguments.flat(of, F.unpack(x), "of", F.order)
-    if (G.variables.shapes, G.order) != (F.variables.shapes, F.order):
+    G = arguments.of_same(of, F, x, "of")
+    if not G.variables.same(F.variables):
         raise ValueError(f"of: got a function of {G.variables}, order {G.order!r}, expected one of {F.variables}, "
                          f"{F.order!r}")  # fmt: skip
     return G
@@ -367,8 +367,11 @@ def _shaped(variables: Variables, vector: Array) -> Any:
     return tuple(parts) if len(parts) > 1 else parts[0]
 
 
-def _identity(n: int) -> Callable[[Array], Any]:
-    return lambda k: sp.csr_array((np.ones(k.size), (np.arange(k.size), k)), shape=(k.size, n))
+def _entries(F: Flat, x: Array) -> Callable[[Array], Any]:
+    """The gradients of the unknowns' own entries, by their numbers; of those with structure of all entries."""
+    if F.variables.structured:
+        J = F.variables.slopes(x)
+        return lambda k: J[k]
 
 
 def _integers(name: str, given: Any, total: int) -> Array:

@@ -8,6 +8,7 @@ import numpy as np
 from matjac.checks import describe, shaped
 from matjac.conventions import Order
 from matjac.flat import Variables
+from matjac.structured import Unknown
 from matjac.tracing.arrays import Recorded, Recorder, Symbol, Traced, TracingError
 from matjac.tracing.complexes import RECORDED_REAL
 from matjac.tracing.record import Record
@@ -37,19 +38,26 @@ def value_of(result: Any, order: Order) -> Traced:
     return found
 
 
-def called(record: Record, variables: Variables, args: Sequence[Any]) -> Traced:
-    """The result of a recorded function on recorded arrays: its steps are recorded again."""
+def called(record: Record, variables: Variables, args: Sequence[Any], whole: bool = True) -> Traced:
+    """The result of a recorded function on recorded arrays: its steps are recorded again.
+
+    The arrays are whole ones, or the parts of a flat vector.
+    """
     arguments = [united(x) for x in args]
     if len(arguments) != len(variables.names):
         names = ", ".join(variables.names)
         raise TypeError(f"arguments: got {len(arguments)}, expected {len(variables.names)}: {names}")
-    for x, plain, name, shape in zip(arguments, args, variables.names, variables.shapes, strict=True):
+    shapes = variables.shapes if whole else variables.free_shapes
+    for x, plain, name, shape in zip(arguments, args, variables.names, shapes, strict=True):
         if not isinstance(x, Recorded):
             shaped(name, plain, shape)
         elif x.shape != shape:
             raise ValueError(f"{name}: got shape {x.shape}, expected {shape}")
     if any(isinstance(x, Symbol) for x in arguments):
         raise TracingError("a compiled function of a differential is not linear")
+    if whole and variables.structured:
+        named = zip(arguments, variables.names, variables.kinds, strict=True)
+        arguments = [kind.free(x, name) if isinstance(kind, Unknown) else x for x, name, kind in named]
     recorder = next(x.recorder for x in arguments if isinstance(x, Recorded))
     numbers = {
         k: x.number if isinstance(x, Recorded) else recorder.constant(x)

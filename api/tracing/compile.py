@@ -9,6 +9,7 @@ import numpy as np
 from matjac import checks
 from matjac.conventions import ORDERS, Array, Order
 from matjac.jacobian import Jacobian
+from matjac.structured import Unknown, wholes
 from matjac.tracing import rules  # noqa: F401  (importing it registers what is handled)
 from matjac.tracing.calls import flat, is_plain, value_of
 from matjac.tracing.compiled import Compiled
@@ -33,8 +34,10 @@ def compile(fun: Callable[..., Any], *examples: Any, order: Order = "C") -> Comp
         It may assign into arrays that are made of its arguments (``np.zeros_like(x)``, ``np.zeros(n, like=x)``), and
         into an argument: it changes within the function alone. A tuple or a list of arrays as its value is one flat
         vector, of each after the other. A compiled function may be called in it.
-    *examples : array_like or tuple of int
-        One for each argument: an array, or a shape. Shapes are fixed from then on, dtypes are not.
+    *examples : array_like, tuple of int or unknown
+        One for each argument: an array, or a shape, or an unknown with structure such as
+        ``matjac.unknowns.symmetric(3)``, of which `fun` gets whole matrices and x has the free entries. Shapes are
+        fixed from then on, dtypes are not.
     order : {"C", "F"}, optional
         The order of flat vectors, of the Jacobian's rows and columns.
 
@@ -80,7 +83,9 @@ def compile(fun: Callable[..., Any], *examples: Any, order: Order = "C") -> Comp
     rng = np.random.default_rng(0)
     points = [_example(f"examples[{at}]", example, rng) for at, example in enumerate(examples)]
     recorder = Recorder()
-    arguments = [recorder.argument(point) for point in points]
+    given = [recorder.argument(point) for point in points]
+    kinds = [e if isinstance(e, Unknown) else point.shape for e, point in zip(examples, points, strict=True)]
+    arguments = wholes(kinds, given)
     for argument, example in zip(arguments, examples, strict=True):
         argument.writeable = isinstance(example, np.ndarray)
     try:
@@ -96,7 +101,7 @@ def compile(fun: Callable[..., Any], *examples: Any, order: Order = "C") -> Comp
         ) from error
     sample_products(recorder.program, result.number)
     record = Record(recorder.program, range(len(points)), [result.number], points)
-    compiled = Compiled(record, _names(fun, len(points)), order)
+    compiled = Compiled(record, _names(fun, len(points)), order, kinds)
     compiled.original = fun if is_plain(returned) else lambda *args: flat(fun(*args), order)
     return compiled
 
@@ -159,6 +164,8 @@ def _example(name: str, example: Any, rng: np.random.Generator) -> Array:
         point = rng.uniform(0.5, 1.5, shape)
         square = len(shape) > 1 and shape[-2] == shape[-1]
         return point + (2 + shape[-1] ** 0.5) * np.eye(shape[-1]) if square else point
+    if isinstance(example, Unknown):
+        return example.near(_example(name, example.shape, rng))
     return checks.numeric(name, example)
 
 

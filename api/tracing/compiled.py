@@ -1,6 +1,6 @@
 """Compiled functions: a recorded function's value, and its derivatives."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from matjac.conventions import Array, Order, Shape, Shapes, cached_property, siz
 from matjac.flat import Flat, Variables, weighted
 from matjac.jacobian import Hessian, Jacobian
 from matjac.maps.point import Point
+from matjac.structured import FreeShape, Unknown
 from matjac.tracing.calls import called
 from matjac.tracing.explain import explain
 from matjac.tracing.record import Record
@@ -46,10 +47,12 @@ class Compiled(Flat):
     #: the function that was recorded, for `check`; a pickled Compiled does without
     original: Callable[..., Any] | None = None
 
-    def __init__(self, record: Record, names: Sequence[str], order: Order) -> None:
+    def __init__(
+        self, record: Record, names: Sequence[str], order: Order, kinds: Sequence[Shape | Unknown] | None = None
+    ) -> None:
         self._record = record
-        shapes = [record.program.shapes[k] for k in record.arguments]
-        self.variables = Variables(*shapes, order=order, names=names)
+        kinds = [record.program.shapes[k] for k in record.arguments] if kinds is None else kinds
+        self.variables = Variables(*kinds, order=order, names=names)
         (self.out_shape,) = record.shapes
         #: by the places of arguments that were bound, the function of the others
         self._bindings: dict[tuple[int, ...], Compiled] = {}
@@ -58,7 +61,7 @@ class Compiled(Flat):
         return {name: value for name, value in vars(self).items() if name != "original"}
 
     def __repr__(self) -> str:
-        arguments = ", ".join(f"{n}: {s}" for n, s in zip(self.names, self.in_shapes, strict=True))
+        arguments = ", ".join(f"{n}: {s}" for n, s in zip(self.names, self.variables.kinds, strict=True))
         return f"<Compiled ({arguments}) → {self.out_shape}, {len(self._record.steps)} steps>"
 
     @property
@@ -68,23 +71,27 @@ class Compiled(Flat):
 
     @property
     def in_shapes(self) -> tuple[Shape, ...]:
-        """Shapes of the arguments."""
+        """Shapes of the arguments: of those with structure the whole matrices'."""
         return self.variables.shapes
 
     def __call__(self, *args: Any) -> Array:
         """The function's value."""
-        record = self._record
         for x in args:
             if isinstance(x, Recorded) or (type(x) is np.ndarray and x.dtype.char == "O"):
-                return called(record, self.variables, args)  # type: ignore[return-value]
-        (value,) = record.own(record.start(self.variables.arrays(args, copy=False)), None)
+                return called(self._record, self.variables, args)  # type: ignore[return-value]
+        return self._value(self.variables.arrays(args, copy=False))
+
+    def _value(self, parts: Sequence[Array]) -> Array:
+        record = self._record
+        (value,) = record.own(record.start(parts), None)
         return value
 
     def fun(self, x: Array) -> Any:
         """The function of one flat vector, as one, or a number where the value is one: what SciPy's solvers call."""
         if isinstance(x, Recorded):
-            parts = zip(self.variables.places.values(), self.in_shapes, strict=True)
-            return self._flat_value(self(*[x[at].reshape(shape, order=self.order) for at, shape in parts]))
+            places = zip(self.variables.places.values(), self.variables.free_shapes, strict=True)
+            parts = [x[at].reshape(shape, order=self.order) for at, shape in places]
+            return self._flat_value(called(self._record, self.variables, parts, whole=False))
         return super().fun(x)
 
     def bind(self, /, **data: Any) -> "Compiled":
@@ -121,16 +128,7 @@ class Compiled(Flat):
         True
         """
         given = self._bound(data)
-        places = tuple(given)
-        if places not in self._bindings:
-            with self._record.program.lock:
-                if places not in self._bindings:
-                    names = [name for at, name in enumerate(self.names) if at not in given]
-                    self._bindings[places] = Compiled(self._record.bound(places), names, self.order)
-        made, numbers = object.__new__(Compiled), self._record.arguments
-        values = {numbers[at]: array for at, array in given.items()} | self._record.data
-        vars(made).update(vars(self._bindings[places]), _bindings={})
-        made._record = made._record.on(values)
+        made = self._with(self._free(given))
         original, count = self.original, len(self.names)
         if original is not None:
 
@@ -140,6 +138,30 @@ class Compiled(Flat):
 
             made.original = of_the_others
         return made
+
+    def bind_parts(self, data: Mapping[str, Array]) -> "Compiled":
+        """The same from parts of a flat vector, which are not checked."""
+        return self._with({at: np.array(data[name]) for at, name in enumerate(self.names) if name in data})
+
+    def _with(self, given: dict[int, Array]) -> "Compiled":
+        """The function of the other arguments, without what it was recorded from."""
+        places = tuple(given)
+        if places not in self._bindings:
+            with self._record.program.lock:
+                if places not in self._bindings:
+                    left = [at for at in range(len(self.names)) if at not in given]
+                    names, kinds = [self.names[at] for at in left], [self.variables.kinds[at] for at in left]
+                    self._bindings[places] = Compiled(self._record.bound(places), names, self.order, kinds)
+        made, numbers = object.__new__(Compiled), self._record.arguments
+        values = {numbers[at]: array for at, array in given.items()} | self._record.data
+        vars(made).update(vars(self._bindings[places]), _bindings={})
+        made._record = made._record.on(values)
+        return made
+
+    def _free(self, given: dict[int, Array]) -> dict[int, Array]:
+        """Whole matrices of some arguments as the parts of a flat vector."""
+        kinds = {at: self.variables.kinds[at] for at in given}
+        return {at: k.free(given[at]) if isinstance(k, Unknown) else given[at] for at, k in kinds.items()}
 
     def jacobian(self, *args: Any, wrt: Any = None) -> Jacobian:
         """The Jacobian at a point.
@@ -187,11 +209,19 @@ class Compiled(Flat):
 
     def _jacobian(self, values: list[Any], chosen: tuple[int, ...]) -> Jacobian:
         point = Point(self._record.plan(self.order, chosen), values, self._record.dtype(values))
-        return Jacobian(point, self.out_shape, self._shape(chosen), self.order)
+        return Jacobian(point, self.out_shape, self._shape(chosen, values), self.order)
 
-    def _shape(self, chosen: Sequence[int]) -> Shapes:
-        shapes = tuple(self.in_shapes[k] for k in chosen)
-        return shapes[0] if len(shapes) == 1 else shapes
+    def _shape(self, chosen: Sequence[int], values: Sequence[Any]) -> Shapes:
+        """The in_shape of derivatives at a point."""
+        variables, numbers = self.variables, self._record.arguments
+        shapes = variables.free_shapes
+        if variables.structured:
+            shapes = tuple(
+                FreeShape.of(kind, values[k]) if isinstance(kind, Unknown) else kind
+                for kind, k in zip(variables.kinds, numbers, strict=True)
+            )
+        found = tuple(shapes[k] for k in chosen)
+        return found[0] if len(found) == 1 else found
 
     def _gradient(self, arrays: list[Array], weights: Any, flat: bool) -> list[Array]:
         given, dtype = self._weighted(arrays, weights, flat)
@@ -260,7 +290,6 @@ class Compiled(Flat):
         return self._second(arrays, weights, flat, self._every, "whole")
 
     def _second(self, arrays: list[Array], weights: Any, flat: bool, chosen: tuple[int, ...], part: str) -> Hessian:
-        shape = self._shape(chosen)
         if part == "gauss-newton":
             record = self._record
             if weights is not None or size(self.out_shape) != 1:
@@ -270,10 +299,12 @@ class Compiled(Flat):
             key = "gauss-newton", self.order, chosen
             plan = record.derived(key, lambda: gauss_newton(record, self.order, chosen))
             values = record.start(arrays)
+            shape = self._shape(chosen, values)
             return Hessian(Point(plan, values, record.dtype(values)), shape, shape, self.order)
         given, dtype = self._weighted(arrays, weights, flat)
         record = self._record.gradient(weighted=len(given) > len(arrays))
         values = record.start(given)
+        shape = self._shape(chosen, values)
         return Hessian(Point(record.plan(self.order, chosen, chosen), values, dtype), shape, shape, self.order)
 
     def _weighted(self, arrays: list[Array], weights: Any, flat: bool) -> tuple[list[Array], np.dtype[Any]]:
@@ -351,7 +382,7 @@ class Compiled(Flat):
 
     @cached_property
     def _half(self) -> "Compiled":
-        return Compiled(self._record.half_squares(), self.names, self.order)
+        return Compiled(self._record.half_squares(), self.names, self.order, self.variables.kinds)
 
     def explain(self) -> str:
         """What each step makes of the differential: structured terms, or a general sparse product.
