@@ -15,6 +15,7 @@ from matjac.entries.kron import CaseSplitAssembler, KronAssembler, is_case_split
 from matjac.entries.listed import StoredAssembler, SweepAssembler
 from matjac.entries.merge import DenseSumAssembler, MergeAssembler, is_dense_sum
 from matjac.entries.pattern import Pattern, pattern_of
+from matjac.entries.pick import picked
 from matjac.entries.triangle import SymmetricAssembler, lower
 from matjac.linear.adjoint import adjoint
 from matjac.linear.contraction import merged
@@ -22,7 +23,7 @@ from matjac.linear.expression import Expression
 from matjac.linear.operators import Operator
 from matjac.linear.primitives import Broadcast, Reshape, Slice, Transpose
 from matjac.linear.program import Program, Step, contents
-from matjac.linear.reduce import ByVariable, terms_of
+from matjac.linear.reduce import ByVariable, spreads, terms_of
 from matjac.linear.terms import Term, Terms
 from matjac.linear.transposes import transposed
 
@@ -104,6 +105,26 @@ class Plan:
         """The terms for each variable."""
         return self.derived("terms", lambda: {} if 0 in self.shape else terms_of(self.expression))  # type: ignore[no-any-return]
 
+    @property
+    def steps_of_terms(self) -> tuple[Step, ...]:
+        """The steps that compute what the terms are made of."""
+
+        def find() -> tuple[Step, ...]:
+            every = [term for mine in self.terms.values() for term in mine]
+            known = self.known | self.expression.coefficients
+            return self.expression.program.steps(_numbers(every), known)
+
+        return self.derived("steps of terms", find)  # type: ignore[no-any-return]
+
+    @property
+    def terms_by_whole(self) -> tuple[ByVariable, dict[int, Any]]:
+        """The terms, of variables that are free entries of an array by that, and the matrices that make it of them."""
+        steps = spreads(self.expression)
+        if not steps:
+            return self.terms, {}
+        matrices = {k: step.primitive.matrix for k, step in steps.items()}  # type: ignore[attr-defined]
+        return self.derived("by whole", lambda: terms_of(self.expression, whole=steps)), matrices
+
     def derived(self, key: Any, make: Callable[..., Any], *given: Any) -> Any:
         """What is made of what is given, once, when it is first asked for, by its name."""
         if key not in self._derived:
@@ -169,32 +190,50 @@ class Entries:
         if rows <= FEW and not _cheap(expression, plan):
             self.wanted |= plan.backward.coefficients
             return [[SweepAssembler(plan.backward, upright)]], *sizes
-        cells, heights = _cells(terms, plan.terms, rows, len(expression.in_shapes))
+        count = len(expression.in_shapes)
         widths = [size(shape) for shape in expression.in_shapes]
+        found, matrices = plan.terms_by_whole
+        cells, heights = _cells(terms, found, rows, count)
+        if any(k in matrices and row[k] and picked(row[k], matrices[k]) is None for row in cells for k in range(count)):
+            matrices = {}
+            cells, heights = _cells(terms, plan.terms, rows, count)
         if upright:
-            made = [[self._transposed(terms, cell, h, w) for cell, w in zip(row, widths, strict=True)]
+            made = [[self._upright(terms, cell, matrices.get(k), h, widths[k]) for k, cell in enumerate(row)]
                     for row, h in zip(cells, heights, strict=True)]  # fmt: skip
             return list(zip(*made, strict=True)), widths, heights
-        return [[self._cell(cell) for cell in row] for row in cells], heights, widths
+        return [[self._cell(cell, matrices.get(k)) for k, cell in enumerate(row)] for row in cells], heights, widths
 
-    def _cell(self, terms: Sequence[Term]) -> Assembler | None:
-        for term in terms:
-            self.wanted |= {k for k in (term.u.value, term.w.value, term.scale) if k is not None}
+    def _cell(self, terms: Sequence[Term], matrix: Any = None) -> Assembler | None:
+        """How to fill a sum of terms, times a matrix where there is one."""
+        self.wanted |= _numbers(terms)
         if not terms:
             return None
+        if matrix is not None:
+            return picked(terms, matrix)
         if len(terms) == 1:
             return KronAssembler(terms[0])
         if is_case_split(terms):
             return CaseSplitAssembler(*terms)
         return DenseSumAssembler(terms) if is_dense_sum(terms) else MergeAssembler(terms)
 
-    def _transposed(self, recorder: Terms, terms: Sequence[Term], rows: int, columns: int) -> Assembler | None:
+    def _upright(
+        self, recorder: Terms, terms: Sequence[Term], matrix: Any, rows: int, columns: int
+    ) -> Assembler | None:
+        """How to fill the transpose of a sum of terms."""
+        if matrix is not None:
+            base = self._cell(terms, matrix)
+            return None if base is None else TransposedAssembler(base, columns)
         turned = [transposed(recorder, term) for term in terms]
         # merging them needs the same blocks of columns
         if len({(t.u.shape[1], t.w.shape[1]) for t in turned if t is not None}) == 1 and None not in turned:
             return self._cell([t for t in turned if t is not None])
         base = self._cell(terms)
         return None if base is None else TransposedAssembler(base, columns)
+
+
+def _numbers(terms: Iterable[Term]) -> set[int]:
+    """The values that terms are made of."""
+    return {k for term in terms for k in (term.u.value, term.w.value, term.scale) if k is not None}
 
 
 def _cheap(expression: Expression, plan: Plan) -> bool:
@@ -204,10 +243,7 @@ def _cheap(expression: Expression, plan: Plan) -> bool:
         return False
     program, found = expression.program, plan.terms
     known = plan.known | expression.coefficients
-    made = program.steps(
-        {k for mine in found.values() for t in mine for k in (t.u.value, t.w.value, t.scale) if k is not None},
-        known,
-    )
+    made = program.steps(_numbers(term for mine in found.values() for term in mine), known)
     views = Broadcast, Reshape, Slice, Transpose
     work = sum(size(program.shapes[step.out]) for step in made if not isinstance(step.primitive, views))
     return work <= plan.shape[0] * plan.shape[1]

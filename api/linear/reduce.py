@@ -1,6 +1,6 @@
 """From an expression to terms: what each step makes of the terms of its operand, decided from structure alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -42,20 +42,39 @@ from matjac.linear.terms import Term, Terms, seed
 ByVariable: TypeAlias = dict[int, list[Term]]
 
 
-def terms_of(expression: Expression, trail: dict[int, ByVariable] | None = None, leave: int = 0) -> ByVariable:
+def terms_of(
+    expression: Expression, trail: dict[int, ByVariable] | None = None, leave: int = 0, whole: Iterable[int] = ()
+) -> ByVariable:
     """The terms of an expression's result; `trail` gets those of every step.
 
-    Results of at most `leave` entries, and what comes of them, are left out.
+    Results of at most `leave` entries, and what comes of them, are left out. Those of the variables `whole` are by
+    what `spreads` says that they are free entries of.
     """
     terms = Terms(expression.program)
     found: dict[int, ByVariable] = {} if trail is None else trail
     for variable, shape in enumerate(_seen_as(expression)):
         found[variable] = {variable: [seed(shape)]} if size(shape) else {}
+    for variable, step in spreads(expression).items():
+        if variable in whole:
+            found[step.out] = {variable: [seed(expression.shapes[step.out])]}
     for step in expression.steps:
+        if step.out in found:
+            continue
         operands = [k for k, linear in zip(step.operands, step.linear, strict=True) if linear and k is not None]
         if all(k in found for k in operands) and not (leave and size(expression.shapes[step.out]) <= leave):
             found[step.out] = _reduced(expression, terms, step, found)
     return {} if expression.out is None else found[expression.out]
+
+
+def spreads(expression: Expression) -> dict[int, LinearStep]:
+    """The variables whose whole array alone is used, and the steps that make it."""
+    uses: dict[int, list[LinearStep]] = {}
+    for step in expression.steps:
+        for k, linear in zip(step.operands, step.linear, strict=True):
+            if linear and k is not None and k < len(expression.in_shapes):
+                uses.setdefault(k, []).append(step)
+    alone = {k: steps[0] for k, steps in uses.items() if len(steps) == 1}
+    return {k: step for k, step in alone.items() if isinstance(step.primitive, Spread) and expression.shapes[k] != ()}
 
 
 def _seen_as(expression: Expression) -> list[Shape]:

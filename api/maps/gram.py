@@ -198,8 +198,7 @@ def _scale(point: Point, term: Term) -> Array | None:
     """A number for each row, or None for ones."""
     if term.scale is None:
         return None
-    # what the terms are made of is computed for a fill
-    point.fill("numerator")
+    point.ready_terms()
     return np.broadcast_to(np.asarray(point.values[term.scale]), term.shape).reshape(-1)
 
 

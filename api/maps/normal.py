@@ -164,8 +164,7 @@ def _squares(point: Point, terms: Sequence[Term]) -> Array | None:
     bands = [(t.offset, t.offset + t.count) for t in terms]
     disjoint = all(a[1] <= b[0] for a, b in pairwise(sorted(bands)))
     total: Array | None = None
-    # the terms' scales are computed for a fill
-    point.fill("numerator")
+    point.ready_terms()
     for term in terms:
         u, w = (None if m is None else _abs2(m) for m in (matrix(term.u), matrix(term.w)))
         weights = 1.0 if term.scale is None else np.abs(np.asarray(point.values[term.scale])) ** 2

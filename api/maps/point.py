@@ -123,12 +123,18 @@ class Point:
         self.run(layout, data)
         return pattern.matrix(data)
 
+    def ready_terms(self) -> None:
+        """Compute what the terms are made of."""
+        plan = self.plan
+        self.start()
+        with plan.lock:
+            ready(plan.expression.program, plan.steps_of_terms, self.values)
+
     def matrix(self, factor: Factor) -> Any:
         """The matrix of a factor of a term: dense, a csr_array, or None for the identity."""
         if factor.value is None:
             return None
-        # what the terms are made of is computed for a fill
-        self.fill("numerator")
+        self.ready_terms()
         numbers = factor.data(self.values, self.dtype)
         numbers = numbers.conj() if self.conjugate else numbers
         if isinstance(factor, Dense):

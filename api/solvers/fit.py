@@ -126,7 +126,7 @@ class Fit(Result):
         get, rows = self.get, []
         reason = f" ({self.why})" if get("why") else ""
         unknowns = self.unknowns
-        each = ", ".join(f"{n} {s}" for n, s in zip(unknowns.names, unknowns.shapes, strict=True))
+        each = ", ".join(f"{n} {s}" for n, s in zip(unknowns.names, unknowns.kinds, strict=True))
         rows.append(("unknowns", f"{each}: {unknowns.size} number{'s' * (unknowns.size != 1)}"))
         rows.append((self._value_name, f"{self._way()}in {self._counts()}"))
         rows.append(("time", f"{self.seconds:.3g} s"))
