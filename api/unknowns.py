@@ -214,12 +214,11 @@ class Affine(Structured):
 
 
 class Positive(Affine):
-    """The same with positive entries at `positions`, the exponentials of free ones."""
+    """The same with a positive diagonal, the exponentials of free entries."""
 
-    def __init__(self, base: Affine, positions: Array) -> None:
-        name = f"{base.name[:-1]}, positive_diagonal=True)"
+    def __init__(self, base: Affine, name: str) -> None:
         super().__init__(name, base.shape, base.matrix, base.own)
-        self.positive = np.isin(base.own, positions)
+        self.positive = base.own % (base.shape[1] + 1) == 0
 
     affine = False
 
@@ -434,13 +433,15 @@ def upper(n: int, positive_diagonal: bool = False) -> Affine:
     return _triangle("upper", n, lambda n: np.tri(n).T, positive_diagonal)
 
 
-def diagonal(n: int) -> Affine:
+def diagonal(n: int, positive: bool = False) -> Affine:
     """A diagonal n × n matrix.
 
     Parameters
     ----------
     n : int
         Rows and columns.
+    positive : bool, optional
+        Whether the diagonal is positive: its free entries are then the logarithms, ``D_ii = exp(θ_i)``.
 
     Returns
     -------
@@ -460,7 +461,8 @@ def diagonal(n: int) -> Affine:
     6
     """
     n = checks.count("n", n)
-    return _taken(f"diagonal({n})", (n, n), np.arange(n) * (n + 1))
+    made = _taken(f"diagonal({n})", (n, n), np.arange(n) * (n + 1))
+    return Positive(made, f"diagonal({n}, positive=True)") if positive else made
 
 
 def free(mask: Any, values: Any = None) -> Affine:
@@ -623,7 +625,7 @@ def _mirrored(name: str, n: int, sign: int) -> Affine:
 def _triangle(name: str, n: int, ones: Any, positive_diagonal: bool) -> Affine:
     n = checks.count("n", n)
     made = _taken(f"{name}({n})", (n, n), np.flatnonzero(ones(n)))
-    return Positive(made, np.arange(n) * (n + 1)) if positive_diagonal else made
+    return Positive(made, f"{name}({n}, positive_diagonal=True)") if positive_diagonal else made
 
 
 def _taken(name: str, shape: Shape, positions: Array, offset: Any = None) -> Affine:

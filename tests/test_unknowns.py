@@ -68,6 +68,10 @@ KINDS = {
     "affine": (U.affine(S, OFFSET), combined),
     "lower, positive": (U.lower(N, positive_diagonal=True), lambda t: filled(N, t, BELOW, 0, np.exp)),
     "upper, positive": (U.upper(N, positive_diagonal=True), lambda t: filled(N, t, ABOVE, 0, np.exp)),
+    "diagonal, positive": (
+        U.diagonal(N, positive=True),
+        lambda t: filled(N, t, [(i, i) for i in range(N)], 0, np.exp),
+    ),
     "row stochastic": (U.row_stochastic(N, N), lambda t: stochastic(t, (N, N))),
 }
 FUNCTIONS = {
