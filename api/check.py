@@ -122,7 +122,7 @@ def _first(F: Compiled, x: Array, fun: Callable[..., Any], directions: int, tol:
     def why(v: Array) -> str:
         return not_finite(F._record, F.unpack(x), F.unpack(v))
 
-    numeric = _Numeric(flat, x, tol, coarsest(F._record, F.unpack(x)))
+    numeric = _Numeric(flat, x, tol, coarsest(F._record, F.variables.split(x)))
     _compare_values(F.values(x), numeric, values)
     return _compare(F.jac(x), numeric, directions, entry, why)
 

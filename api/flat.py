@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from matjac import checks
 from matjac.conventions import ORDERS, Array, Order, Shape, Shapes, several, size
 from matjac.jacobian import Hessian, Jacobian
-from matjac.structured import Unknown, free_shape, whole_shape, wholes
+from matjac.structured import FreeShape, Unknown, free_shape, whole_shape, wholes
 
 
 class Variables:
@@ -95,6 +95,14 @@ class Variables:
     def wholes(self, parts: Sequence[Array]) -> tuple[Array, ...]:
         """The variables of such parts: whole matrices of those with structure."""
         return tuple(wholes(self.kinds, parts)) if self.structured else tuple(parts)
+
+    def in_shape(self, parts: Sequence[Array]) -> Shapes:
+        """What derivatives at those parts of a flat vector have for their in_shape: one shape, or one for each."""
+        found: tuple[Shape, ...] = tuple(
+            FreeShape.of(kind, part) if isinstance(kind, Unknown) else kind
+            for kind, part in zip(self.kinds, parts, strict=True)
+        )
+        return found[0] if len(found) == 1 else found
 
     def slopes(self, x: Array) -> Any:
         """The derivatives of all entries of the variables (rows, in `order`) by those of the flat vector x."""

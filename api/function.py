@@ -12,7 +12,7 @@ from matjac.flat import Flat, Variables, weighted
 from matjac.jacobian import Hessian, Jacobian
 from matjac.linear.spread import Spread
 from matjac.maps import compose
-from matjac.structured import FreeShape, Unknown
+from matjac.structured import Unknown
 
 
 class Function(Flat):
@@ -111,8 +111,7 @@ class Function(Flat):
         """The maps from free entries to whole matrices at a point, and the in_shape of derivatives there."""
         pairs = list(zip(self.variables.kinds, at, strict=True))
         spreads = [kind.spread_at(free, self.order) if isinstance(kind, Unknown) else None for kind, free in pairs]
-        shapes = tuple(FreeShape.of(kind, free) if isinstance(kind, Unknown) else kind for kind, free in pairs)
-        return spreads, shapes[0] if len(shapes) == 1 else shapes
+        return spreads, self.variables.in_shape(at)
 
     def bind(self, /, **data: Any) -> "Function":
         """The function of the other arguments, with these as constants.

@@ -2,6 +2,13 @@
 
 A function is written on the whole matrix; the unknowns that solvers see are its free entries alone. With X = X₀ + S θ
 the Jacobian by the free entries θ is J_X S: it has a column for each of them, and entries for those alone.
+
+Examples
+--------
+>>> import numpy as np, matjac as mj
+>>> F = mj.compile(lambda X: X @ X, mj.unknowns.symmetric(2))
+>>> F.pack([[1.0, 2.0], [2.0, 3.0]])
+array([1., 2., 3.])
 """
 
 from typing import Any

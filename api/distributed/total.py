@@ -1,13 +1,13 @@
 """A sum over ranks of functions, each of its rank's rows, as one function that solvers minimise."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
 
 from matjac import checks
-from matjac.conventions import Array, Shape, Shapes, cached_property
+from matjac.conventions import Array, Shape, cached_property
 from matjac.distributed.comm import communicator
 from matjac.distributed.ranks import Ranks
 from matjac.distributed.watch import RanksWatch
@@ -95,7 +95,7 @@ def _checked(F: Any, ranks: Ranks, owned: str | Sequence[str]) -> "Total":
             f"owned: got {', '.join(mine)}, expected one unknown at the most, beside others: put those of a row side "
             "by side in one"
         )
-    shapes = [f"{n} of shape {s}" for n, s in zip(names, F.variables.shapes, strict=True) if n not in mine]
+    shapes = [f"{n} of shape {s}" for n, s in zip(names, F.variables.kinds, strict=True) if n not in mine]
     kind = "a number" if getattr(F, "out_shape", None) == () else "residuals"
     told = ranks.each((f"{kind} in order {F.order!r}", f"owned {mine}", *shapes))
     for rank, other in enumerate(told):
@@ -166,14 +166,20 @@ class Total(Summed):
     def __call__(self, *args: Any) -> Array:
         """The sum's value."""
         arrays = self.variables.arrays(args)
-        value: float = self.ranks.summed(lambda: _cost(self.mine(*arrays)), x=self._point(arrays))
+        return self._value(arrays)
+
+    def _value(self, parts: Sequence[Array]) -> Array:
+        value: float = self.ranks.summed(lambda: _cost(self.mine._value(parts)), x=self._point(parts))
         return np.array(value)
 
     def jacobian(self, *args: Any) -> Jacobian:
         """The gradient as a matrix of one row."""
-        arrays = self.variables.arrays(args)
-        _, gradient = self._both(arrays)
-        return Jacobian(applied(self.variables.shapes, 1, np.dtype(float), _Row(gradient)), (), self._shape, self.order)
+        return self._at(self.variables.arrays(args))
+
+    def _at(self, parts: list[Array]) -> Jacobian:
+        _, gradient = self._both(parts)
+        point = applied(self.variables.free_shapes, 1, np.dtype(float), _Row(gradient))
+        return Jacobian(point, (), self.variables.in_shape(parts), self.order)
 
     def normal_blocks(self, *args: Any, axis: int | None = None) -> Any:
         """The diagonal blocks of JᵀJ, J being the Jacobian of all ranks' residuals: see `Jacobian.normal_blocks`."""
@@ -181,7 +187,7 @@ class Total(Summed):
         names = self.variables.names
 
         def blocks() -> tuple[Array, ...]:
-            made = self.mine.jacobian(*arrays).normal_blocks(axis)
+            made = self.mine._at(arrays).normal_blocks(axis)
             every = made if isinstance(made, tuple) else (made,)
             kept.update(zip(names, every, strict=True))
             return tuple(block for name, block in kept.items() if name not in self.owned)
@@ -200,15 +206,14 @@ class Total(Summed):
         """The sum with some arguments of each rank's function as constants."""
         return Total(self.mine.bind(**data), self.ranks, tuple(name for name in self.owned if name not in data))
 
+    def bind_parts(self, data: Mapping[str, Array]) -> "Total":
+        """The same from parts of a flat vector, which are not checked."""
+        return Total(self.mine.bind_parts(data), self.ranks, tuple(name for name in self.owned if name not in data))
+
     @property
     def has_hessian(self) -> bool:
         """Whether this rank's function has second derivatives."""
         return isinstance(self.scalar, Flat) and self.scalar.has_hessian
-
-    @property
-    def _shape(self) -> Shapes:
-        shapes = self.variables.shapes
-        return shapes[0] if len(shapes) == 1 else shapes
 
     def _is_number(self, x: Array) -> bool:
         """Whether this rank's function is a number; what others than `compile` made shows it by its value."""
@@ -217,7 +222,7 @@ class Total(Summed):
 
     def _point(self, arrays: Sequence[Array]) -> Array:
         """The shared unknowns."""
-        x: Array = self.variables.pack(*arrays)[self._shared]
+        x: Array = self.variables.joined(arrays)[self._shared]
         return x
 
     def _hessian(self, arrays: list[Array], weights: Any, flat: bool) -> Hessian:
@@ -225,7 +230,7 @@ class Total(Summed):
 
     def _second(self, arrays: list[Array], weights: Any, part: str) -> Hessian:
         factor = float(weighted(weights, (), self.order, False, np.dtype(float)))
-        x = self.variables.pack(*arrays)
+        x = self.variables.joined(arrays)
 
         def product() -> Callable[[Array], Array]:
             if part == "gauss-newton" and not self._is_number(x):
@@ -235,8 +240,8 @@ class Total(Summed):
             return lambda p: H @ p
 
         operator = _Symmetric(self, self.ranks.made(product), factor)
-        shape = self._shape
-        return Hessian(applied(self.variables.shapes, x.size, np.dtype(float), operator), shape, shape, self.order)
+        shape = self.variables.in_shape(arrays)
+        return Hessian(applied(self.variables.free_shapes, x.size, np.dtype(float), operator), shape, shape, self.order)
 
     def _gradient(self, arrays: list[Array], weights: Any, flat: bool) -> list[Array]:
         return self._value_and_gradient(arrays, weights, flat)[1]
@@ -244,11 +249,11 @@ class Total(Summed):
     def _value_and_gradient(self, arrays: list[Array], weights: Any, flat: bool) -> tuple[Array, list[Array]]:
         factor = float(weighted(weights, (), self.order, flat, np.dtype(float)))
         value, gradient = self._both(arrays)
-        return np.array(value), list(self.variables.unpack(factor * gradient))
+        return np.array(value), list(self.variables.split(factor * gradient))
 
     def _both(self, arrays: Sequence[Array]) -> tuple[float, Array]:
         """The value, and the gradient as a flat vector."""
-        x = self.variables.pack(*arrays)
+        x = self.variables.joined(arrays)
 
         def both() -> tuple[float, Array]:
             value, gradient = (self.mine if self._is_number(x) else half_squares(self.mine)).value_and_grad(x)

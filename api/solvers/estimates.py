@@ -6,7 +6,7 @@ import numpy as np
 
 from matjac.conventions import Array
 from matjac.flat import Flat
-from matjac.solvers.uncertainty import Uncertainty, uncertainty
+from matjac.solvers.uncertainty import Uncertainty, of_free_entries
 
 #: Unknowns up to which each has a line of its own; of more each variable has one.
 EACH = 40
@@ -38,7 +38,7 @@ def _errors(F: Flat, fit: Any, without: str) -> tuple[Uncertainty | None, str]:
     if n**2 * (fit.fun.size + 10 * n) > WORK:
         return None, f"standard errors of so many unknowns take long: {ASK}.stderr"
     try:
-        found = uncertainty(F, fit)
+        found = of_free_entries(F, fit)
         noise = f"sigma2 {found.sigma2:.4g} by {found.dof} degree{'s' * (found.dof != 1)} of freedom"
     except ValueError as error:
         return None, f"without standard errors: {error}"

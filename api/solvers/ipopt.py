@@ -372,7 +372,7 @@ def _conditions(problem: IpoptProblem, end: _End, low: Array, high: Array) -> di
     return {
         "constr_violation": max(0.0, *(float(m.max(initial=0.0)) for m in missed)),
         "multipliers": multipliers,
-        "bound_multipliers": (F.unpack(end.of_lower), F.unpack(end.of_upper)),
+        "bound_multipliers": (F.variables.split(end.of_lower), F.variables.split(end.of_upper)),
         "optimality": float(np.abs(slope).max(initial=0.0)),
     }
 

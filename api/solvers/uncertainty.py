@@ -70,9 +70,10 @@ class Uncertainty:
         self.dof, self.sigma2 = fit.dof, fit.sigma2
         self.rank, self.free, self.method = space.rank, fit.moving.size - space.rank, space.name
         self.value: Any = value if len(value) > 1 else value[0]
-        held = np.ones(unknowns.size, bool)
-        held[fit.moving] = False
-        self.held: Any = _shaped(unknowns, held)
+        moves = np.zeros(unknowns.size)
+        moves[fit.moving] = 1
+        wholes = Variables(*unknowns.shapes, order=unknowns.order)
+        self.held: Any = _shaped(wholes, abs(unknowns.slopes(fit.x)) @ moves == 0)
         names = unknowns.names if name is None else (name,)
         self._entries = Variables(*(part.shape for part in value), order=unknowns.order, names=names)
 
@@ -219,6 +220,7 @@ class _Fit:
     """What is known of the residuals at a fit: J's row space by the unknowns that move, and their variance."""
 
     F: Flat
+    x: Array
     space: RowSpace
     #: the flat indices of the unknowns that are not at a bound
     moving: Array
@@ -314,6 +316,12 @@ def uncertainty(
     return Uncertainty(found, lambda k: by.take(k).tocsr(), (value,), "G")
 
 
+def of_free_entries(F: Flat, fit: Any) -> Uncertainty:
+    """How sure the entries of a fit's flat vector are, which of unknowns with structure are the free ones."""
+    return Uncertainty(_found(F, fit.x, _held(F, fit.x, [fit], None), None, None), _identity(fit.x.size),
+                       F.variables.split(fit.x), None)  # fmt: skip
+
+
 @calm
 def _found(F: Flat, x: Array, held: Array, sigma2: float | None, rtol: float | None) -> _Fit:
     residual = arguments.residual(np.asarray(F(*F.unpack(x))))
@@ -325,13 +333,13 @@ def _found(F: Flat, x: Array, held: Array, sigma2: float | None, rtol: float | N
     space = row_space(J, rtol)
     dof = residual.size - space.rank
     if sigma2 is not None:
-        return _Fit(F, space, moving, dof, sigma2)
+        return _Fit(F, x, space, moving, dof, sigma2)
     if dof <= 0:
         raise ValueError(
             f"F: got {residual.size} residuals and a Jacobian of rank {space.rank}, which leave no degree of "
             "freedom to estimate their variance by, expected more residuals, or sigma2="
         )
-    return _Fit(F, space, moving, dof, float(np.sum(residual.astype(float) ** 2)) / dof)
+    return _Fit(F, x, space, moving, dof, float(np.sum(residual.astype(float) ** 2)) / dof)
 
 
 def _held(F: Flat, x: Array, at: Sequence[Any], bounds: Any) -> Array:
@@ -372,6 +380,11 @@ def _entries(F: Flat, x: Array) -> Callable[[Array], Any]:
     if F.variables.structured:
         J = F.variables.slopes(x)
         return lambda k: J[k]
+    return _identity(x.size)
+
+
+def _identity(n: int) -> Callable[[Array], Any]:
+    return lambda k: sp.csr_array((np.ones(k.size), (np.arange(k.size), k)), shape=(k.size, n))
 
 
 def _integers(name: str, given: Any, total: int) -> Array:

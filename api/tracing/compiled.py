@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from matjac import checks
-from matjac.conventions import Array, Order, Shape, Shapes, cached_property, size
+from matjac.conventions import Array, Order, Shape, Shapes, cached_property, parts, size
 from matjac.flat import Flat, Variables, weighted
 from matjac.jacobian import Hessian, Jacobian
 from matjac.maps.point import Point
-from matjac.structured import FreeShape, Unknown
+from matjac.structured import Unknown
 from matjac.tracing.calls import called
 from matjac.tracing.explain import explain
 from matjac.tracing.record import Record
@@ -213,13 +213,10 @@ class Compiled(Flat):
 
     def _shape(self, chosen: Sequence[int], values: Sequence[Any]) -> Shapes:
         """The in_shape of derivatives at a point."""
-        variables, numbers = self.variables, self._record.arguments
-        shapes = variables.free_shapes
-        if variables.structured:
-            shapes = tuple(
-                FreeShape.of(kind, values[k]) if isinstance(kind, Unknown) else kind
-                for kind, k in zip(variables.kinds, numbers, strict=True)
-            )
+        if self.variables.structured:
+            shapes = parts(self.variables.in_shape([values[k] for k in self._record.arguments]))
+        else:
+            shapes = self.in_shapes
         found = tuple(shapes[k] for k in chosen)
         return found[0] if len(found) == 1 else found
 
