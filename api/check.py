@@ -120,7 +120,7 @@ def _first(F: Compiled, x: Array, fun: Callable[..., Any], directions: int, tol:
         return f"∂{values.entry(row)} / ∂{F.variables.entry(column)}"
 
     def why(v: Array) -> str:
-        return not_finite(F._record, F.unpack(x), F.unpack(v))
+        return not_finite(F._record, F.variables.split(x), F.variables.split(v))
 
     numeric = _Numeric(flat, x, tol, coarsest(F._record, F.variables.split(x)))
     _compare_values(F.values(x), numeric, values)
@@ -129,7 +129,7 @@ def _first(F: Compiled, x: Array, fun: Callable[..., Any], directions: int, tol:
 
 def _second(F: Compiled, x: Array, directions: int, tol: float) -> float:
     """The largest difference of second derivatives."""
-    given, J = list(F.unpack(x)), F.jac(x)
+    given, J = list(F.variables.split(x)), F.jac(x)
     weights = [] if F.out_shape == () else [np.random.default_rng(3).uniform(0.5, 1.5, F.out_shape)]
     w = weights[0].reshape(-1, order=F.order) if weights else None
     gradient, transposed = F.grad(x, w), J.T @ (np.ones(1) if w is None else w)
@@ -142,7 +142,7 @@ def _second(F: Compiled, x: Array, directions: int, tol: float) -> float:
     record = F._record.gradient(weighted=bool(weights))
 
     def why(v: Array) -> str:
-        return not_finite(record, [*given, *weights], [*F.unpack(v), *map(np.zeros_like, weights)])
+        return not_finite(record, [*given, *weights], [*F.variables.split(v), *map(np.zeros_like, weights)])
 
     numeric = _Numeric(lambda v: F.grad(v, w), x, tol, coarsest(record, [*given, *weights]))
     return _compare(F.hess(x, w), numeric, directions, entry, why)

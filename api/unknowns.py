@@ -668,3 +668,7 @@ def _solved(S: Any, right: Array) -> Array:
 
 def _dependent() -> ValueError:
     return ValueError("S: got columns that depend on one another, expected linearly independent ones")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__all__", "__doc__", "__file__", "__name__"]

@@ -43,7 +43,7 @@ def described(text, name):
     return re.search(rf"^ *(\*{{0,2}}\w+, )*\*{{0,2}}{name}(, \*{{0,2}}\w+)*( :.*)?$", text, re.M)
 
 
-@pytest.mark.parametrize("thing", [*public(mj), *public(mj.solvers), *public(mj.distributed)])
+@pytest.mark.parametrize("thing", [*public(mj), *public(mj.solvers), *public(mj.distributed), *public(mj.unknowns)])
 def test_every_public_name_is_documented_with_an_example(thing):
     text = inspect.getdoc(thing)
     assert ">>> " in text
@@ -60,7 +60,7 @@ def test_every_public_name_is_documented_with_an_example(thing):
     assert not thing.__name__.startswith("d_") or "Source:" in text
 
 
-@pytest.mark.parametrize("thing", [*public(mj), *public(mj.solvers), *public(mj.distributed)])
+@pytest.mark.parametrize("thing", [*public(mj), *public(mj.solvers), *public(mj.distributed), *public(mj.unknowns)])
 def test_every_public_member_of_a_class_is_documented(thing):
     if not inspect.isclass(thing):
         return
@@ -74,12 +74,13 @@ def test_every_public_member_of_a_class_is_documented(thing):
     assert [name for name in own if not inspect.getdoc(getattr(thing, name))] == []
 
 
-@pytest.mark.parametrize("module", [mj, mj.solvers, mj.linalg, mj.special], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module", [mj, mj.solvers, mj.linalg, mj.special, mj.unknowns], ids=lambda module: module.__name__
+)
 def test_only_public_names_are_listed(module):
     listed = {name for name in dir(module) if not name.startswith("__")}
-    assert not any(
-        inspect.ismodule(getattr(module, name)) for name in listed - {"distributed", "linalg", "solvers", "special"}
-    )
+    rooms = {"distributed", "linalg", "solvers", "special", "unknowns"}
+    assert not any(inspect.ismodule(getattr(module, name)) for name in listed - rooms)
     if hasattr(module, "__all__"):
         assert listed == {*module.__all__}
 

@@ -16,6 +16,8 @@ SMALL = {
     "covariance": ["--features", "6"],
     "gradient_flow": ["--size", "12"],
     "orthogonality": ["--features", "8", "--k", "2"],
+    "factor_analysis": ["--items", "10", "--k", "2"],
+    "vector_autoregression": ["--lags", "2"],
     "gauss_newton": ["--ratings", "3000", "--steps", "40", "--ridge", "3", "--backend", "qdldl"],
     "distributed_completion": ["--ratings", "3000", "--rank", "3", "--steps", "12"],
 }
@@ -85,3 +87,19 @@ def test_gauss_newton(run):
     ours, driver = run("gauss_newton")
     assert np.isfinite(ours)
     assert ours < 1.01 * driver
+
+
+def test_factor_analysis(run):
+    ours, theirs, Sigma, peer = run("factor_analysis")
+    assert ours == pytest.approx(theirs, abs=1e-7)
+    assert_allclose(Sigma, peer, atol=1e-4)
+
+
+def test_vector_autoregression(run):
+    ours, peers, free = run("vector_autoregression")
+    assert 0 < free.sum() < free.size
+    assert (ours[1][~free] == 0).all()
+    if peers is None:
+        pytest.skip("statsmodels is not installed")
+    for mine, its in zip(ours, peers, strict=True):
+        assert_allclose(mine, its, rtol=1e-10)
