@@ -1,18 +1,19 @@
 """Random programs of everything that is recorded, at two points, beside differences of the plain function."""
 
+import os
+
 import numpy as np
 import pytest
 from programs import program
 
 import matjac as mj
 
+#: How many programs a long run makes; see `test_machines`.
+LONG = max(int(os.environ.get("MATJAC_FUZZ", "0")), 1500)
 
-def differences(fun, x, step):
+
+def differences(value, x, step):
     """The Jacobian by central differences of the fourth order."""
-
-    def value(v):
-        return np.asarray(fun(v[:9].reshape(3, 3).copy(), v[9:].reshape(3, 3).copy())).reshape(-1)
-
     units = step * np.eye(x.size)
     columns = [8 * (value(x + d) - value(x - d)) - (value(x + 2 * d) - value(x - 2 * d)) for d in units]
     return np.stack(columns, axis=1) / (12 * step)
@@ -21,22 +22,25 @@ def differences(fun, x, step):
 def compared(seed):
     """How many points were compared: not those at a kink, where differences of two steps part."""
     rng = np.random.default_rng(seed)
-    fun = program(rng)
+    fun, order = program(rng), "CF"[seed % 2]
     try:
-        F, count = mj.compile(fun, (3, 3), (3, 3)), 0
+        F, count = mj.compile(fun, (3, 3), (3, 3), order=order), 0
     except mj.TracingError:
         # a few: writes whose effect depends on the layout in memory, orders of arrays of single numbers
         return 0
+
+    def value(x):
+        return np.asarray(fun(*(part.copy(order="C") for part in F.unpack(x)))).reshape(-1, order=order)
+
     for _ in range(2):
         x = rng.standard_normal(18)
-        at = x[:9].reshape(3, 3), x[9:].reshape(3, 3)
-        value, wanted, again = fun(*(v.copy() for v in at)), differences(fun, x, 3e-4), differences(fun, x, 1e-3)
+        wanted, again = differences(value, x, 3e-4), differences(value, x, 1e-3)
         scale = max(1.0, np.abs(wanted).max())
         if not np.all(np.isfinite(again)) or np.abs(wanted - again).max() > 1e-6 * scale:
             continue
-        J, v, u = F.jacobian(*at), rng.standard_normal(18), rng.standard_normal(9)
+        J, v, u = F.jac(x), rng.standard_normal(18), rng.standard_normal(9)
         pairs = {
-            "value": (F(*at), value),
+            "value": (F.fun(x), value(x)),
             "entries": (J.toarray(), wanted),
             "J v": (J @ v, wanted @ v),
             "J.T u": (J.T @ u, wanted.T @ u),
@@ -46,7 +50,22 @@ def compared(seed):
             largest = max(1.0, np.abs(expected).max())
             assert np.abs(found - expected).max() <= 1e-5 * largest, (seed, what)
         count += 1
+    of_faces(F, rng, seed)
     return count
+
+
+def of_faces(F, rng, seed):
+    """Where entries are zero the pattern is the same, and all faces are of one matrix; all is in the value's dtype."""
+    x = np.where(rng.random(18) < 0.4, 0.0, np.round(rng.standard_normal(18), 1))
+    v, u, J = rng.standard_normal(18), rng.standard_normal(9), F.jac(x)
+    A, B = J.tocsr(), F.jac_csr(rng.standard_normal(18))
+    assert A.indices.tobytes() == B.indices.tobytes(), (seed, "pattern")
+    if np.all(np.isfinite(A.data)):
+        scale = max(1.0, np.abs(A.data).max(initial=0))
+        for what, gap in (("J v", J @ v - A @ v), ("J.T u", J.T @ u - A.T @ u), ("gradient", F.grad(x, u) - A.T @ u)):
+            assert np.abs(gap).max() <= 1e-9 * scale, (seed, what, "with zeros")
+    narrow = [part.astype(np.float32) for part in F.unpack(rng.standard_normal(18))]
+    assert F.jacobian(*narrow).dtype == F(*narrow).dtype, (seed, "dtype of the Jacobian")
 
 
 @pytest.mark.parametrize("block", range(6))
@@ -59,4 +78,4 @@ def test_random_programs(block):
 @pytest.mark.slow
 def test_many_random_programs():
     with np.errstate(all="ignore"):
-        assert sum(compared(seed) for seed in range(1000, 2500)) > 2500
+        assert sum(compared(seed) for seed in range(1000, 1000 + LONG)) > 1.6 * LONG
