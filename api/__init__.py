@@ -43,6 +43,7 @@ from matjac.identities.quadratic import (
 from matjac.identities.regression import d_halfsq_dw, d_residual_dw, d_residual_dX
 from matjac.identities.spectral import d_det_dA, d_inv_dA, d_logdet_dA, d_trace_dX
 from matjac.jacobian import Hessian, Jacobian
+from matjac.memory import set_memory_limit
 from matjac.stacking import hstack, scale_rows, vstack
 from matjac.tracing.compile import compile, jacobian
 from matjac.tracing.compiled import Compiled
@@ -101,6 +102,7 @@ __all__ = [
     "linalg",
     "rule",
     "scale_rows",
+    "set_memory_limit",
     "solvers",
     "special",
     "unknowns",

@@ -44,7 +44,7 @@ from matjac.kernels.schur import (
 )
 from matjac.kernels.sddmm import sddmm, spmm
 from matjac.kernels.separable import add_entries, add_products, normal_equations
-from matjac.kernels.spgemm import scatter_entries, spgemm
+from matjac.kernels.spgemm import count_entries, count_spgemm, scatter_entries, spgemm
 from matjac.kernels.tiles import count_tiles
 from matjac.kernels.triangle import copy_prefixes, mirror
 
@@ -62,6 +62,8 @@ __all__ = [
     "cholesky_solve",
     "cholesky_solve_columns",
     "copy_prefixes",
+    "count_entries",
+    "count_spgemm",
     "count_tiles",
     "gram_blocks",
     "kron_columns",

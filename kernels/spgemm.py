@@ -27,6 +27,30 @@ def spgemm(
 
 
 @kernel
+def count_entries(columns: A, counts: A) -> None:
+    """Add to ``counts`` how many of the entries each column has."""
+    for k in range(columns.size):
+        counts[columns[k]] += 1
+
+
+@kernel
+def count_spgemm(aidx: A, aptr: A, bidx: A, bptr: A, seen: A, counts: A, start: int, stop: int) -> None:
+    """How many entries each of the rows ``start:stop`` of A·B has.
+
+    `seen` is scratch, as long as B has columns, negative before.
+    """
+    for r in range(start, stop):
+        found = 0
+        for k in range(aptr[r], aptr[r + 1]):
+            row = aidx[k]
+            for m in range(bptr[row], bptr[row + 1]):
+                if seen[bidx[m]] != r:
+                    seen[bidx[m]] = r
+                    found += 1
+        counts[r - start] = found
+
+
+@kernel
 def scatter_entries(columns: A, source: A, cursor: A, first: int, last: int, base: int, out: A) -> None:
     """Deal entries out by column: those of columns ``first:last`` go to ``out[cursor[column - first]]``, in turn.
 

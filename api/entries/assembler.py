@@ -5,19 +5,21 @@ An assembler is structure alone: it is made once for a function. `bind` gives it
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from matjac.conventions import NONE, Array, cached_property
+from matjac import memory
+from matjac.conventions import NONE, Array, cached_property, size
 from matjac.linear.factors import as_given, ones
 from matjac.linear.rowmap import RowMap, grid_of
 from matjac.linear.terms import Term
 from matjac.threads import split
 
-#: Entries that a pass in bounded memory holds at a time.
-CHUNK = 1 << 14
+#: Entries that a pass in bounded memory holds at a time, and where a range of rows costs as much as all of them.
+CHUNK, WHOLE = 1 << 14, 1 << 22
+#: Bytes a row for the row pointers of all rows, and what they are made of.
+POINTERS = 64
 #: Entries that go to their places in passes: 1 MiB of values, half of a core's cache here. In smaller parts two
 #: threads wait for one another's Python.
 TILE = 1 << 17
@@ -87,7 +89,16 @@ class Assembler(ABC):
     @cached_property
     def offsets(self) -> Array:
         """Where each row begins, and the end (int64)."""
+        self.require_pointers()
         return self.indptr(0, self.rows)
+
+    def require_pointers(self) -> None:
+        """Refuse to count row by row where that would not fit in memory."""
+        memory.require(f"pointers of {self.rows:,} rows", POINTERS * self.rows)
+
+    def beside(self, itemsize: int, whole: bool = True) -> int:
+        """Bytes, at most, that a fill of the whole or of some rows holds beside its result, of numbers of that size."""
+        return 0
 
     @cached_property
     def nnz(self) -> int:
@@ -116,18 +127,43 @@ class Assembler(ABC):
         """How to fill the values, from the numbers of a program."""
 
 
-def chunks(assembler: Assembler) -> Iterator[tuple[int, int]]:
-    """Ranges that cover all rows, of about CHUNK entries (or one row) each; all at once where ranges are dear."""
+def ranges(
+    assembler: Assembler, most: int, entry: int = 1, row: int = 1, start: int = 0, stop: int | None = None
+) -> Iterator[tuple[int, int, Array]]:
+    """Ranges that cover rows ``start:stop`` and cost at most so much, or one row, with their row pointers.
+
+    An entry costs `entry`, and a row `row` more.
+    """
     rows = assembler.rows
-    if not assembler.ranged:
-        return iter([(0, rows)])
-    step = max(1, min(CHUNK, CHUNK * rows // max(assembler.nnz, 1)))
-    return ((start, min(start + step, rows)) for start in range(0, rows, step))
+    stop = rows if stop is None else stop
+    step = max(1, most // (entry * (assembler.nnz // max(rows, 1)) + row))
+    for top, bottom in steps(start, stop, step):
+        pointers = assembler.indptr(top, bottom)
+        costs, first = entry * pointers + row * np.arange(pointers.size), 0
+        while first < bottom - top:
+            last = max(first + 1, int(np.searchsorted(costs, costs[first] + most, "right")) - 1)
+            yield top + first, top + last, pointers[first : last + 1] - pointers[first]
+            first = last
+
+
+def passes(assembler: Assembler, start: int = 0) -> Iterator[tuple[int, int, Array, Array]]:
+    """Rows from `start` on in bounded memory: ranges of them, with their row pointers and columns (int64)."""
+    for first, last, pointers in ranges(assembler, CHUNK if assembler.ranged else WHOLE, start=start):
+        columns = np.empty(int(pointers[-1]), np.int64)
+        assembler.columns(columns, first, last)
+        yield first, last, pointers, columns
+
+
+def pass_bytes(assembler: Assembler, itemsize: int = 0) -> int:
+    """Bytes of such a pass, with numbers of that size beside the columns and rows."""
+    nnz, most = assembler.nnz, CHUNK if assembler.ranged else WHOLE
+    return (16 + itemsize) * min(nnz, most) + assembler.beside(itemsize, nnz <= most)
 
 
 def steps(start: int, stop: int, step: int) -> Iterator[tuple[int, int]]:
     """Ranges of so many rows, or one, that cover ``start:stop``."""
-    return pairwise([*range(start, stop, max(step, 1)), stop])
+    step = max(step, 1)
+    return ((first, min(first + step, stop)) for first in range(start, stop, step))
 
 
 def run(fill: Any, assembler: Assembler, out: Array) -> None:
@@ -147,11 +183,17 @@ def kernel_rows(f: RowMap, g: RowMap) -> tuple[Array, Array, int, bool]:
     """``f, g, n, swap`` as kernels take a pair of row maps: a grid read row by row, the same swapped, or lists."""
     grid = grid_of(f, g)
     if grid is None:
+        memory.require(f"lists of {size(f.shape):,} rows", row_bytes(f, g))
         i, j = (np.ascontiguousarray(rows.dense()).reshape(-1) for rows in (f, g))
         return i, j, 0, False
     m, n, swap = grid
     # kernels run along rows, so a matrix of one column is read as one row
     return (NONE, NONE, m, not swap) if n == 1 else (NONE, NONE, n, swap)
+
+
+def row_bytes(f: RowMap, g: RowMap) -> int:
+    """Bytes of such lists."""
+    return 0 if grid_of(f, g) else 16 * size(f.shape)
 
 
 def scales(term: Term, values: Sequence[Any], dtype: np.dtype[Any], wide: bool = False) -> Array:

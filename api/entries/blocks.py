@@ -8,7 +8,7 @@ import numpy as np
 
 from matjac import kernels
 from matjac.conventions import Array, cached_property, cumulative
-from matjac.entries.assembler import PLAIN, TILE, Assembler, Fill, Piece, Place, chunks
+from matjac.entries.assembler import PLAIN, TILE, Assembler, Fill, Piece, Place, pass_bytes, passes
 
 #: Blocks side by side, each with its first column.
 Band: TypeAlias = list[tuple[Assembler, int]]
@@ -28,6 +28,10 @@ class BlockAssembler(Assembler):
     @cached_property
     def nnz(self) -> int:
         return sum(assembler.nnz for band in self.bands for assembler, _ in band)
+
+    def beside(self, itemsize: int, whole: bool = True) -> int:
+        blocks = [assembler for band in self.bands for assembler, _ in band]
+        return sum(8 * assembler.rows + assembler.beside(itemsize, whole) for assembler in blocks)
 
     def _parts(self, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
         """The bands that have rows of ``start:stop``, each with its range of rows counted from its own first."""
@@ -137,22 +141,18 @@ class TransposedAssembler(Assembler):
     def nnz(self) -> int:
         return self.base.nnz
 
+    def beside(self, itemsize: int, whole: bool = True) -> int:
+        return 16 * self.rows + 8 * self.base.rows + pass_bytes(self.base, itemsize)
+
     def pieces(self) -> list[Piece]:
         return [piece.transposed() for piece in self.base.pieces()]
 
-    def _passes(self) -> Iterator[tuple[int, int, Array, Array]]:
-        for start, stop in chunks(self.base):
-            pointers = self.base.indptr(start, stop)
-            columns = np.empty(int(pointers[-1]), dtype=np.int64)
-            self.base.columns(columns, start, stop)
-            yield start, stop, pointers, columns
-
     @cached_property
     def offsets(self) -> Array:
+        self.require_pointers()
         counts = np.zeros(self.rows, dtype=np.int64)
-        for *_, columns in self._passes():
-            found, times = np.unique(columns, return_counts=True)
-            counts[found] += times
+        for *_, columns in passes(self.base):
+            kernels.count_entries(columns, counts)
         return cumulative(counts)
 
     def _cursor(self, start: int, stop: int, place: Place) -> Array:
@@ -161,7 +161,7 @@ class TransposedAssembler(Assembler):
 
     def columns(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:
         cursor = self._cursor(start, stop, place)
-        for first, last, pointers, columns in self._passes():
+        for first, last, pointers, columns in passes(self.base):
             source = np.repeat(np.arange(first, last, dtype=np.int64), np.diff(pointers))
             kernels.scatter_entries(columns, source, cursor, start, stop, place.base, out)
 
@@ -170,7 +170,7 @@ class TransposedAssembler(Assembler):
 
         def fill(out: Array, start: int, stop: int, place: Place) -> None:
             cursor = self._cursor(start, stop, place)
-            for first, last, _, columns in self._passes():
+            for first, last, _, columns in passes(self.base):
                 source = np.empty(columns.size, dtype=dtype)
                 of_base(source, first, last, PLAIN)
                 kernels.scatter_entries(columns, source, cursor, start, stop, 0, out)

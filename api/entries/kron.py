@@ -7,7 +7,7 @@ import numpy as np
 
 from matjac import kernels
 from matjac.conventions import Array, cached_property, cumulative, size
-from matjac.entries.assembler import PLAIN, Assembler, Fill, Place, kernel_rows, scales
+from matjac.entries.assembler import PLAIN, Assembler, Fill, Place, kernel_rows, row_bytes, scales
 from matjac.linear.factors import Dense, Eye
 from matjac.linear.rowmap import RowMap
 from matjac.linear.terms import Term
@@ -38,6 +38,9 @@ class KronAssembler(Assembler):
         i, j = (m.rows(start, stop) for m in (self.term.f, self.term.g))
         counts = np.diff(self.term.u.pointers)[i] * np.diff(self.term.w.pointers)[j]
         return cumulative(np.where(i < 0, 0, counts))
+
+    def beside(self, itemsize: int, whole: bool = True) -> int:
+        return row_bytes(self.term.f, self.term.g)
 
     @cached_property
     def _rows(self) -> tuple[Array, Array, int, bool]:
@@ -121,6 +124,9 @@ class CaseSplitAssembler(Assembler):
     def indptr(self, start: int, stop: int) -> Array:
         i, j = self.i.rows(start, stop), self.j.rows(start, stop)
         return cumulative(np.where(i == j, self.size, 2 * self.size))
+
+    def beside(self, itemsize: int, whole: bool = True) -> int:
+        return row_bytes(self.term.f, self.term.g)
 
     def columns(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:
         q = self.term.w.shape[1]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from matjac import memory
 from matjac.conventions import Array, cumulative, size
 from matjac.entries.assembler import PLAIN, Assembler, Fill, Place
 from matjac.entries.pattern import Pattern, frozen
@@ -24,7 +25,7 @@ class ListedAssembler(Assembler):
 
     def columns(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:
         first, last = self.offset(start), self.offset(stop)
-        out[: last - first] = self.indices[first:last] + place.base
+        np.add(self.indices[first:last], place.base, out=out[: last - first])
 
     def bind(self, values: Sequence[Any], dtype: np.dtype[Any]) -> Fill:
         def fill(out: Array, start: int, stop: int, place: Place) -> None:
@@ -53,9 +54,19 @@ class SweepAssembler(ListedAssembler):
 
     def __init__(self, backward: Expression, upright: bool) -> None:
         self.backward, self.upright = backward, upright
+        (shape,) = backward.in_shapes
+        memory.require(f"{size(shape)} rows", self._bytes(8) + 24 * size(shape) * size(backward.out_shape))
         matrix = self._swept(backward.positive(), backward.ones(), np.dtype(np.float64))
         self.places = np.nonzero(matrix)
         super().__init__(cumulative(np.bincount(self.places[0], minlength=len(matrix))), self.places[1])
+
+    def beside(self, itemsize: int, whole: bool = True) -> int:
+        return self._bytes(itemsize) + itemsize * self.indices.size
+
+    def _bytes(self, itemsize: int) -> int:
+        """What the sweeps hold at a time."""
+        (shape,) = self.backward.in_shapes
+        return itemsize * size(shape) * self.backward.held
 
     def numbers(self, values: Sequence[Any], dtype: np.dtype[Any]) -> Array:
         return self._swept(self.backward, values, dtype)[self.places]

@@ -7,7 +7,7 @@ import numpy as np
 
 from matjac import kernels
 from matjac.conventions import NONE, Array, cached_property, cumulative
-from matjac.entries.assembler import PLAIN, TILE, Assembler, Fill, Place, kernel_rows, scales, steps
+from matjac.entries.assembler import PLAIN, TILE, Assembler, Fill, Place, kernel_rows, row_bytes, scales, steps
 from matjac.entries.kron import KronAssembler
 from matjac.linear.factors import Dense, Factor
 from matjac.linear.terms import Term
@@ -35,6 +35,10 @@ class MergeAssembler(Assembler):
         counts = np.empty(stop - start, dtype=np.int64)
         self._merge(self._structure(), counts, NONE, NO_VALUES, start, stop, PLAIN)
         return cumulative(counts)
+
+    def beside(self, itemsize: int, whole: bool = True) -> int:
+        lists = sum(row_bytes(t.f, t.g) + itemsize * (t.count if t.scale is not None else 1) for t in self.terms)
+        return 2 * (lists + sum((8 + itemsize) * m.nnz for t in self.terms for m in (t.u, t.w)))
 
     def columns(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:
         self._merge(self._structure(), NONE, out, NO_VALUES, start, stop, place)
@@ -89,6 +93,11 @@ class DenseSumAssembler(KronAssembler):
     def __init__(self, terms: Sequence[Term]) -> None:
         super().__init__(terms[0])
         self.terms = tuple(terms)
+
+    def beside(self, itemsize: int, whole: bool = True) -> int:
+        # two tiles, and each term's scale
+        held = 2 * min(self.nnz, TILE) + sum(t.count for t in self.terms if t.scale is not None)
+        return itemsize * held + len(self.terms) * row_bytes(self.term.f, self.term.g)
 
     def bind(self, values: Sequence[Any], dtype: np.dtype[Any]) -> Fill:
         first, *others = (KronAssembler(term).bind(values, dtype) for term in self.terms)

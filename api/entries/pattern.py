@@ -26,7 +26,8 @@ class Pattern:
 
     @cached_property
     def _empty(self) -> Any:
-        result = sp.csr_array((np.zeros(self.indices.size, np.int8), self.indices, self.indptr), shape=self.shape)
+        nothing = np.broadcast_to(np.int8(0), self.indices.size)
+        result = sp.csr_array((nothing, self.indices, self.indptr), shape=self.shape)
         result.has_canonical_format = True
         # SciPy may hold views of them; these very arrays tell `holds` at once whose they are
         result.data, result.indices, result.indptr = result.data[:0], self.indices, self.indptr

@@ -8,7 +8,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from matjac.conventions import Layout, size
+from matjac import memory
+from matjac.conventions import Layout, cached_property, index_dtype, size
 from matjac.entries.assembler import Assembler
 from matjac.entries.blocks import Band, BlockAssembler, TransposedAssembler
 from matjac.entries.kron import CaseSplitAssembler, KronAssembler, is_case_split
@@ -33,6 +34,8 @@ Part: TypeAlias = Layout | Literal["lower", "upper"]
 Grid: TypeAlias = tuple[Sequence[Sequence[Assembler | None]], Sequence[int], Sequence[int]]
 #: Values of a function up to which its Jacobian's rows are made by adjoint sweeps, where terms would take more numbers.
 FEW = 4
+#: What takes no memory.
+VIEWS = Broadcast, Reshape, Slice, Transpose
 
 
 class Plan:
@@ -145,29 +148,61 @@ class Entries:
         self.keep = plan.keep
         rows, columns = plan.shape
         self.shape = (rows, columns) if layout == "numerator" else (columns, rows)
+        #: the values that fills need, and which of them are scales of rows
         self.wanted: set[int] = set()
+        self.scales: set[int] = set()
         if plan.symmetric:
             self.assembler = self._symmetric(plan, layout)
         else:
             self.assembler = _blocks(*self._grid(plan, upright=layout == "denominator"))
-        self.steps: tuple[Step, ...] = plan.expression.program.steps(
-            self.wanted, plan.known | plan.expression.coefficients
-        )
+        self.program = plan.expression.program
+        self.steps: tuple[Step, ...] = self.program.steps(self.wanted, plan.known | plan.expression.coefficients)
         self._pattern: Any = None
+
+    def _held(self) -> Pattern | None:
+        """The pattern, where it was made and is still there."""
+        made = self._pattern
+        if isinstance(made, tuple):
+            arrays = [part() for part in made]
+            return None if any(part is None for part in arrays) else Pattern(self.shape, *arrays)
+        return made  # type: ignore[no-any-return]
 
     @property
     def pattern(self) -> Pattern:
         """Where the entries are."""
-        made = self._pattern
-        if isinstance(made, tuple):
-            arrays = [part() for part in made]
-            made = None if any(part is None for part in arrays) else Pattern(self.shape, *arrays)
+        made = self._held()
         if made is None:
+            self.require()
             stored = isinstance(self.assembler, StoredAssembler)
             made = self.assembler.pattern if stored else pattern_of(self.assembler, self.shape)  # type: ignore[attr-defined]
             # arrays and not the pattern: a matrix that uses them keeps them alive
             self._pattern = made if self.keep else (weakref.ref(made.indptr), weakref.ref(made.indices))
-        return made  # type: ignore[no-any-return]
+        return made
+
+    @cached_property
+    def numbers(self) -> int:
+        """How many numbers a fill computes at a point, or copies."""
+        program = self.program
+        made = {step.out for step in self.steps if not isinstance(step.primitive, VIEWS)}
+        factors = {k for k in self.wanted - self.scales if program.sparse(k) is None}
+        # what is made, and factors, are laid out anew for a kernel or the next step, and so are scales at most
+        parts = made, made, factors, factors, self.scales
+        return sum(size(program.shapes[k]) for part in parts for k in part)
+
+    def require(self, each: int = 0, more: int = 0, itemsize: int = 0, pattern: bool = True) -> None:
+        """Refuse what would not fit in memory.
+
+        That is the pattern, unless it is there or not wanted; `each` bytes an entry and `more`; and what a fill of
+        numbers of that size takes beside its result, where there is one.
+        """
+        rows, nnz, first = self.shape[0], self.assembler.nnz, 0
+        if pattern and self._held() is None and not isinstance(self.assembler, StoredAssembler):
+            index = index_dtype(*self.shape, nnz).itemsize
+            each, more = each + index, more + (rows + 1) * index
+            # row pointers are int64 at first, when there is nothing else
+            first = (rows + 1) * (48 if self.assembler.per_row is None else 24 + index)
+        beside = itemsize * self.numbers + self.assembler.beside(itemsize)
+        memory.require(f"{nnz:,} entries", max(first, nnz * each + more + beside))
 
     def _symmetric(self, plan: Plan, part: Part) -> Assembler:
         grid, heights, widths = self._grid(plan, upright=False)
@@ -206,6 +241,7 @@ class Entries:
     def _cell(self, terms: Sequence[Term], matrix: Any = None) -> Assembler | None:
         """How to fill a sum of terms, times a matrix where there is one."""
         self.wanted |= _numbers(terms)
+        self.scales |= {term.scale for term in terms if term.scale is not None}
         if not terms:
             return None
         if matrix is not None:
@@ -244,8 +280,7 @@ def _cheap(expression: Expression, plan: Plan) -> bool:
     program, found = expression.program, plan.terms
     known = plan.known | expression.coefficients
     made = program.steps(_numbers(term for mine in found.values() for term in mine), known)
-    views = Broadcast, Reshape, Slice, Transpose
-    work = sum(size(program.shapes[step.out]) for step in made if not isinstance(step.primitive, views))
+    work = sum(size(program.shapes[step.out]) for step in made if not isinstance(step.primitive, VIEWS))
     return work <= plan.shape[0] * plan.shape[1]
 
 

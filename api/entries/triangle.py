@@ -7,7 +7,7 @@ import numpy as np
 
 from matjac import kernels
 from matjac.conventions import Array, cached_property, cumulative, index_dtype
-from matjac.entries.assembler import PLAIN, TILE, Assembler, Fill, Piece, Place, chunks, steps
+from matjac.entries.assembler import PLAIN, TILE, Assembler, Fill, Piece, Place, pass_bytes, passes, steps
 from matjac.threads import split
 
 
@@ -20,11 +20,9 @@ class LowerAssembler(Assembler):
 
     @cached_property
     def _counts(self) -> Array:
+        self.require_pointers()
         counts = np.empty(self.rows, np.int64)
-        for start, stop in chunks(self.base):
-            pointers = self.base.indptr(start, stop)
-            columns = np.empty(int(pointers[-1]), np.int64)
-            self.base.columns(columns, start, stop)
+        for start, stop, pointers, columns in passes(self.base):
             kept = columns <= np.repeat(np.arange(start, stop) + self.shift, np.diff(pointers))
             counts[start:stop] = np.diff(cumulative(kept)[pointers])
         return counts
@@ -33,9 +31,10 @@ class LowerAssembler(Assembler):
     def offsets(self) -> Array:
         return cumulative(self._counts)
 
-    def indptr(self, start: int, stop: int) -> Array:
-        pointers: Array = self.offsets[start : stop + 1] - self.offsets[start]
-        return pointers
+    def beside(self, itemsize: int, whole: bool = True) -> int:
+        held = min(self.base.nnz, TILE) if self.ranged else self.base.nnz
+        # one tile is made while the last one is there
+        return 24 * self.rows + 2 * max(8, itemsize) * held + self.base.beside(itemsize, whole)
 
     def pieces(self) -> list[Piece]:
         return [piece.below(self.shift) for piece in self.base.pieces()]
@@ -99,25 +98,49 @@ class SymmetricAssembler(Assembler):
 
     @cached_property
     def offsets(self) -> Array:
-        below = self._columns[self._columns < np.repeat(np.arange(self.rows), self._counts)]
-        return cumulative(self._counts + np.bincount(below, minlength=self.rows))
+        self.require_pointers()
+        counts = self._counts.copy()
+        for start, _, pointers, columns in passes(self.half):
+            kernels.count_entries(columns, counts)
+            counts[start + _diagonal(start, pointers, columns)] -= 1
+        return cumulative(counts)
 
-    def indptr(self, start: int, stop: int) -> Array:
-        pointers: Array = self.offsets[start : stop + 1] - self.offsets[start]
-        return pointers
+    def beside(self, itemsize: int, whole: bool = True) -> int:
+        if not whole:
+            return 24 * self.rows + pass_bytes(self.half, itemsize)
+        # the columns of the lower triangle are kept
+        return 16 * self.rows + 2 * index_dtype(self.rows).itemsize * self.half.nnz + self.half.beside(itemsize)
 
     def pieces(self) -> list[Piece]:
         half = self.half.pieces()
         return half + [piece.below(-1).transposed() for piece in half]
 
     def columns(self, out: Array, start: int, stop: int, place: Place = PLAIN) -> None:
-        whole = np.empty(self.nnz, self._columns.dtype)
-        inside = np.repeat(self.offsets[:-1] - self.half.offsets[:-1], self._counts) + np.arange(self._columns.size)
-        whole[inside] = self._columns
-        rows = np.repeat(np.arange(self.rows, dtype=whole.dtype), self._counts)
-        self._mirror(rows, self.half.offsets, whole)
-        first, last = self.offset(start), self.offset(stop)
-        out[: last - first] = whole[first:last] + place.base
+        if stop - start < self.rows:
+            self._some(self.half.columns, None, out, start, stop, place.base)
+            return
+        self.half.columns(out, 0, self.rows, Place(ptr=self.offsets[:-1], base=place.base))
+        rows = np.repeat(np.arange(self.rows, dtype=self._columns.dtype), self._counts)
+        rows += place.base
+        self._mirror(rows, self.half.offsets, out)
+
+    def _some(self, lower: Any, dtype: Any, out: Array, start: int, stop: int, base: int = 0) -> None:
+        """Some rows: what is below the diagonal in them, and in their columns of the rows that follow.
+
+        `lower` fills the lower triangle with numbers of that dtype, or its columns where that is None.
+        """
+        begin = self.indptr(start, stop)[:-1]
+        lower(out, start, stop, Place(ptr=begin, base=base))
+        cursor = begin + self._counts[start:stop]
+        for first, last, pointers, columns in passes(self.half, start):
+            if dtype is None:
+                source = np.repeat(np.arange(first, last), np.diff(pointers))
+            else:
+                source = np.empty(columns.size, dtype)
+                lower(source, first, last, PLAIN)
+            # the diagonal is there
+            columns[pointers[1 + _diagonal(first, pointers, columns)] - 1] = -1
+            kernels.scatter_entries(columns, source, cursor, start, stop, base, out)
 
     def _mirror(self, source: Array, place: Array, out: Array) -> None:
         """Copy what is below the diagonal, of rows that begin there, to the upper triangle."""
@@ -138,15 +161,19 @@ class SymmetricAssembler(Assembler):
             self._mirror(out, self.offsets, out)
 
         def fill(out: Array, start: int, stop: int, place: Place) -> None:
-            if start == 0 and stop == self.rows:
+            if stop - start == self.rows:
                 all_rows(out)
-                return
-            whole = np.empty(self.nnz, dtype)
-            all_rows(whole)
-            first, last = self.offset(start), self.offset(stop)
-            out[: last - first] = whole[first:last]
+            else:
+                self._some(of_half, dtype, out, start, stop)
 
         return fill
+
+
+def _diagonal(start: int, pointers: Array, columns: Array) -> Array:
+    """Which of some rows of a lower triangle, counted from the first, end on the diagonal."""
+    some = np.flatnonzero(np.diff(pointers))
+    found: Array = some[columns[pointers[1 + some] - 1] == start + some]
+    return found
 
 
 def lower(grid: Sequence[Sequence[Assembler | None]], heights: Sequence[int], widths: Sequence[int]) -> Any:

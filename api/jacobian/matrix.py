@@ -1,16 +1,18 @@
 """A Jacobian as a sparse matrix: its sizes, its pattern and its entries, in SciPy's formats."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from matjac import checks
+from matjac import checks, memory
 from matjac.conventions import Array, Order, Shapes, cached_property, index_dtype, several
-from matjac.entries.assembler import PLAIN, Assembler
+from matjac.entries.assembler import PLAIN, POINTERS, Assembler, ranges
 from matjac.entries.pattern import Pattern
 from matjac.entries.plan import Plan
 from matjac.jacobian import picture, show
+from matjac.linear.factors import product_nnz
 from matjac.maps.point import Point
 
 
@@ -76,8 +78,45 @@ class Matrix:
     @property
     def nbytes(self) -> int:
         """Bytes that `tocsr` will take for values, indices and row pointers."""
-        index = index_dtype(*self.shape, self.nnz).itemsize
-        return self.nnz * (self.dtype.itemsize + index) + (self.shape[0] + 1) * index
+        return self._bytes(self.shape[0], self.nnz)
+
+    def _bytes(self, rows: int, nnz: int) -> int:
+        """Bytes of a CSR matrix of so many of the rows, with so many entries."""
+        index = index_dtype(rows, self.shape[1], nnz).itemsize
+        return nnz * (self.dtype.itemsize + index) + (rows + 1) * index
+
+    def offset(self, row: int) -> int:
+        """Number of entries in the rows before that one, which is where it begins in `fill`.
+
+        Parameters
+        ----------
+        row : int
+            ``0 <= row <= shape[0]``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where it is not.
+
+        Examples
+        --------
+        >>> import matjac as mj
+        >>> mj.d_matvec_dA([5.0, 7.0], 10**9).offset(10**8)
+        200000000
+        """
+        before = checks.count("row", row)
+        if before > self.shape[0]:
+            raise ValueError(f"row: got {before}, expected at most {self.shape[0]}")
+        return self._assembler.offset(before)
+
+    @property
+    def _index(self) -> int:
+        """Bytes of an index."""
+        return index_dtype(*self.shape, self.nnz).itemsize
+
+    def _require(self, each: int, more: int = 0, fill: bool = True, pattern: bool = True) -> None:
+        """Refuse what would not fit in memory; see `Entries.require`."""
+        self._point.entries(self.layout).require(each, more, self.dtype.itemsize if fill else 0, pattern)
 
     # The matrix --------------------------------------------------------------------------------------
 
@@ -89,11 +128,13 @@ class Matrix:
         indptr, indices : numpy.ndarray
             int32 where the number of entries and both dimensions fit in it, else int64.
         """
+        self._require(self._index, (self.shape[0] + 1) * self._index, fill=False)
         pattern = self._pattern
         return pattern.indptr.copy(), pattern.indices.copy()
 
     def coo_structure(self) -> tuple[Array, Array]:
         """Row and column of each entry, in the order of `fill`, as new arrays."""
+        self._require(3 * self._index, 2 * self.shape[0] * self._index, fill=False)
         pattern = self._pattern
         return pattern.rows.copy(), pattern.indices.copy()
 
@@ -112,7 +153,9 @@ class Matrix:
             Where `data` is no such array; then nothing was written.
         """
         data = checks.buffer("data", data, self.dtype, self.nnz)
-        target = data if data.flags.c_contiguous and data.flags.aligned else np.empty(data.shape, data.dtype)
+        plain = data.flags.c_contiguous and data.flags.aligned
+        memory.require(f"{self.nnz:,} entries", 0 if plain else data.nbytes)
+        target = data if plain else np.empty(data.shape, data.dtype)
         self._point.run(self.layout, target)
         if target is not data:
             data[:] = target
@@ -175,14 +218,69 @@ class Matrix:
         2
         """
         start, stop = checks.row_range(start, stop, self.shape[0])
-        assembler = self._assembler
+        assembler, rows = self._assembler, stop - start
+        memory.require(f"pointers of {rows:,} rows", POINTERS * rows)
         pointers = assembler.indptr(start, stop)
-        nnz, shape = int(pointers[-1]), (stop - start, self.shape[1])
+        nnz, shape = int(pointers[-1]), (rows, self.shape[1])
+        beside = assembler.beside(self.dtype.itemsize, rows == self.shape[0]) + self._point.numbers(self.layout)
+        memory.require(f"{nnz:,} entries", self._bytes(rows, nnz) + 32 * rows + beside)
         dtype = index_dtype(*shape, nnz)
         indices, data = np.empty(nnz, dtype=dtype), np.empty(nnz, dtype=self.dtype)
         assembler.columns(indices, start, stop)
         self._point.fill(self.layout)(data, start, stop, PLAIN)
         return Pattern(shape, pointers.astype(dtype), indices).matrix(data)
+
+    def iter_rows(
+        self, start: int = 0, stop: int | None = None, *, max_bytes: int = 1 << 28
+    ) -> Iterator[tuple[int, sp.csr_array]]:
+        """The rows ``start:stop`` block by block, in bounded memory: for what is too large to be stored.
+
+        Parameters
+        ----------
+        start, stop : int, optional
+            ``0 <= start <= stop <= shape[0]``; all rows unless given.
+        max_bytes : int, optional
+            Of the block that was given last and the one that is being made, together: each takes half of it at most.
+            Where rows have different numbers of entries, 8 bytes for each row of the Jacobian come on top.
+
+        Yields
+        ------
+        start : int
+            The number of the block's first row.
+        block : scipy.sparse.csr_array
+            As `rows` makes it, with arrays of its own.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where an argument is none, at once; or where a row is larger than a block may be, when its turn comes.
+
+        Notes
+        -----
+        A block costs in proportion to its entries, but where a row's entries are made from columns: in the other layout
+        of some identities, and above the diagonal of Hessians, a block costs one pass over them all.
+
+        Examples
+        --------
+        >>> import numpy as np, matjac as mj
+        >>> J = mj.d_gram_dR(np.ones((2, 500)))
+        >>> squares = np.zeros(J.shape[1])
+        >>> for start, block in J.iter_rows(max_bytes=10**6):
+        ...     squares += np.bincount(block.indices, block.data**2, squares.size)
+        >>> np.allclose(squares, J.diagonal_normal())
+        True
+        """
+        start, stop = checks.row_range(start, self.shape[0] if stop is None else stop, self.shape[0])
+        return self._blocks(start, stop, checks.count("max_bytes", max_bytes))
+
+    def _blocks(self, start: int, stop: int, max_bytes: int) -> Iterator[tuple[int, sp.csr_array]]:
+        # while a block is made its pointers are int64 too
+        index = index_dtype(self.shape[1], min(max_bytes, self.nnz)).itemsize
+        entry, row = self.dtype.itemsize + index, index + 16
+        for first, last, pointers in ranges(self._assembler, max_bytes // 2 - row, entry, row, start, stop):
+            if last == first + 1 and (needed := 2 * (entry * int(pointers[-1]) + 2 * row)) > max_bytes:
+                raise ValueError(f"max_bytes: got {max_bytes}, expected at least {needed} for row {first}")
+            yield first, self.rows(first, last)
 
     def tocsc(self) -> sp.csc_array:
         """The Jacobian as a canonical ``scipy.sparse.csc_array``, filled column by column."""
@@ -193,6 +291,7 @@ class Matrix:
 
     def tocoo(self) -> sp.coo_array:
         """The Jacobian as a canonical ``scipy.sparse.coo_array``."""
+        self._require(self.dtype.itemsize + 3 * self._index, 2 * self.shape[0] * self._index)
         matrix = self.tocsr()
         places = self._pattern.rows.copy(), matrix.indices.copy()
         result = sp.coo_array((matrix.data, places), shape=self.shape)
@@ -200,16 +299,42 @@ class Matrix:
         return result
 
     def tobsr(self, blocksize: tuple[int, int] | None = None) -> sp.bsr_array:
-        """The Jacobian as a ``scipy.sparse.bsr_array``; SciPy estimates the block size unless given."""
-        if blocksize is not None:
-            blocks = checks.shape("blocksize", blocksize, 2)
-            if 0 in blocks or any(n % block for n, block in zip(self.shape, blocks, strict=True)):
-                raise ValueError(f"blocksize: got {blocks}, expected one that divides {self.shape}")
-        return sp.bsr_array(self.tocsr(), blocksize=blocksize)
+        """The Jacobian as a ``scipy.sparse.bsr_array``; SciPy estimates the block size unless given.
+
+        Parameters
+        ----------
+        blocksize : tuple of int, optional
+            Rows and columns of a block, of which there are whole numbers.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Where it is none.
+        """
+        size, (rows, columns) = self.dtype.itemsize, self.shape
+        if blocksize is None:
+            # SciPy chooses blocks that are more than 0.7 full
+            self._require(3 * size + self._index)
+            return sp.bsr_array(self.tocsr())
+        p, q = checks.shape("blocksize", blocksize, 2)
+        if not p * q or rows % p or columns % q:
+            raise ValueError(f"blocksize: got {(p, q)}, expected one that divides {self.shape}")
+        matrix = self.tocsr()
+        each = p * q * size + self._index
+        # beside the CSR matrix
+        if not memory.fits(self.nbytes + each * self.nnz):
+            sums = sp.csr_array((np.ones(rows, np.int8), np.arange(rows), np.arange(0, rows + 1, p)))
+            blocks = sp.csr_array((matrix.data, matrix.indices // q, matrix.indptr), shape=(rows, columns // q))
+            count = product_nnz(sums, blocks)
+            memory.require(f"{count:,} blocks of {p} × {q} entries", self.nbytes + each * count)
+        return sp.bsr_array(matrix, blocksize=(p, q))
 
     def toarray(self) -> Array:
         """The Jacobian as a dense array."""
-        if self.nnz < self.shape[0] * self.shape[1]:
+        dense = self.shape[0] * self.shape[1]
+        sparse = self.nnz < dense
+        self._require(self.dtype.itemsize if sparse else 0, dense * self.dtype.itemsize, pattern=sparse)
+        if sparse:
             return self.tocsr().toarray()  # type: ignore[no-any-return]
         # all entries are there, row by row
         data = np.empty(self.nnz, self.dtype)
@@ -232,6 +357,9 @@ class Matrix:
         if self.out_shape == self.in_shape == ():
             raise ValueError("tensor: got a scalar function of a scalar, expected at least one dimension")
         numerator: Any = self if self.layout == "numerator" else self.T  # type: ignore[attr-defined]
+        # coordinates are int64 at first
+        wide = 12 * (len(self.out_shape) + len(self.in_shape))
+        numerator._require(self.dtype.itemsize + 3 * self._index + wide, 2 * self.shape[0] * self._index)
         matrix = numerator.tocoo()
         coordinates = *self._unravel(matrix.row, self.out_shape), *self._unravel(matrix.col, self.in_shape)
         return sp.coo_array((matrix.data, coordinates), shape=self.out_shape + self.in_shape)

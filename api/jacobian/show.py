@@ -59,7 +59,11 @@ def known_nnz(matrix: "Matrix") -> int | None:
         rows, columns = matrix.shape
         if plan.operator is not None or (rows * columns > PLANNED and not _is_simple(plan.expression)):
             return None
-    return _count(matrix._assembler, matrix.shape[0] * matrix.shape[1])
+    try:
+        return _count(matrix._assembler, matrix.shape[0] * matrix.shape[1])
+    except MemoryError:
+        # of what it takes to count them
+        return None
 
 
 def _is_simple(expression: Expression) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import scipy.sparse as sp
 
+from matjac import memory
 from matjac.conventions import Array, Shape, cumulative, size
 from matjac.linear.factors import Dense, Eye, Factor, KhatriRao, Sparse, khatri_rao_structure, plan
 from matjac.linear.primitives import MatMul, Sum
@@ -175,6 +176,8 @@ class Sums:
     def _sparse(self, factor: Factor, f: RowMap, axes: Sequence[int]) -> tuple[Factor, RowMap]:
         """Any rows: a product of sparse matrices on its exact pattern."""
         grid = tuple(self.whole[k] for k in axes)
+        listed = size(grid) * (self.count if self.matrix is None else max(self.count, self.matrix.nnz))
+        memory.require(f"a sum of {listed:,} rows", 32 * listed)
         found = f.restricted([*axes, len(f.shape) - 1]).dense()
         rows = np.broadcast_to(found, (*grid, self.count)).reshape(size(grid), self.count)
         keep = rows >= 0

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from matjac.conventions import Array, Shape, cached_property, canonical
+from matjac.conventions import Array, Shape, cached_property, canonical, size
 from matjac.linear.primitives import Add, MatMul, Multilinear, Real, Transpose
 from matjac.linear.program import Program, shortened
 
@@ -127,6 +127,17 @@ class Expression:
             seen |= last
             steps.append((step.primitive, operands, values + step.out, [values + k for k in last]))
         return values, steps[::-1]
+
+    @cached_property
+    def held(self) -> int:
+        """Numbers that a run holds at a time, of one direction."""
+        values, steps = self._run
+        live = most = 0
+        for _, _, out, spent in steps:
+            live += size(self.shapes[out - values])
+            most = max(most, live)
+            live -= sum(size(self.shapes[k - values]) for k in spent)
+        return most
 
     @property
     def real_linear(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from matjac import kernels
+from matjac import kernels, memory
 from matjac.conventions import NONE, Array, Shape, cached_property, cumulative, index_dtype
 from matjac.linear.program import Primitive
 
@@ -177,12 +177,30 @@ class SpGemm(Primitive):
 
 def plan(a: Any, b: Any) -> SpGemm:
     """The product of two sparse matrices, given as their places: what is zero by chance stays an entry."""
+    require_product(a, b)
     # SciPy drops sums that are zero; sums of ones are not
     places = _ones(a) @ _ones(b)
     places.sort_indices()
     dtype = index_dtype(*places.shape, places.nnz, a.nnz, b.nnz)
     first, second, result = ((m.indptr.astype(dtype), m.indices.astype(dtype)) for m in (a, b, places))
     return SpGemm(first, second, result, places.shape[1])
+
+
+def require_product(a: Any, b: Any) -> None:
+    """Refuse a product of two csr_arrays that would not fit in memory, with its values and its places twice."""
+    lengths = np.diff(b.indptr).astype(np.int64)
+    most = int(lengths[a.indices].sum())
+    if memory.fits(24 * most):
+        return
+    total = product_nnz(a, b)
+    memory.require(f"a product of {total:,} entries", 24 * total)
+
+
+def product_nnz(a: Any, b: Any) -> int:
+    """How many entries a product of two csr_arrays has, none of which is made."""
+    counts, seen = np.empty(a.shape[0], np.int64), np.full(b.shape[1], -1, np.int64)
+    kernels.count_spgemm(a.indices, a.indptr, b.indices, b.indptr, seen, counts, 0, a.shape[0])
+    return int(counts.sum())
 
 
 def _ones(matrix: Any) -> Any:
@@ -215,6 +233,8 @@ def khatri_rao_structure(u: Factor, w: Factor, i: Array, j: Array) -> tuple[Arra
     """Row pointers and columns of those rows; a row with i < 0 is empty."""
     counts = np.where(i < 0, 0, np.diff(u.pointers)[i] * np.diff(w.pointers)[j])
     pointers = cumulative(counts)
+    # indices and numbers
+    memory.require(f"a factor of {int(pointers[-1]):,} entries", 16 * int(pointers[-1]))
     indices = np.empty(int(pointers[-1]), np.int64)
     kernels.kron_columns(*u.places(), *w.places(), w.shape[1], i, j, 0, False, 0, NONE, 0, indices, 0, i.size)
     return pointers, indices
@@ -249,6 +269,8 @@ def taken_rows(factor: Factor, rows: Array) -> tuple[Array, Array, Array]:
     """Pointers, columns and positions of the entries of listed rows; a negative row is empty."""
     begins, counts = factor.pointers[:-1][rows], np.where(rows < 0, 0, np.diff(factor.pointers)[rows])
     pointers = cumulative(counts)
+    # positions, columns, keys, and what sorts them
+    memory.require(f"a sum of {int(pointers[-1]):,} entries", 64 * int(pointers[-1]))
     positions = np.arange(int(pointers[-1])) + np.repeat(begins - pointers[:-1], counts)
     columns = positions % factor.shape[1] if isinstance(factor, Dense) else factor.indices[positions]
     return pointers, columns, positions

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from matjac import memory
 from matjac.conventions import Array, Shape, canonical, size
 from matjac.linear.primitives import Multilinear
 from matjac.linear.program import Primitive, Program
@@ -121,6 +122,9 @@ class MatrixOf(Primitive):
     def value(self, *operands: Any) -> Any:
         n = size(self.linear.before)
         dtype = np.result_type(self.linear.map.exact, *(x.dtype for x in operands if x.dtype.kind in "fc"))
+        stack = size(np.broadcast_shapes(*(x.shape[: self.stacked] for x in operands)))
+        entries = n * size(self.linear.after) * stack
+        memory.require(f"a matrix of {entries:,} entries", dtype.itemsize * (n * n + 2 * entries))
         unit = np.eye(n, dtype=dtype).reshape(n, *(1,) * self.stacked, *self.linear.before)
         made = self.linear.value(*operands, unit)
         flat = made.reshape(*made.shape[: 1 + self.stacked], size(self.linear.after))

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from matjac import kernels
+from matjac import kernels, memory
 from matjac.conventions import NONE, Array, Order, Shape, as_matrix, size
-from matjac.entries.assembler import PLAIN, chunks
+from matjac.entries.assembler import PLAIN, passes
 from matjac.entries.plan import FEW, Plan
 from matjac.linear.expression import Expression
-from matjac.linear.factors import Sparse, plan
+from matjac.linear.factors import Sparse, plan, require_product
 from matjac.linear.primitives import Transpose
 from matjac.linear.terms import Term
 from matjac.linear.transposes import pairs_of
@@ -52,6 +52,8 @@ class Normal:
         point = self.point
         matrix = point.csr("numerator")
         data = matrix.data
+        # J by columns, and the rows of its entries, twice
+        memory.require(f"{data.size:,} entries by columns", (32 + 3 * data.itemsize) * data.size)
 
         def find() -> Any:
             # J's values in the order of its columns, and the product's pattern
@@ -63,6 +65,8 @@ class Normal:
         order, rows, product = point.plan.derived("normal", find)
         turned = data.conj()[order] if self.weights is None else data.conj()[order] * self.weights[rows]
         indptr, indices = product.result
+        # they are copied when a matrix is made of them
+        memory.require(f"{indices.size:,} entries", 2 * turned.itemsize * indices.size)
         result = sp.csr_array((product.value(turned, data), indices, indptr), shape=(point.shape[1],) * 2)
         result.has_canonical_format = True
         return result
@@ -138,8 +142,19 @@ def _product(a: Any, b: Any, conj: bool = True) -> Any:
     """``aᴴ b``, or ``aᵀ conj(b)``; None is the identity."""
     if a is None:
         return b if conj or b is None else b.conj()
+    if b is not None:
+        _require(a, b)
     a = a.conj() if conj else a
     return a.T if b is None else a.T @ (b if conj else b.conj())
+
+
+def _require(a: Any, b: Any) -> None:
+    """Refuse ``aᵀ b`` where it would not fit in memory."""
+    if sp.issparse(a) and sp.issparse(b):
+        require_product(sp.csr_array(a.T), sp.csr_array(b))
+        return
+    entries = a.shape[1] * b.shape[1]
+    memory.require(f"a product of {entries:,} entries", entries * np.result_type(a.dtype, b.dtype).itemsize)
 
 
 # diagonals -------------------------------------------------------------------------------------------
@@ -167,6 +182,15 @@ def _squares(point: Point, terms: Sequence[Term]) -> Array | None:
     point.ready_terms()
     for term in terms:
         u, w = (None if m is None else _abs2(m) for m in (matrix(term.u), matrix(term.w)))
+        if term.scale is None and pairs_of(term) is not None:
+            # all pairs of a row of u and a row of w, once each
+            over_u, over_w = (
+                np.ones(factor.shape[1]) if m is None else np.asarray(m.sum(axis=0))
+                for m, factor in ((u, term.u), (w, term.w))
+            )
+            squares = np.outer(over_u, over_w).reshape(-1)
+            total = squares if total is None else total + squares
+            continue
         weights = 1.0 if term.scale is None else np.abs(np.asarray(point.values[term.scale])) ** 2
         f, g = (m.dense().reshape(-1) for m in (term.f, term.g))
         weight = np.broadcast_to(weights, term.shape).reshape(-1)
@@ -211,29 +235,26 @@ def _abs2(matrix: Any) -> Any:
 def _streamed_squares(point: Point) -> Array:
     total = np.zeros(point.shape[1])
     for *_, columns, values in _passes(point):
-        total += np.bincount(columns, np.abs(values) ** 2, total.size)
+        kernels.add_entries(columns, np.abs(values).astype(float) ** 2, total, 0, columns.size)
     return total.astype(np.zeros(0, point.dtype).real.dtype)
 
 
 def row_squares(point: Point) -> Array:
     """The squared norm of each row."""
     total = np.zeros(point.shape[0])
-    for start, stop, _, values in _passes(point):
-        pointers = point.entries("numerator").assembler.indptr(start, stop)
+    for start, stop, pointers, _, values in _passes(point):
         rows = np.repeat(np.arange(stop - start), np.diff(pointers))
         total[start:stop] = np.bincount(rows, np.abs(values) ** 2, stop - start)
     return total.astype(np.zeros(0, point.dtype).real.dtype)
 
 
-def _passes(point: Point) -> Iterator[tuple[int, int, Array, Array]]:
-    """Rows in bounded memory: their range, and the columns and values of their entries."""
-    assembler, fill = point.entries("numerator").assembler, point.fill("numerator")
-    for start, stop in chunks(assembler):
-        count = assembler.offset(stop) - assembler.offset(start)
-        columns, values = np.empty(count, np.int64), np.empty(count, point.dtype)
-        assembler.columns(columns, start, stop)
+def _passes(point: Point) -> Iterator[tuple[int, int, Array, Array, Array]]:
+    """Rows in bounded memory: their range, their row pointers, and the columns and values of their entries."""
+    fill = point.fill("numerator")
+    for start, stop, pointers, columns in passes(point.entries("numerator").assembler):
+        values = np.empty(columns.size, point.dtype)
         fill(values, start, stop, PLAIN)
-        yield start, stop, columns, values
+        yield start, stop, pointers, columns, values
 
 
 # diagonal blocks -------------------------------------------------------------------------------------
@@ -283,6 +304,8 @@ def with_axes_exchanged(point: Point, flags: Sequence[bool]) -> Point:
 def normal_blocks(point: Point, shapes: list[tuple[int, int]], weights: Array | None) -> list[Array]:
     """For each variable, counted as a matrix (p, q) row by row, the p diagonal blocks of q × q."""
     dtype = point.dtype if weights is None else np.result_type(point.dtype, weights)
+    entries = sum(p * q * q for p, q in shapes)
+    memory.require(f"blocks of {entries:,} entries", 2 * entries * dtype.itemsize)
     results = [np.zeros((p, q, q), dtype) for p, q in shapes]
     found = None if weights is not None else _whole(point)
     if found is not None and all((t.u.shape[1], t.w.shape[1]) == shapes[k] for k, t, _ in found):
@@ -323,8 +346,7 @@ def _add_rows(point: Point, weights: Array | None, shapes: list[tuple[int, int]]
     """Add the outer products of the rows of J, which are made a few at a time, to the blocks of those variables."""
     ends = np.cumsum([0, *[p * q for p, q in shapes]])
     kept = NONE.astype(float) if weights is None else weights
-    for start, stop, indices, data in _passes(point):
-        indptr = point.entries("numerator").assembler.indptr(start, stop)
+    for start, stop, indptr, indices, data in _passes(point):
         for variable, result in results.items():
             left, right = ends[variable], ends[variable + 1]
             columns, values, pointers = indices, data, indptr

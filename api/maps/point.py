@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from matjac import memory
 from matjac.conventions import Array, size
 from matjac.entries.assembler import Fill, Place, run
 from matjac.entries.plan import Entries, Part, Plan, ready
@@ -94,11 +95,17 @@ class Point:
     def fill(self, layout: Part) -> Fill:
         """Fills the values of a range of rows."""
         if layout not in self._fills:
-            self._fills[layout] = self._bound(self.entries(layout))
+            self._fills[layout] = self._bound(layout)
         return self._fills[layout]
 
-    def _bound(self, entries: Entries) -> Fill:
+    def numbers(self, layout: Part) -> int:
+        """Bytes of what entries are made of, where it is not there yet."""
+        return 0 if layout in self._fills else self.dtype.itemsize * self.entries(layout).numbers
+
+    def _bound(self, layout: Part) -> Fill:
+        entries = self.entries(layout)
         self.start()
+        memory.require("what entries are made of", self.numbers(layout))
         with self.plan.lock:
             ready(self.plan.expression.program, entries.steps, self.values)
         plain = entries.assembler.bind(self.values, self.dtype)
@@ -114,10 +121,12 @@ class Point:
 
     def run(self, layout: Part, out: Array) -> None:
         """Fill all values."""
+        self.entries(layout).require(itemsize=self.dtype.itemsize, pattern=False)
         run(self.fill(layout), self.entries(layout).assembler, out)
 
     def csr(self, layout: Part) -> Any:
         """The matrix in that layout as a csr_array."""
+        self.entries(layout).require(self.dtype.itemsize, itemsize=self.dtype.itemsize)
         pattern = self.entries(layout).pattern
         data = np.empty(pattern.indices.size, self.dtype)
         self.run(layout, data)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from matjac import kernels
+from matjac import kernels, memory
 from matjac.conventions import Array, Order, Shape, index_dtype, size
 from matjac.entries.assembler import Assembler, run
 from matjac.entries.kron import KronAssembler
@@ -62,6 +62,8 @@ class Separable:
                 (KronAssembler(t), firsts[variable]) for variable, mine in plan.terms.items() for t in mine
             ]
             wanted = {k for t in terms for k in (t.u.value, t.w.value, t.scale) if k is not None}
+        entries = sum(assembler.nnz for assembler, _ in self._assemblers)
+        memory.require(f"{entries:,} entries in blocks", 48 * entries + 8 * size(self.shape))
         program = plan.expression.program
         self._steps = program.steps(wanted, plan.known | plan.expression.coefficients)
         owners, places = (_owned(numbers, numbers.size) for numbers in (layout.rows, layout.columns))

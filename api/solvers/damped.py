@@ -9,8 +9,10 @@ import scipy.sparse as sp
 from scipy.linalg import blas, lapack
 from scipy.sparse.linalg import LinearOperator, cg, splu
 
+from matjac import memory
 from matjac.conventions import Array
 from matjac.jacobian import Jacobian
+from matjac.linear.factors import require_product
 from matjac.maps.gram import alone
 from matjac.solvers.precondition import direct, summed_blocks
 
@@ -65,6 +67,8 @@ class Dense(Damped):
         return dense if weights is None else weights[:, None] * dense
 
     def take(self, J: Array, held: Array | None = None, y: Array | None = None) -> None:
+        rows, n = J.shape
+        memory.require(f"dense normal equations of {n:,} unknowns", 8 * (2 * n * n + (0 if held is None else rows * n)))
         # singular values are those of one rank's rows
         self._matrix, self._y = J if held is None else np.where(held, 0.0, J), y if self.added is alone else None
         # the upper triangle alone; the transpose is laid out as BLAS wants it
@@ -105,6 +109,8 @@ class Sparse(Damped):
 
     def take(self, J: Any, held: Array | None = None, y: Array | None = None) -> None:
         matrix = without(J, held)
+        if not memory.fits(24 * int(np.sum(np.diff(matrix.indptr).astype(np.int64) ** 2))):
+            require_product(matrix.T.tocsr(), matrix)
         self._normal = (matrix.T @ matrix).tocsc()
         self._norms = np.sqrt(np.bincount(matrix.indices, matrix.data**2, matrix.shape[1]))
 

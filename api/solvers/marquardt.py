@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from matjac import kernels
+from matjac import kernels, memory
 from matjac.conventions import Array
 from matjac.solvers.blockwise import BlockCholesky
 from matjac.solvers.watch import STOPPED, Watch
@@ -35,6 +35,8 @@ class Fits:
 
     def __init__(self, rules: Rules, count: int, unknowns: int, values: int) -> None:
         self.rules, self.count = rules, count
+        entries = count * unknowns * (values + 2 * unknowns)
+        memory.require(f"{count:,} problems with {entries:,} entries", 8 * entries)
         self.X, self.Y = np.zeros((count, unknowns)), np.zeros((count, values))
         self.cost, self.optimality = np.zeros(count), np.zeros(count)
         self.status, self.steps, self.moves = (np.zeros(count, np.int64) for _ in range(3))
