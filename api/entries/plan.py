@@ -158,6 +158,7 @@ class Entries:
         self.program = plan.expression.program
         self.steps: tuple[Step, ...] = self.program.steps(self.wanted, plan.known | plan.expression.coefficients)
         self._pattern: Any = None
+        self._beside: dict[tuple[int, bool], int] = {}
 
     def _held(self) -> Pattern | None:
         """The pattern, where it was made and is still there."""
@@ -189,6 +190,13 @@ class Entries:
         parts = made, made, factors, factors, self.scales
         return sum(size(program.shapes[k]) for part in parts for k in part)
 
+    def beside(self, itemsize: int, whole: bool = True) -> int:
+        """What the assembler says that a fill holds beside its result, which is worked out once."""
+        key = itemsize, whole
+        if key not in self._beside:
+            self._beside[key] = self.assembler.beside(itemsize, whole)
+        return self._beside[key]
+
     def require(self, each: int = 0, more: int = 0, itemsize: int = 0, pattern: bool = True) -> None:
         """Refuse what would not fit in memory.
 
@@ -201,8 +209,8 @@ class Entries:
             each, more = each + index, more + (rows + 1) * index
             # row pointers are int64 at first, when there is nothing else
             first = (rows + 1) * (48 if self.assembler.per_row is None else 24 + index)
-        beside = itemsize * self.numbers + self.assembler.beside(itemsize)
-        memory.require(f"{nnz:,} entries", max(first, nnz * each + more + beside))
+        beside = itemsize * self.numbers + self.beside(itemsize)
+        memory.require(nnz, max(first, nnz * each + more + beside))
 
     def _symmetric(self, plan: Plan, part: Part) -> Assembler:
         grid, heights, widths = self._grid(plan, upright=False)

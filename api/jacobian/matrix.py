@@ -154,7 +154,7 @@ class Matrix:
         """
         data = checks.buffer("data", data, self.dtype, self.nnz)
         plain = data.flags.c_contiguous and data.flags.aligned
-        memory.require(f"{self.nnz:,} entries", 0 if plain else data.nbytes)
+        memory.require(self.nnz, 0 if plain else data.nbytes)
         target = data if plain else np.empty(data.shape, data.dtype)
         self._point.run(self.layout, target)
         if target is not data:
@@ -219,11 +219,11 @@ class Matrix:
         """
         start, stop = checks.row_range(start, stop, self.shape[0])
         assembler, rows = self._assembler, stop - start
-        memory.require(f"pointers of {rows:,} rows", POINTERS * rows)
+        memory.require("row pointers", POINTERS * rows)
         pointers = assembler.indptr(start, stop)
         nnz, shape = int(pointers[-1]), (rows, self.shape[1])
-        beside = assembler.beside(self.dtype.itemsize, rows == self.shape[0]) + self._point.numbers(self.layout)
-        memory.require(f"{nnz:,} entries", self._bytes(rows, nnz) + 32 * rows + beside)
+        beside = self._point.entries(self.layout).beside(self.dtype.itemsize, rows == self.shape[0])
+        memory.require(nnz, self._bytes(rows, nnz) + 32 * rows + beside + self._point.numbers(self.layout))
         dtype = index_dtype(*shape, nnz)
         indices, data = np.empty(nnz, dtype=dtype), np.empty(nnz, dtype=self.dtype)
         assembler.columns(indices, start, stop)
