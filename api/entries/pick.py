@@ -45,6 +45,11 @@ class PickAssembler(Assembler):
         self.sign = np.zeros(matrix.shape[0], np.int8)
         self.sign[counts > 0] = matrix.data
 
+    def beside(self, itemsize: int, whole: bool = True) -> int:
+        # which number each entry is, of all that are kept, and a part as it is merged
+        kept = self.nnz if self.nnz <= KEPT else 0
+        return 32 * kept + 128 * min(self.nnz, 4 * TILE) + 24 * self.rows
+
     def _merged(self, count: int, rows: Array, whole: Array, source: Array) -> tuple[Array, Array, Picks]:
         """Where each of so many rows begins, the columns of its entries, and which numbers they are.
 
@@ -70,6 +75,7 @@ class PickAssembler(Assembler):
 
     @cached_property
     def offsets(self) -> Array:
+        self.require_pointers()
         counts = [np.diff(self._found(*part)[0]) for part in self._parts(0, self.rows)]
         return cumulative(np.concatenate(counts))
 
