@@ -195,6 +195,28 @@ def faults():
     return results
 
 
+def sums():
+    """Sums of what ranks make, and what the order of the ranks makes of them; many totals on one communicator."""
+    from matjac.distributed.ranks import Ranks
+
+    ranks, apart = Ranks(COMM), []
+    for n in (0, 1, 2, 3, 5, 64, 1000):
+        every = [10.0 ** np.random.default_rng(r).integers(-9, 9, n) / 3 for r in range(COMM.size)]
+        expected = np.zeros(n)
+        for part in every:
+            expected = expected + part
+        apart.append(ranks.summed(lambda e=every: e[COMM.rank]).tobytes() == expected.tobytes())
+    number, matrix, columns = ranks.summed(
+        lambda: (1.5, np.ones((2, 3)), np.asfortranarray(np.arange(6.0).reshape(2, 3)))
+    )
+    apart += [number == 1.5 * COMM.size, (matrix == COMM.size).all()]
+    apart.append(np.array_equal(columns, COMM.size * np.arange(6.0).reshape(2, 3)))
+    F, _ = network()
+    first, second = total(F), total(F)
+    apart.append(first.ranks.comm is second.ranks.comm is ranks.comm is not COMM)
+    return [bool(one) for one in apart]
+
+
 def refused():
     """What is refused on all ranks."""
     (F, U, V), (G, (A, b)) = completion(), network()

@@ -111,6 +111,13 @@ def test_faces_are_those_of_one_function_of_all_rows(ranks):
         assert max(each.values()) < 1e-12, each
 
 
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_sums_are_in_the_order_of_the_ranks(ranks):
+    for each in results("sums", ranks):
+        assert len(each) == 11
+        assert all(each), each
+
+
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_bytes_are_as_predicted(ranks):
     """Of L-BFGS with an unknown eliminated: a gradient a value, and blocks of V each third step."""

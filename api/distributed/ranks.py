@@ -4,11 +4,13 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
 
 from matjac.conventions import Array, size
+from matjac.extras import optional
 
 T = TypeVar("T")
 #: What a rank says before each sum: it goes on; all are to stop at the last good point; it failed; it has ended.
@@ -37,8 +39,11 @@ class Ranks:
     """
 
     def __init__(self, comm: Any) -> None:
-        # our messages never meet the caller's
-        self.comm = comm.Dup()
+        self.comm = comm.Get_attr(_key())
+        if self.comm is None:
+            # our messages never meet the caller's; there are not many communicators to be had, so one is kept
+            self.comm = comm.Dup()
+            comm.Set_attr(_key(), self.comm)
         self.rank, self.size = self.comm.rank, self.comm.size
         #: bytes that this rank sent, and how many sums there were
         self.sent = self.sums = 0
@@ -179,6 +184,13 @@ class Ranks:
         self.comm.Allgather(np.add.reduce(parts, axis=0), totals)
         self.sent += 2 * 8 * share * (self.size - 1)
         return np.concatenate([[first], totals.reshape(-1)[:rest]])
+
+
+@cache
+def _key() -> int:
+    """Where a communicator keeps its duplicate."""
+    number: int = optional("mpi4py.MPI", "matjac[mpi]").Comm.Create_keyval()
+    return number
 
 
 def _attempt(make: Callable[[], T], word: Callable[[], Word | None] | None = None) -> tuple[T | None, Word | None]:

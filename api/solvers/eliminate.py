@@ -13,7 +13,7 @@ from matjac.maps import gram, normal
 from matjac.solvers.blockwise import BlockCholesky
 from matjac.solvers.lbfgs import Metric
 from matjac.solvers.precondition import shared_metric
-from matjac.solvers.squares import half_squares
+from matjac.solvers.squares import Watched, half_squares
 from matjac.solvers.watch import Watch
 from matjac.threads import split
 
@@ -126,7 +126,7 @@ def _between(H: Array, slopes: Array, values: Array, low: Array, high: Array) ->
     return values
 
 
-class Eliminated:
+class Eliminated(Watched):
     """``min over U of ½ ‖F(U, V)‖²`` as a function of V, watched: what L-BFGS minimises.
 
     Its gradient is that of ½‖F‖² by V, for that by U is zero (Golub & Pereyra, *The differentiation of pseudo-inverses
@@ -140,6 +140,7 @@ class Eliminated:
         self.linear, self.watch, self.best = linear, watch, arrays[linear.name]
         self.rest = linear.F.bind_parts({linear.name: self.best})
         self.start = self.rest.variables.pack_named(arrays)
+        self.about = f"L-BFGS on {self.rest.variables!r} with {linear.name} eliminated"
         #: the last point that a value was asked for, and what is best there
         self._tried = self.start, self.best
 
@@ -158,9 +159,11 @@ class Eliminated:
 
         found, gradient = self.watch.summed(reduced, x)
         value = float(found)
-        self.watch.evaluated("residuals", self.whole(x), value, look=lambda: self._trouble(x))
+        # only messages need all unknowns
+        at = x if np.isfinite(value) and np.isfinite(gradient).all() else self.whole(x)
+        self.watch.evaluated("residuals", at, value, look=lambda: self._trouble(x))
         if np.isfinite(value):
-            self.watch.derived("Jᵀ · residuals", self.whole(x), gradient)
+            self.watch.derived("Jᵀ · residuals", at, gradient)
         return value, gradient
 
     def _best(self, x: Array) -> Array:
@@ -170,11 +173,6 @@ class Eliminated:
         """Values that are not finite at x: which residuals are not is worth another evaluation."""
         y = np.ravel(self.linear.F.bind_parts({self.linear.name: self.best}).fun(x))
         return np.full(1, np.nan) if np.isfinite(y).all() else y
-
-    @property
-    def evaluations(self) -> int:
-        """Values that were asked for."""
-        return self.watch.evaluations
 
     def preconditioner(self, x: Array) -> Metric | None:
         """The inverse of what the diagonal blocks of JᵀJ by the others nearly are, where that costs little."""
@@ -188,14 +186,9 @@ class Eliminated:
         self.best = best if tried is x else self._best(x)
         self.watch.went(self.whole(x), value)
 
-    def keep(self, state: Any) -> None:
-        """Write a checkpoint in time."""
-        self.watch.keep(self.about, state, lambda: self.best)
-
-    @property
-    def about(self) -> str:
-        """What checkpoints are of."""
-        return f"L-BFGS on {self.rest.variables!r} with {self.linear.name} eliminated"
+    def own(self) -> Any:
+        """What was best at the last accepted point."""
+        return self.best
 
     def resume(self, own: Any) -> None:
         """Go on from what was best."""

@@ -42,13 +42,42 @@ def half_squares(F: Flat) -> Any:
     return HalfSquares(F) if recorded is None else recorded()
 
 
-class SumOfSquares:
+class Watched:
+    """What of a minimisation goes to its watch, and what of a checkpoint is a rank's own."""
+
+    watch: Watch
+    #: what checkpoints are of
+    about: str
+
+    @property
+    def evaluations(self) -> int:
+        """Values that were asked for."""
+        return self.watch.evaluations
+
+    def accepted(self, x: Array, value: float) -> None:
+        """Report a step."""
+        self.watch.went(x, value)
+
+    def keep(self, state: Any) -> None:
+        """Write a checkpoint in time."""
+        self.watch.keep(self.about, state, self.own)
+
+    def own(self) -> Any:
+        """What the next steps depend on beside the state."""
+        return None
+
+    def resume(self, own: Any) -> None:
+        """Go on from that."""
+
+
+class SumOfSquares(Watched):
     """``½ ‖F(x)‖²``, or a robust loss of it, watched."""
 
     eager, refresh, memory = False, 15, 10
 
     def __init__(self, F: Flat, watch: Watch, loss: Loss, start: Array) -> None:
         self.F, self.watch, self.loss, self.start = F, watch, loss, start
+        self.about = f"L-BFGS on {F.variables!r}"
         self._half = half_squares(F) if loss.linear else None
 
     def whole(self, x: Array) -> Array:
@@ -71,34 +100,13 @@ class SumOfSquares:
         value, weights = self.loss(y)
         return value, np.ravel(self.F.jac(x).rmatvec(y if weights is None else weights * y))
 
-    @property
-    def evaluations(self) -> int:
-        """Values that were asked for."""
-        return self.watch.evaluations
-
     def preconditioner(self, x: Array) -> Metric | None:
         """The inverse of the diagonal blocks of JᵀWJ, W the loss's weights, where they cost little."""
         weights = None if self.loss.linear else self.loss(self.F.fun(x))[1]
         return metric(self.F.jac(x), weights, self.watch.added)
 
-    def accepted(self, x: Array, value: float) -> None:
-        """Report a step."""
-        self.watch.went(x, value)
 
-    def keep(self, state: Any) -> None:
-        """Write a checkpoint in time."""
-        self.watch.keep(self.about, state)
-
-    @property
-    def about(self) -> str:
-        """What checkpoints are of."""
-        return f"L-BFGS on {self.F.variables!r}"
-
-    def resume(self, own: Any) -> None:
-        """Nothing is a rank's own."""
-
-
-class Linearised:
+class Linearised(Watched):
     """``½ ‖F(x)‖²``, or a robust loss of it, watched, with F's first-order model ``F + J p`` where it was accepted.
 
     Of a robust loss the model is that of the weighted squares ``½ Σ w (y + J p)²``: its gradient is the loss's, and its
@@ -106,17 +114,13 @@ class Linearised:
     """
 
     def __init__(self, F: Flat, watch: Watch, loss: Loss, way: Damped) -> None:
-        self.F, self.watch, self.loss, self.way = F, watch, loss, way
+        self.watch, self.loss, self.way = watch, loss, way
+        self.about = f"Gauss-Newton on {F.variables!r}"
         self._evaluate: Any = F.value_then_jac
         #: the residuals where the value was asked for last, what makes the Jacobian, the loss's weights
         self._last: tuple[Array, Callable[[], Jacobian], Array | None]
         #: the residuals at the point that was accepted
         self.residuals: Array
-
-    @property
-    def evaluations(self) -> int:
-        """Values that were asked for."""
-        return self.watch.evaluations
 
     @property
     def slack(self) -> float:
@@ -155,19 +159,6 @@ class Linearised:
         gradient = self.watch.summed(slope, x)
         self.watch.derived("Jᵀ · residuals", x, gradient)
         return gradient
-
-    def accepted(self, x: Array, value: float) -> None:
-        """Report a step."""
-        self.watch.went(x, value)
-
-    def keep(self, state: Any) -> None:
-        """Write a checkpoint in time."""
-        self.watch.keep(self.about, state)
-
-    @property
-    def about(self) -> str:
-        """What checkpoints are of."""
-        return f"Gauss-Newton on {self.F.variables!r}"
 
     def hold(self, held: Array | None, gone: Array | None = None) -> Array:
         """The norms of J's columns, 0 of those that are held from now on, where a step has gone that far."""
