@@ -13,8 +13,8 @@ from matjac.conventions import Array, size
 from matjac.extras import optional
 
 T = TypeVar("T")
-#: What a rank says before each sum: it goes on; all are to stop at the last good point; it failed; it has ended.
-GOES_ON, STOPS, FAILS, ENDS = range(4)
+#: What a rank says before each sum: it goes on; it has ended; all are to stop at the last good point; it failed.
+GOES_ON, ENDS, STOPS, FAILS = range(4)
 #: Numbers in that word: it, how many numbers are to be summed, a sum of the bits of the point, whether the rank's
 #: numbers are finite, and the first of them.
 WORDS = 5
@@ -54,7 +54,7 @@ class Ranks:
         self._room: dict[int, tuple[Array, Array, Array]] = {}
         #: what was agreed to be raised
         self.raised: BaseException | None = None
-        #: whether SIGTERM came, and whether it was told to the others
+        #: whether SIGTERM came, and whether the ranks have stopped, for that or another reason
         self.terminated = self.told = False
 
     def summed(self, make: Callable[[], T], word: Callable[[], Word | None] | None = None, x: Array | None = None) -> T:
@@ -96,6 +96,7 @@ class Ranks:
     @contextmanager
     def _listening(self) -> Iterator[None]:
         """SIGTERM is noted, for the ranks to stop together; a second one, or one that came too late, ends as before."""
+        self.terminated = self.told = False
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -104,8 +105,8 @@ class Ranks:
             self.terminated = True
             signal.signal(signal.SIGTERM, before)
 
-        self.terminated = False
-        before = signal.signal(signal.SIGTERM, note)
+        # None is a handler that is not Python's
+        before = signal.signal(signal.SIGTERM, note) or signal.SIG_DFL
         try:
             yield
         finally:
@@ -129,9 +130,7 @@ class Ranks:
         """Raise on all ranks what one of them says, or that they are not at the same place."""
         words = self._say(mine, numbers, point)
         worst = int(words[:, 0].max())
-        if worst == ENDS and (words[:, 0] == ENDS).all():
-            return
-        if worst in (STOPS, FAILS):
+        if worst >= STOPS:
             self._raise(mine, int(np.argmax(words[:, 0] == worst)))
         apart = np.flatnonzero((words[:, :3] != words[0, :3]).any(axis=1))
         if apart.size:
@@ -158,6 +157,8 @@ class Ranks:
             raise self._agreed(mine.__cause__)
         text = f"rank {who}: {why}"
         if status == STOPS:
+            # whatever came to this rank: it stops
+            self.told = True
             raise self._agreed(Word(STOPS, text))
         known = {"ValueError": ValueError, "TypeError": TypeError}
         raise self._agreed(known[kind](text) if kind in known else RuntimeError(f"rank {who}: {kind}: {why}"))

@@ -104,7 +104,6 @@ class RanksWatch(Watch):
     def _word(self) -> Word | None:
         """What this rank has to say before a sum."""
         if self.ranks.terminated:
-            self.ranks.told = True
             return Word(STOPS, f"SIGTERM came after evaluation {self.evaluations}")
         if self.limit is not None and self.seconds > self.limit:
             return Word(STOPS, f"the {self.limit:g} seconds were over after evaluation {self.evaluations}")
