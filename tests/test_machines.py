@@ -188,4 +188,4 @@ TestMachine.settings = settings(max_examples=25, stateful_step_count=12, deadlin
 class TestLongMachine(Machine.TestCase):
     """The same at length, other draws each time."""
 
-    settings = settings(max_examples=max(LONG, 150), stateful_step_count=25, deadline=None, derandomize=LONG == 0)
+    settings = settings(max_examples=max(LONG, 100), stateful_step_count=25, deadline=None, derandomize=LONG == 0)
