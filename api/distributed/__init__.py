@@ -19,6 +19,9 @@ Examples
 """
 
 from matjac.distributed.comm import communicator
+from matjac.distributed.petsc import to_petsc
+from matjac.distributed.pylops import to_pylops
+from matjac.distributed.rows import rows
 from matjac.distributed.total import Total, total
 
-__all__ = ["Total", "communicator", "total"]
+__all__ = ["Total", "communicator", "rows", "to_petsc", "to_pylops", "total"]
