@@ -79,7 +79,17 @@ class Function(Flat):
         return self._at(self.variables.arrays(args))
 
     def _at(self, parts: Sequence[Array]) -> Jacobian:
-        J = self._derivative(*self.variables.wholes(parts))
+        J = self._of_wholes(self.variables.wholes(parts))
+        if self.variables.structured:
+            spreads, in_shape = self._spreads(parts)
+            J = Jacobian(compose.of_free(J._point, spreads), J.out_shape, in_shape, self.order)
+        if self._plan is None:
+            self._plan = J.plan
+        return J.on(self._plan) if self._plan.same(J.plan) else J
+
+    def _of_wholes(self, wholes: Sequence[Array]) -> Jacobian:
+        """The Jacobian by whole matrices, as it was given."""
+        J = self._derivative(*wholes)
         if not isinstance(J, Jacobian):
             raise TypeError(f"jacobian: got {checks.describe(J)}, expected a matjac.Jacobian")
         expected = (self.order, "numerator", self.variables.shapes)
@@ -88,12 +98,7 @@ class Function(Flat):
                 f"jacobian: got one by {J.in_shape} of order {J.order!r} in {J.layout} layout, expected by "
                 f"{self.variables.shapes}, {self.order!r}, numerator"
             )
-        if self.variables.structured:
-            spreads, in_shape = self._spreads(parts)
-            J = Jacobian(compose.of_free(J._point, spreads), J.out_shape, in_shape, self.order)
-        if self._plan is None:
-            self._plan = J.plan
-        return J.on(self._plan) if self._plan.same(J.plan) else J
+        return J
 
     def value_then_jac(self, x: Array) -> tuple[Array, Callable[[], Jacobian]]:
         """`fun`, and what makes `jac` at that point, with a row for each value."""
@@ -142,30 +147,25 @@ class Function(Flat):
                [2.]])
         """
         given = self._bound(data)
-        names, kinds = self.variables.names, self.variables.kinds
+        names, kinds, shapes = self.variables.names, self.variables.kinds, self.variables.shapes
         kept = [at for at in range(len(kinds)) if at not in given]
-        sizes = [size(shape) for shape in self.variables.free_shapes]
-
-        def mine(shapes: Shapes) -> Shapes:
-            found = tuple(parts(shapes)[at] for at in kept)
-            return found[0] if len(found) == 1 else found
+        mine: Shapes = shapes[kept[0]] if len(kept) == 1 else tuple(shapes[at] for at in kept)
 
         def every(args: Sequence[Any]) -> list[Any]:
             rest = iter(args)
-            return [given[at] if at in given else next(rest) for at in range(len(kinds))]
+            return [given[at].copy() if at in given else next(rest) for at in range(len(kinds))]
 
         def jacobian(*args: Any) -> Jacobian:
-            J = self.jacobian(*every(args))
-            return Jacobian(compose.columns(J._point, kept), J.out_shape, mine(J.in_shape), self.order)
+            J = self._of_wholes(every(args))
+            return Jacobian(compose.columns(J._point, kept), J.out_shape, mine, self.order)
 
         def hessian(*args: Any) -> Hessian:
-            weights = args[len(kept)] if len(args) > len(kept) else None
-            H = self.hessian(*every(args[: len(kept)]), weights=weights)
-            ends = np.cumsum([0, *sizes])
+            H = self._hessian_of_wholes(every(args), args[len(kept) :])
+            ends = np.cumsum([0, *map(size, shapes)])
             rows = np.concatenate([np.arange(ends[at], ends[at + 1]) for at in kept])
             part = compose.take(compose.columns(H._point, kept), rows)
             part.plan.symmetric = True
-            return Hessian(part, mine(H.in_shape), mine(H.in_shape), self.order)
+            return Hessian(part, mine, mine, self.order)
 
         return Function(
             lambda *args: self(*every(args)),
@@ -195,14 +195,20 @@ class Function(Flat):
             raise ValueError("hessian: got a Function without one, expected Function(…, hessian=…)")
         value, whole = self._value(arrays), self.variables.wholes(arrays)
         W = weighted(weights, value.shape, self.order, flat, value.dtype)
-        H = self.second(*whole) if value.shape == () else self.second(*whole, W)
+        H = self._hessian_of_wholes(whole, () if value.shape == () else (W,))
+        H = H if value.shape != () or weights is None else W.item() * H
+        return self._by_free(H, arrays, W) if self.variables.structured else H
+
+    def _hessian_of_wholes(self, wholes: Sequence[Array], weights: Sequence[Array]) -> Hessian:
+        """The Hessian by whole matrices, as it was given."""
+        assert self.second is not None
+        H = self.second(*wholes, *weights)
         if not isinstance(H, Hessian) or (H.order, _shapes(H.in_shape)) != (self.order, self.variables.shapes):
             raise TypeError(
                 f"hessian: got {checks.describe(H)}, expected a matjac.Hessian by {self.variables.shapes} "
                 f"of order {self.order!r}"
             )
-        H = H if value.shape != () or weights is None else W.item() * H
-        return self._by_free(H, arrays, W) if self.variables.structured else H
+        return H
 
     def _by_free(self, H: Hessian, at: Sequence[Array], weights: Array) -> Hessian:
         """The Hessian by free entries, from that by whole matrices."""
