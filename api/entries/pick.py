@@ -194,7 +194,7 @@ class RowPicks(PickAssembler):
 
 def picked(terms: Sequence[Term], matrix: Any) -> PickAssembler | None:
     """How to fill the product of a sum of terms and that matrix by picking numbers; None where it can't be done so."""
-    if np.diff(matrix.indptr).max(initial=0) > 1 or not (np.abs(matrix.data) == 1).all():
+    if np.diff(matrix.indptr).max(initial=0) > 1 or not ((matrix.data == 1) | (matrix.data == -1)).all():
         return None
     first = terms[0]
     if all(isinstance(t.u, Eye) or isinstance(t.w, Eye) for t in terms) and all(
