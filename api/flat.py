@@ -129,7 +129,7 @@ class Variables:
             pairs = enumerate(zip(value, self.kinds, strict=True))
             return self.joined([_spread(f"{name}[{at}]", *part) for at, part in pairs])
         vector = checks.numeric(name, value)
-        if vector.ndim > 1 and len(self.shapes) == 1:
+        if len(self.shapes) == 1 and (vector.ndim > 1 or self.structured):
             return self.joined([_spread(name, vector, self.kinds[0])])
         if vector.ndim == 0 and self.structured:
             return self.joined([_spread(name, vector, kind) for kind in self.kinds])

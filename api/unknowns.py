@@ -259,6 +259,9 @@ class Positive(Affine):
         if name.startswith("x_scale"):
             return super().spread(name, value)
         edges = super().spread(name, value)
+        bad = np.flatnonzero(self.positive & ~(edges > 0))
+        if name.startswith("bounds[1]") and len(bad):
+            raise ValueError(f"{name}: got {edges[bad[0]]} for {super().entry(bad[0])}, expected a positive number")
         with np.errstate(divide="ignore"):
             return np.where(self.positive, np.log(np.maximum(edges, 0)), edges)
 
@@ -389,7 +392,8 @@ def lower(n: int, positive_diagonal: bool = False) -> Affine:
         Rows and columns.
     positive_diagonal : bool, optional
         Whether the diagonal is positive: its free entries are then the logarithms, ``L_ii = exp(θ_ii)``.
-        Each positive definite matrix is L Lᵀ of exactly one such L.
+        Each positive definite matrix is L Lᵀ of exactly one such L. Bounds that are one number or a whole matrix are of
+        the entries themselves, those that are given for the free entries are of the logarithms.
 
     Returns
     -------
@@ -649,11 +653,14 @@ def _index(place: int, shape: Shape) -> str:
 def _solved(S: Any, right: Array) -> Array:
     """``(SᵀS)⁻¹`` of a vector, for a matrix with independent columns."""
     gram = canonical(S.T.conj() @ S) if S.dtype.kind != "i" else canonical(S.T.astype(float) @ S)
-    diagonal = gram.diagonal()
-    if gram.nnz == np.count_nonzero(diagonal):
-        if not diagonal.all():
-            raise _dependent()
+    diagonal = gram.diagonal().real
+    if (diagonal == 0).any():
+        raise _dependent()
+    if gram.nnz == diagonal.size:
         return np.asarray(right / diagonal)
+    # columns of length one, so that small ones don't seem to depend on others
+    each = sp.diags_array(1 / np.sqrt(diagonal))
+    gram, right = canonical(each @ gram @ each), each @ right
     try:
         factors = splu(gram.tocsc())
     except RuntimeError:
@@ -662,8 +669,8 @@ def _solved(S: Any, right: Array) -> Array:
     if pivots.min() <= 1e-12 * pivots.max():
         raise _dependent()
     if right.dtype.kind == "c" and gram.dtype.kind != "c":
-        return np.asarray(factors.solve(right.real) + 1j * factors.solve(right.imag))
-    return np.asarray(factors.solve(right.astype(gram.dtype)))
+        return np.asarray(each @ (factors.solve(right.real) + 1j * factors.solve(right.imag)))
+    return np.asarray(each @ factors.solve(right.astype(gram.dtype)))
 
 
 def _dependent() -> ValueError:

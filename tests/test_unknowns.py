@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -265,6 +266,65 @@ def test_several_unknowns_of_which_some_have_structure():
         F.bind(L=np.ones((3, 3)))
 
 
+@pytest.mark.parametrize("kind", [U.lower(3), U.upper(3, positive_diagonal=True)], ids=["lower", "upper, positive"])
+@orders
+def test_a_function_with_an_argument_bound(kind, order):
+    def f(X, y):
+        return X @ X @ y
+
+    of_wholes, of_free = mj.compile(f, (3, 3), (3,), order=order), mj.compile(f, kind, (3,), order=order)
+    F = mj.Function(
+        of_wholes,
+        of_wholes.jacobian,
+        kind,
+        (3,),
+        hessian=lambda X, y, w: of_wholes.hessian(X, y, weights=w),
+        order=order,
+        names=["X", "y"],
+    )
+    X, y, w = kind.whole(start(kind)), np.array([1.0, 2.0, 3.0]), np.array([0.5, -1.0, 2.0])
+    for constant, rest in (({"y": y}, X), ({"X": X}, y)):
+        bound, wanted = F.bind(**constant), of_free.bind(**constant)
+        assert_allclose(bound(rest), wanted(rest))
+        assert_allclose(bound.jacobian(rest).toarray(), wanted.jacobian(rest).toarray(), atol=1e-12)
+        assert_allclose(bound.gradient(rest, weights=w), wanted.gradient(rest, weights=w), atol=1e-12)
+        H = bound.hessian(rest, weights=w)
+        assert_allclose(H.toarray(), wanted.hessian(rest, weights=w).toarray(), atol=1e-12)
+
+
+@each
+def test_the_gradient_as_a_function_takes_whole_matrices(kind, build):
+    for f in (lambda X: np.sum(X @ X @ X), lambda X: X @ X):
+        F = mj.compile(f, kind)
+        x = start(kind)
+        W = [] if F.out_shape == () else [rng.standard_normal((N, N))]
+        G = F.gradient_function()
+        assert_allclose(G(build(x), *W), F.grad(x, *(w.reshape(-1) for w in W)), rtol=1e-11, atol=1e-11)
+        assert_allclose(
+            G.jacobian(build(x), *W, wrt="X").toarray(),
+            F.hessian(build(x), weights=W[0] if W else None).toarray(),
+            rtol=1e-10,
+            atol=1e-10,
+        )
+
+
+def test_imaginary_entries_of_an_affine_matrix():
+    S, A = 1j * np.eye(16)[:, :10], rng.standard_normal((9, 4))
+    F = mj.compile(lambda X: A @ X, U.affine(sp.csr_array(S), np.zeros((4, 4))))
+    assert_allclose(F.jac(np.ones(10)).toarray(), np.kron(A, np.eye(4)) @ S)
+
+
+def test_small_and_large_columns_of_an_affine_matrix():
+    S = np.array([[1.0, 1e-9], [1.0, 0.0], [0.0, 1e-9]])
+    kind = U.affine(S, np.zeros(3))
+    assert_allclose(kind.free(S @ [2.0, 3.0]), [2.0, 3.0], rtol=1e-5)
+    # entries near zero of a stochastic matrix have small columns too
+    w = np.array([1.0, 2.0, 3.0, 4.0])
+    F = mj.compile(lambda p: w @ p, U.simplex(4))
+    p = F.unpack(np.array([16.0, 0.0, 1.0]))[0]
+    assert_allclose(F.gradient(p), w - w.mean(), atol=1e-6)
+
+
 def test_a_compiled_function_in_another_takes_whole_matrices():
     inner = mj.compile(lambda L: L @ L.T, U.lower(3))
     outer = mj.compile(lambda L: np.trace(inner(L)), U.lower(3))
@@ -380,6 +440,13 @@ def test_bounds_and_scales_of_whole_matrices():
     F = mj.compile(lambda L: L @ L.T - K, U.lower(3, positive_diagonal=True))
     fit = mj.solvers.least_squares(F, np.eye(3), bounds=(-10.0, 1.5))
     assert np.diag(fit.variables[0]).max() == pytest.approx(1.5)
+    with pytest.raises(ValueError, match=r"bounds\[1\]: got 0.0 for \[0, 0\], expected a positive number"):
+        mj.solvers.least_squares(F, np.eye(3), bounds=(None, 0.0))
+    # of a vector too
+    F = mj.compile(lambda x: x - np.array([1.0, 2.0, 3.0]), U.free([True, False, True]))
+    for high in ([0.5, 9.0, 9.0], [0.5, 9.0]):
+        fit = mj.solvers.least_squares(F, np.zeros(3), bounds=(None, np.array(high)))
+        assert_allclose(fit.variables[0], [0.5, 0.0, 3.0], atol=1e-6)
     P = mj.compile(lambda p: p - [0.2, 0.8], U.simplex(2))
     with pytest.raises(ValueError, match=r"bounds\[1\]: got"):
         mj.solvers.least_squares(P, [0.5, 0.5], bounds=(None, [[0.7, 0.7]]))

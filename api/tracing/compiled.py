@@ -339,8 +339,9 @@ class Compiled(Flat):
         Returns
         -------
         Compiled
-            With a value of the argument's shape; of several arguments one flat vector, as `grad` makes it. Where this
-            function is no scalar the weights of its values are one more argument, `weights`.
+            With a value of the argument's shape, or by the free entries of one with structure; of several arguments one
+            flat vector, as `grad` makes it. Where this function is no scalar the weights of its values are one more
+            argument, `weights`.
 
         Examples
         --------
@@ -353,7 +354,8 @@ class Compiled(Flat):
         weighted = self.out_shape != ()
         name = "weights" if "weights" not in self.names else "weights_of_values"
         names = (*self.names, name) if weighted else self.names
-        return Compiled(self._record.gradient(weighted).joined(self.order), names, self.order)
+        kinds = (*self.variables.kinds, self.out_shape) if weighted else self.variables.kinds
+        return Compiled(self._record.gradient(weighted).joined(self.order), names, self.order, kinds)
 
     def half_squares(self) -> "Compiled":
         """Half the sum of squares ``½ ‖F‖²`` as a compiled function of the same arguments, of real numbers.
