@@ -120,6 +120,21 @@ class Variables:
         """`joined` of the parts of those names; there may be others."""
         return self.joined([arrays[name] for name in self.names])
 
+    def in_order(self, args: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The variables that were given by place and by name, as a call's arguments are."""
+        if not named:
+            return args
+        rest = dict(named)
+        for name in rest:
+            if name not in self.names:
+                raise TypeError(f"{name}: got an argument of that name, expected {', '.join(self.names)}")
+            if name in self.names[: len(args)]:
+                raise TypeError(f"{name}: got it twice, by its place and by its name")
+        absent = [name for name in self.names[len(args) :] if name not in rest]
+        if absent:
+            raise TypeError(f"{absent[0]}: got none, expected {len(self.names)} arguments: {', '.join(self.names)}")
+        return *args, *(rest[name] for name in self.names[len(args) :])
+
     def spread(self, name: str, value: Any) -> Array:
         """The flat vector of what is given for all entries (a number or a flat vector) or one for each variable."""
         # of one variable a list is a matrix
@@ -195,15 +210,15 @@ class Flat(ABC):
     variables: Variables
 
     @abstractmethod
-    def __call__(self, *args: Any) -> Array:
-        """The function's value."""
+    def __call__(self, /, *args: Any, **named: Any) -> Array:
+        """The function's value; variables by their places, or by their names."""
 
     @abstractmethod
     def _value(self, parts: Sequence[Array]) -> Array:
         """The function's value, from the parts of a flat vector."""
 
     @abstractmethod
-    def jacobian(self, *args: Any) -> Jacobian:
+    def jacobian(self, *args: Any, **named: Any) -> Jacobian:
         """The Jacobian at a point, by all variables side by side."""
 
     @abstractmethod
@@ -254,7 +269,7 @@ class Flat(ABC):
         """`fun`, and what makes `jac` at that point; of a compiled function from the same evaluation."""
         return self.fun(x), lambda: self.jac(x)
 
-    def jac_csr(self, x: Array, out: Any = None) -> Any:
+    def jac_csr(self, x: Array, out: Any = None) -> sp.csr_array:
         """The Jacobian at a flat vector as a csr_array: fresh values on a pattern that is found once.
 
         Parameters
@@ -271,13 +286,13 @@ class Flat(ABC):
             self._arrays = matrix.indptr, matrix.indices
         return matrix
 
-    def gradient(self, *args: Any, weights: Any = None) -> Any:
+    def gradient(self, *args: Any, weights: Any = None, **named: Any) -> Array | Any:
         """The gradient of a scalar function, or of ``Σ weights ∘ F``, by one adjoint sweep.
 
         Parameters
         ----------
-        *args : array_like
-            The variables.
+        *args, **named : array_like
+            The variables, by their places or by their names.
         weights : array_like, optional
             Of the function's shape; not needed where that is ().
 
@@ -299,7 +314,7 @@ class Flat(ABC):
         array([[2., 4.],
                [6., 8.]])
         """
-        at = self.variables.arrays(args, copy=False)
+        at = self.variables.arrays(self.variables.in_order(args, named), copy=False)
         arrays = self._wholes_of_gradient(at, self._gradient(at, weights, flat=False))
         return arrays[0] if len(arrays) == 1 else tuple(arrays)
 
@@ -321,13 +336,13 @@ class Flat(ABC):
         flat = [part.reshape(-1, order=self.order) for part in arrays]
         return flat[0] if len(flat) == 1 else np.concatenate(flat)
 
-    def value_and_gradient(self, *args: Any, weights: Any = None) -> tuple[Array, Any]:
+    def value_and_gradient(self, *args: Any, weights: Any = None, **named: Any) -> tuple[Array, Array | Any]:
         """The function's value and its `gradient`; of a compiled function both from one run.
 
         Parameters
         ----------
-        *args : array_like
-            The variables.
+        *args, **named : array_like
+            The variables, by their places or by their names.
         weights : array_like, optional
             Of the gradient of ``Σ weights ∘ F``, in F's shape; not needed where that is ().
 
@@ -351,7 +366,7 @@ class Flat(ABC):
         (array(30.), array([[2., 4.],
                [6., 8.]]))
         """
-        at = self.variables.arrays(args, copy=False)
+        at = self.variables.arrays(self.variables.in_order(args, named), copy=False)
         value, arrays = self._value_and_gradient(at, weights, flat=False)
         arrays = self._wholes_of_gradient(at, arrays)
         return value, arrays[0] if len(arrays) == 1 else tuple(arrays)
@@ -365,7 +380,7 @@ class Flat(ABC):
         """The Hessian of a scalar function, or of ``Σ w ∘ F``, at a flat vector; w is flat too, in `order`."""
         return self._hessian(self._unpacked(x), None if w is None else np.array(checks.numeric("w", w)), flat=True)
 
-    def hess_csr(self, x: Array, w: Any = None, out: Any = None) -> Any:
+    def hess_csr(self, x: Array, w: Any = None, out: Any = None) -> sp.csr_array:
         """`hess` as a csr_array: fresh values on a pattern that is found once; into `out`, an earlier result."""
         return self.hess(x, w).tocsr(out=out)
 

@@ -67,16 +67,19 @@ class Function(Flat):
     def __repr__(self) -> str:
         return f"<Function of {self.variables!r}>"
 
-    def __call__(self, *args: Any) -> Array:
-        """The function's value."""
-        return self._value(self.variables.arrays(args, copy=False))
+    def __call__(self, /, *args: Any, **named: Any) -> Array:
+        """The function's value; variables by their places, or by their names."""
+        return self._value(self.variables.arrays(self.variables.in_order(args, named), copy=False))
 
     def _value(self, parts: Sequence[Array]) -> Array:
         return checks.numeric("value", self._function(*map(np.array, self.variables.wholes(parts))))
 
-    def jacobian(self, *args: Any) -> Jacobian:
+    def _given(self, args: tuple[Any, ...], named: dict[str, Any]) -> list[Array]:
+        return self.variables.arrays(self.variables.in_order(args, named))
+
+    def jacobian(self, *args: Any, **named: Any) -> Jacobian:
         """The Jacobian at a point, by all variables side by side."""
-        return self._at(self.variables.arrays(args))
+        return self._at(self._given(args, named))
 
     def _at(self, parts: Sequence[Array]) -> Jacobian:
         J = self._of_wholes(self.variables.wholes(parts))
@@ -186,9 +189,9 @@ class Function(Flat):
         """Whether it was given a function for them."""
         return self.second is not None
 
-    def hessian(self, *args: Any, weights: Any = None) -> Hessian:
+    def hessian(self, *args: Any, weights: Any = None, **named: Any) -> Hessian:
         """The Hessian of a scalar function, or of ``Σ weights ∘ F``, as the function that was given makes it."""
-        return self._hessian(self.variables.arrays(args), weights, flat=False)
+        return self._hessian(self._given(args, named), weights, flat=False)
 
     def _hessian(self, arrays: list[Array], weights: Any, flat: bool) -> Hessian:
         if self.second is None:

@@ -19,7 +19,7 @@ def hessian_at(F: Flat, x: Array, w: Array | None = None, part: str = "exact") -
         return F.hess(x, w)
     if not isinstance(F, Compiled):
         raise ValueError('hessian: got "gauss-newton" for a Function, expected a compiled function')
-    return F.hessian(*F.unpack(x), part=part)
+    return F.hessian(*F.unpack(x), part="gauss-newton")
 
 
 class LagrangianHessian:

@@ -35,7 +35,7 @@ def compile(fun: Callable[..., Any], *examples: Any, order: Order = "C") -> Comp
         into an argument: it changes within the function alone. A tuple or a list of arrays as its value is one flat
         vector, of each after the other. A compiled function may be called in it.
     *examples : array_like, tuple of int or unknown
-        One for each argument: an array, or a shape, or an unknown with structure such as
+        One for each argument: an array, or a shape, which is a tuple, or an unknown with structure such as
         ``matjac.unknowns.symmetric(3)``, of which `fun` gets whole matrices and x has the free entries. Shapes are
         fixed from then on, dtypes are not.
     order : {"C", "F"}, optional
@@ -51,7 +51,7 @@ def compile(fun: Callable[..., Any], *examples: Any, order: Order = "C") -> Comp
     TracingError
         Where `fun` does what can't be recorded; the message says what to write instead.
     TypeError, ValueError
-        Where an example is neither an array nor a shape.
+        Where an example is neither an array nor a shape, or may be either: 5, or [3, 4].
 
     Notes
     -----
@@ -166,7 +166,21 @@ def _example(name: str, example: Any, rng: np.random.Generator) -> Array:
         return point + (2 + shape[-1] ** 0.5) * np.eye(shape[-1]) if square else point
     if isinstance(example, Unknown):
         return example.near(_example(name, example.shape, rng))
+    _unambiguous(name, example)
     return checks.numeric(name, example)
+
+
+def _unambiguous(name: str, example: Any) -> None:
+    """Refuse integers that may be meant for sizes."""
+    if isinstance(example, int | np.integer) and not isinstance(example, bool):
+        raise TypeError(
+            f"{name}: got {checks.describe(example)}, expected a shape, ({example},), or a number, {example}.0"
+        )
+    if isinstance(example, list) and example and all(isinstance(n, int | np.integer) for n in example):
+        sizes = f"({', '.join(map(str, example))}{',' * (len(example) == 1)})"
+        raise TypeError(
+            f"{name}: got {checks.describe(example)}, expected a shape, {sizes}, or an array, np.array({example})"
+        )
 
 
 def _names(fun: Callable[..., Any], count: int) -> list[str]:

@@ -1,7 +1,7 @@
 """Compiled functions: a recorded function's value, and its derivatives."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from matjac.tracing.explain import explain
 from matjac.tracing.record import Record
 from matjac.tracing.recorded import Recorded, TracingError
 from matjac.tracing.squares import gauss_newton
+
+#: What to differentiate by: an argument's name or place, or several; None is all.
+Wrt: TypeAlias = str | int | Sequence[str | int] | None
 
 
 class Compiled(Flat):
@@ -74,8 +77,10 @@ class Compiled(Flat):
         """Shapes of the arguments: of those with structure the whole matrices'."""
         return self.variables.shapes
 
-    def __call__(self, *args: Any) -> Array:
-        """The function's value."""
+    def __call__(self, /, *args: Any, **named: Any) -> Array:
+        """The function's value; arguments by their places, or by their names."""
+        if named:
+            args = self.variables.in_order(args, named)
         for x in args:
             if isinstance(x, Recorded) or (type(x) is np.ndarray and x.dtype.char == "O"):
                 return called(self._record, self.variables, args)  # type: ignore[return-value]
@@ -163,15 +168,15 @@ class Compiled(Flat):
         kinds = {at: self.variables.kinds[at] for at in given}
         return {at: k.free(given[at]) if isinstance(k, Unknown) else given[at] for at, k in kinds.items()}
 
-    def jacobian(self, *args: Any, wrt: Any = None) -> Jacobian:
+    def jacobian(self, *args: Any, wrt: Wrt = None, **named: Any) -> Jacobian:
         """The Jacobian at a point.
 
         Parameters
         ----------
-        *args : array_like
-            The arguments, of the shapes that were compiled.
-        wrt : str or sequence of str, optional
-            Names of the arguments to differentiate by; all, side by side, unless given.
+        *args, **named : array_like
+            The arguments, of the shapes that were compiled, by their places or by their names.
+        wrt : str, int or sequence of them, optional
+            Names, or places, of the arguments to differentiate by; all, side by side, unless given.
 
         Returns
         -------
@@ -183,11 +188,12 @@ class Compiled(Flat):
         TypeError, ValueError
             Where an argument has another shape or is not numeric, or `wrt` names none.
         """
+        args = self.variables.in_order(args, named)
         return self._jacobian(self._record.start(self.variables.arrays(args)), self._chosen(wrt))
 
-    def value_and_jacobian(self, *args: Any, wrt: Any = None) -> tuple[Array, Jacobian]:
+    def value_and_jacobian(self, *args: Any, wrt: Wrt = None, **named: Any) -> tuple[Array, Jacobian]:
         """The function's value and its Jacobian, from one evaluation."""
-        record = self._record
+        record, args = self._record, self.variables.in_order(args, named)
         values, chosen = record.start(self.variables.arrays(args)), self._chosen(wrt)
         (value,) = record.run(values)
         # a copy: the Jacobian may be made of the program's own array (the slope of exp is its value)
@@ -231,19 +237,26 @@ class Compiled(Flat):
         value, *slope = record.own(record.start(given), None, *(dtype for _ in arrays))
         return value, slope
 
-    def hessian(self, *args: Any, weights: Any = None, wrt: Any = None, part: str = "whole") -> Hessian:
+    def hessian(
+        self,
+        *args: Any,
+        weights: Any = None,
+        wrt: Wrt = None,
+        part: Literal["whole", "gauss-newton"] = "whole",
+        **named: Any,
+    ) -> Hessian:
         """The Hessian of a scalar function, or of ``Σ weights ∘ F``, at a point.
 
         Its products are one sweep forwards and one back: nothing of its size is made before entries are asked for.
 
         Parameters
         ----------
-        *args : array_like
-            The arguments, of the shapes that were compiled.
+        *args, **named : array_like
+            The arguments, of the shapes that were compiled, by their places or by their names.
         weights : array_like, optional
             Of the function's shape; not needed where that is ().
-        wrt : str or sequence of str, optional
-            Names of the arguments to differentiate by, twice; all unless given.
+        wrt : str, int or sequence of them, optional
+            Names, or places, of the arguments to differentiate by, twice; all unless given.
         part : {"whole", "gauss-newton"}, optional
             All of it, or of a sum of squares ``Σ c ∘ r(X)²`` the part ``2 Jᵀ diag(c) J``, J being the Jacobian of r.
 
@@ -281,7 +294,8 @@ class Compiled(Flat):
         """
         checks.one_of("part", part, ("whole", "gauss-newton"))
         kept = None if weights is None else np.array(checks.numeric("weights", weights))
-        return self._second(self.variables.arrays(args), kept, False, self._chosen(wrt), part)
+        arrays = self.variables.arrays(self.variables.in_order(args, named))
+        return self._second(arrays, kept, False, self._chosen(wrt), part)
 
     def _hessian(self, arrays: list[Array], weights: Any, flat: bool) -> Hessian:
         return self._second(arrays, weights, flat, self._every, "whole")
@@ -403,13 +417,21 @@ class Compiled(Flat):
         """
         return explain(self._record, self.names)
 
-    def _chosen(self, wrt: Any) -> tuple[int, ...]:
+    def _chosen(self, wrt: Wrt) -> tuple[int, ...]:
         if wrt is None:
             return self._every
-        if not isinstance(wrt, Sequence):
-            raise TypeError(f"wrt: got {checks.describe(wrt)}, expected names of {', '.join(self.names)}")
-        names = [wrt] if isinstance(wrt, str) else list(wrt)
-        chosen = tuple(self.names.index(checks.one_of("wrt", name, self.names)) for name in names)
+        expected = f"one of {', '.join(map(repr, self.names))}, or its place, from 0 to {len(self.names) - 1}"
+        if not isinstance(wrt, int | Sequence) or isinstance(wrt, bool):
+            raise TypeError(f"wrt: got {checks.describe(wrt)}, expected {expected}")
+        chosen = tuple(self._place(one, expected) for one in ([wrt] if isinstance(wrt, str | int) else wrt))
         if not chosen or len(set(chosen)) < len(chosen):
-            raise ValueError(f"wrt: got {wrt!r}, expected one or more different names of {', '.join(self.names)}")
+            raise ValueError(f"wrt: got {wrt!r}, expected different ones: {expected}")
         return chosen
+
+    def _place(self, one: Any, expected: str) -> int:
+        """The place of the argument of that name, or place."""
+        if isinstance(one, int) and not isinstance(one, bool) and 0 <= one < len(self.names):
+            return one
+        if isinstance(one, str) and one in self.names:
+            return self.names.index(one)
+        raise ValueError(f"wrt: got {one!r}, expected {expected}")

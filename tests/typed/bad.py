@@ -24,4 +24,7 @@ J.T.tocsr(outt=None)  # call-arg
 J.rows("0", 3)  # arg-type
 fit.report(3)  # call-arg
 mj.compile(3.0, (3, 2))  # arg-type
+F.jacobian(np.ones((3, 2)), wrt=1.5)  # arg-type
+F.hessian(np.ones((3, 2)), part="half")  # arg-type
+F.jacobien(np.ones((3, 2)))  # attr-defined
 mj.solvers.least_sqares(F)  # attr-defined
