@@ -169,7 +169,7 @@ def test_a_table_for_notebooks():
         "<caption>Jacobian</caption>",
         "<th>shape</th><td>40,000 × 10,000, float64</td>",
         "<td>values (200, 200), variables (50, 200)</td>",
-        "<td>order C, numerator layout</td>",
+        "<th>order</th><td>C, numerator layout</td>",
         "<td>3,990,000 (0.998 %)</td>",
         "<td>45.8 MiB, when it is asked for</td>",
         "2 terms: U 200 × 50 dense, W 200 × 200 identity",
@@ -203,3 +203,4 @@ def test_showing_a_jacobian_makes_nothing(show):
     small = mj.compile(lambda X: np.tanh(X) @ X, (40, 40)).jacobian(np.ones((40, 40)))
     assert "not counted yet" in show(small)
     assert f"{small.nnz}" in show(small).replace(",", "")
+    assert f"{small.nnz}" in show(small.T).replace(",", "")

@@ -369,7 +369,7 @@ class Matrix:
 
         Entries are counted a few rows at a time, and nothing of the Jacobian's size is made: 10⁹ entries take seconds.
         A Jacobian with no more rows and columns than tiles is drawn entry by entry. Lines separate several variables or
-        outputs.
+        outputs. What `nnz` needs is made before: of a weighted normal matrix that is the product itself.
 
         Parameters
         ----------

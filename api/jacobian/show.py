@@ -3,6 +3,7 @@
 from html import escape
 from typing import TYPE_CHECKING
 
+from matjac.conventions import LAYOUTS
 from matjac.entries.assembler import Assembler
 from matjac.entries.blocks import BlockAssembler, TransposedAssembler
 from matjac.entries.kron import CaseSplitAssembler, KronAssembler
@@ -25,7 +26,7 @@ def line(matrix: "Matrix") -> str:
     kind = "symmetric" if matrix.symmetric else f"{matrix.layout} layout"
     shape = f"{matrix.shape[0]} × {matrix.shape[1]}"
     nnz = known_nnz(matrix)
-    entries = "entries not counted yet" if nnz is None else f"{nnz} entries, {matrix.nbytes} bytes as CSR"
+    entries = "entries not counted yet" if nnz is None else f"{nnz} entries, {matrix._bytes(matrix.shape[0], nnz)} bytes as CSR"
     return (
         f"<{type(matrix).__name__} {shape} of {matrix.dtype}: {matrix.out_shape} by {matrix.in_shape}, "
         f'order "{matrix.order}", {kind}, {entries}>'
@@ -40,13 +41,13 @@ def table(matrix: "Matrix") -> str:
     cells = [
         ("shape", f"{rows:,} × {columns:,}, {matrix.dtype}"),
         ("function", f"values {matrix.out_shape}, variables {matrix.in_shape}"),
-        ("counted", f"order {matrix.order}, {kind}"),
+        ("order", f"{matrix.order}, {kind}"),
     ]
     if nnz is None:
         cells.append(("entries", "not counted yet: J.nnz"))
     else:
         share = f" ({100 * nnz / full:.3g} %)" if full else ""
-        cells += [("entries", f"{nnz:,}{share}"), ("as CSR", f"{_bytes(matrix.nbytes)}, when it is asked for")]
+        cells += [("entries", f"{nnz:,}{share}"), ("as CSR", f"{_bytes(matrix._bytes(rows, nnz))}, when it is asked for")]
     cells.append(("made of", _made_of(matrix, nnz is not None)))
     body = "".join(f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in cells)
     return f"<table><caption>{type(matrix).__name__}</caption>{body}</table>"
@@ -54,16 +55,21 @@ def table(matrix: "Matrix") -> str:
 
 def known_nnz(matrix: "Matrix") -> int | None:
     """The number of entries, where it was found before, or costs little."""
-    plan = matrix.plan
-    if not plan.was_planned(matrix.layout):
-        rows, columns = matrix.shape
-        if plan.operator is not None or (rows * columns > PLANNED and not _is_simple(plan.expression)):
-            return None
     try:
-        return _count(matrix._assembler, matrix.shape[0] * matrix.shape[1])
+        return _known(matrix)
     except MemoryError:
         # of what it takes to count them
         return None
+
+
+def _known(matrix: "Matrix") -> int | None:
+    plan, (rows, columns) = matrix.plan, matrix.shape
+    # both layouts have as many, a triangle has not
+    layouts = LAYOUTS if matrix.layout in LAYOUTS else (matrix.layout,)
+    counts = [_count(plan.entries(at).assembler, rows * columns) for at in layouts if plan.was_planned(at)]
+    if counts or plan.operator is not None or (rows * columns > PLANNED and not _is_simple(plan.expression)):
+        return next((count for count in counts if count is not None), None)
+    return _count(matrix._assembler, rows * columns)
 
 
 def _is_simple(expression: Expression) -> bool:
