@@ -444,3 +444,25 @@ def test_a_recurrence(rows, columns, dtype):
     part = np.full((1, columns), np.nan, dtype)
     kernels.recurrence(x, c, part, rows - 1, rows)
     close(part, wanted[-1:])
+
+
+@given(seeds, st.integers(1, 6), st.integers(1, 8), st.data())
+def test_count_tiles(seed, rows, columns, data):
+    random = np.random.default_rng(seed)
+    A = sp.csr_array(random.random((rows, columns)) < 0.5)
+    top, left, low, high = (data.draw(st.integers(-3, 3)) for _ in range(4))
+    top, left = abs(top), abs(left)
+    height, width = rows + top + 2, columns + left + 1
+    down, across = data.draw(st.integers(1, height)), data.draw(st.integers(1, width))
+    start, stop = sorted(data.draw(st.tuples(st.integers(0, rows), st.integers(0, rows))))
+    tops, lefts = (np.arange(count + 1) * size // count for count, size in ((down, height), (across, width)))
+    expected = np.ones((down, across), np.int64)
+    for r, c in zip(*A[start:stop].nonzero(), strict=True):
+        row, column = start + r + top, c + left
+        if low <= column - row <= high:
+            expected[np.searchsorted(tops, row, "right") - 1, np.searchsorted(lefts, column, "right") - 1] += 1
+    counts = np.ones((down, across), np.int64)
+    pointers = A.indptr[start : stop + 1].astype(np.int64) - A.indptr[start]
+    own = A.indices[A.indptr[start] : A.indptr[stop]].astype(np.int64)
+    kernels.count_tiles(pointers, own, top, left, low, high, tops, lefts, counts, start, stop)
+    assert_array_equal(counts, expected)

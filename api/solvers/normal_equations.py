@@ -1,7 +1,7 @@
 """Normal equations by a sparse Cholesky factorisation: analysed once, factorised anew at each step."""
 
 import importlib.util
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -12,7 +12,8 @@ from matjac.extras import optional
 from matjac.jacobian import Jacobian
 
 #: The packages that factorise, and their modules.
-BACKENDS = {"cholmod": "sksparse", "qdldl": "qdldl"}
+Backend: TypeAlias = Literal["cholmod", "qdldl"]
+BACKENDS: dict[Backend, str] = {"cholmod": "sksparse", "qdldl": "qdldl"}
 
 
 class NormalEquations:
@@ -50,7 +51,7 @@ class NormalEquations:
     True
     """
 
-    def __init__(self, backend: str | None = None) -> None:
+    def __init__(self, backend: Backend | None = None) -> None:
         if backend is None:
             installed = (name for name, module in BACKENDS.items() if importlib.util.find_spec(module))
             backend = next(installed, "qdldl")
