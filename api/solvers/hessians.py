@@ -1,6 +1,7 @@
 """Hessians as solvers want them: which there are, and those of an objective and its constraints in one triangle."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -13,13 +14,13 @@ from matjac.tracing.compiled import Compiled
 MANY = 10**7
 
 
-def hessian_at(F: Flat, x: Array, w: Array | None = None, part: str = "exact") -> Hessian:
+def hessian_at(F: Flat, x: Array, w: Array | None = None, part: Any = "exact") -> Hessian:
     """The Hessian at a flat vector, or its Gauss–Newton part."""
     if part == "exact":
         return F.hess(x, w)
     if not isinstance(F, Compiled):
         raise ValueError('hessian: got "gauss-newton" for a Function, expected a compiled function')
-    return F.hessian(*F.unpack(x), part="gauss-newton")
+    return F.hessian(*F.unpack(x), part=part)
 
 
 class LagrangianHessian:
