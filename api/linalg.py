@@ -19,7 +19,11 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
-from matjac.tracing import decompositions, matrix_functions
+from matjac.tracing import (
+    decompositions,
+    matrix_functions,
+    rules,  # noqa: F401  (what is listed below must not depend on what was imported before)
+)
 from matjac.tracing import linalg as of_numpy
 from matjac.tracing.arrays import HANDLED, Recorded, TracingError, shape_of
 from matjac.tracing.counterparts import counterpart_in
