@@ -26,7 +26,11 @@ def line(matrix: "Matrix") -> str:
     kind = "symmetric" if matrix.symmetric else f"{matrix.layout} layout"
     shape = f"{matrix.shape[0]} × {matrix.shape[1]}"
     nnz = known_nnz(matrix)
-    entries = "entries not counted yet" if nnz is None else f"{nnz} entries, {matrix._bytes(matrix.shape[0], nnz)} bytes as CSR"
+    entries = (
+        "entries not counted yet"
+        if nnz is None
+        else f"{nnz} entries, {matrix._bytes(matrix.shape[0], nnz)} bytes as CSR"
+    )
     return (
         f"<{type(matrix).__name__} {shape} of {matrix.dtype}: {matrix.out_shape} by {matrix.in_shape}, "
         f'order "{matrix.order}", {kind}, {entries}>'
@@ -47,7 +51,10 @@ def table(matrix: "Matrix") -> str:
         cells.append(("entries", "not counted yet: J.nnz"))
     else:
         share = f" ({100 * nnz / full:.3g} %)" if full else ""
-        cells += [("entries", f"{nnz:,}{share}"), ("as CSR", f"{_bytes(matrix._bytes(rows, nnz))}, when it is asked for")]
+        cells += [
+            ("entries", f"{nnz:,}{share}"),
+            ("as CSR", f"{_bytes(matrix._bytes(rows, nnz))}, when it is asked for"),
+        ]
     cells.append(("made of", _made_of(matrix, nnz is not None)))
     body = "".join(f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in cells)
     return f"<table><caption>{type(matrix).__name__}</caption>{body}</table>"
