@@ -142,6 +142,8 @@ def refusals():
         with pytest.raises(MemoryError if last else RuntimeError, match="memory: got"):
             call(J, comm)
         mj.set_memory_limit(None)
+        with pytest.raises(TypeError, match="local: got int 1, expected True or False"):
+            call(J, comm, local=1)
     A = mj.distributed.to_petsc(J, comm)
     before = A.getValuesCSR()[2]
     with pytest.raises(ValueError, match="out: got local and whole sizes"):

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from matjac import checks
 from matjac.conventions import Array
 from matjac.distributed.rows import part
 from matjac.jacobian import Jacobian
@@ -41,7 +42,9 @@ class Rows(NamedTuple):
 
 def spread(J: Jacobian, comm: Any, local: bool) -> Rows:
     """This rank's rows: a part of J, or where it is `local` all of it. The ranks must agree about what they are of."""
-    given = comm.allgather((J.shape, J.dtype.str, bool(local)))
+    if not isinstance(local, bool):
+        raise TypeError(f"local: got {checks.describe(local)}, expected True or False")
+    given = comm.allgather((J.shape, J.dtype.str, local))
     for rank, (shape, dtype, its) in enumerate(given):
         mine, other = (given[0][0][1:], shape[1:]) if local else (given[0][0], shape)
         if (mine, given[0][1:]) != (other, (dtype, its)):
