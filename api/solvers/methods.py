@@ -172,6 +172,13 @@ def _tolerances(options: dict[str, Any]) -> Tolerances:
     return Tolerances(ftol, xtol, gtol, arguments.tolerance("max_nfev", options["max_nfev"], np.inf))
 
 
+def _slope(F: Flat, x: Array, options: dict[str, Any]) -> Array:
+    """The gradient by all entries, those that are held too, of the loss that was asked for: SciPy's where it starts."""
+    of_loss = {name: options[name] for name in ("loss", "f_scale") if name in options}
+    slope: Array = optimize.least_squares(F.values, x, F.jac, max_nfev=1, **of_loss).grad
+    return slope
+
+
 def by_scipy(problem: Problem, method: str, jac: str, x_scale: Any, options: dict[str, Any]) -> Fit:
     """By a method of SciPy's."""
     F, watch, x0 = problem.F, problem.watch, problem.x0
@@ -230,5 +237,5 @@ def by_scipy(problem: Problem, method: str, jac: str, x_scale: Any, options: dic
     if chosen is not None:
         held = np.where(free, 0, -1)
         held[free] = result.active_mask
-        result.grad, result.active_mask = F.jac(result.x).rmatvec(result.fun), held
+        result.grad, result.active_mask = _slope(F, result.x, options), held
     return watch.finish(result)
