@@ -11,6 +11,7 @@ Examples
 array([1., 2., 3.])
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -113,7 +114,7 @@ class Structured(Unknown):
         return made[order]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_functions"}
+        return {name: value for name, value in vars(self).items() if name not in ("_functions", "_kept")}
 
     def free(self, X: Any, name: str = "X") -> Array:
         if isinstance(X, Recorded):
@@ -139,13 +140,17 @@ class Structured(Unknown):
 
     def moved(self, dX: Array, free: Array, name: str) -> Array:
         S = self.slopes(free)
-        change = _solved(S, np.asarray(S.T.conj() @ dX.reshape(-1)))
+        change = self.inverse(S)(np.asarray(S.T.conj() @ dX.reshape(-1)))
         self._same(name, np.asarray(S @ change).reshape(self.shape), dX)
         return change
 
     def gradient(self, slope: Array, free: Array) -> Array:
         S = self.slopes(free)
-        return np.asarray(S.conj() @ _solved(S, slope.conj()).conj()).reshape(self.shape)
+        return np.asarray(S.conj() @ self.inverse(S)(slope.conj()).conj()).reshape(self.shape)
+
+    def inverse(self, S: Any) -> Callable[[Array], Array]:
+        """``(SᵀS)⁻¹`` of the slopes S."""
+        return _inverse(S)
 
     def _same(self, name: str, structured: Array, given: Array) -> None:
         """Refuse an array that is not what its free entries make."""
@@ -185,7 +190,14 @@ class Affine(Structured):
         flat = (X if self.offset is None else X - self.offset).reshape(-1)
         if (self.own >= 0).all():
             return flat[self.own]
-        return _solved(self.matrix, np.asarray(self.matrix.T.conj() @ flat))
+        return self.inverse(self.matrix)(np.asarray(self.matrix.T.conj() @ flat))
+
+    @cached_property
+    def _kept(self) -> Callable[[Array], Array]:
+        return _inverse(self.matrix)
+
+    def inverse(self, S: Any) -> Callable[[Array], Array]:
+        return self._kept if S is self.matrix else _inverse(S)
 
     def _of_recorded(self, X: Recorded) -> Any:
         return self.changing(X if self.offset is None else X - self.offset)
@@ -197,7 +209,7 @@ class Affine(Structured):
 
     def near(self, X: Array) -> Array:
         linear = X if self.offset is None else X - self.offset
-        return _solved(self.matrix, np.asarray(self.matrix.T @ linear.reshape(-1))).real
+        return self.inverse(self.matrix)(np.asarray(self.matrix.T @ linear.reshape(-1))).real
 
     def slopes(self, free: Array) -> Any:
         return self.matrix
@@ -217,7 +229,18 @@ class Affine(Structured):
             ) from None
         if (self.own < 0).any():
             raise ValueError(f"{name}: got shape {value.shape}, expected ({self.size},), one for each free entry")
-        return whole.reshape(-1)[self.own]
+        flat = whole.reshape(-1)
+        made, several = flat[self.own], np.flatnonzero(np.diff(self.matrix.indptr))
+        # the places of one free entry, which has one number
+        own = self.own[self.matrix.indices]
+        bad = np.flatnonzero(flat[several] != flat[own])
+        if len(bad):
+            one, other = several[bad[0]], own[bad[0]]
+            raise ValueError(
+                f"{name}: got {flat[one]} at {_index(one, self.shape)} and {flat[other]} at "
+                f"{_index(other, self.shape)}, expected the same: they are one free entry"
+            )
+        return made
 
 
 class Positive(Affine):
@@ -312,8 +335,8 @@ class Stochastic(Structured):
         if not np.ndim(value) and (np.isinf(value) or name.startswith("x_scale")):
             return np.broadcast_to(value, (self.size,))
         raise ValueError(
-            f"{name}: got {checks.describe(value)}, expected ({self.size},), one for each logit: entries of "
-            f"{self.name} are between 0 and 1 of themselves"
+            f"{name}: got {value if not np.ndim(value) else checks.describe(value)}, expected ({self.size},), one for "
+            f"each logit: entries of {self.name} are between 0 and 1 of themselves"
         )
 
 
@@ -354,7 +377,7 @@ def symmetric(n: int) -> Affine:
 
 
 def skew(n: int) -> Affine:
-    """A skew-symmetric n × n matrix, ``Xᵀ = −X``; its free entries are those below the diagonal.
+    """A skew-symmetric n × n matrix, ``Xᵀ = −X``; its free entries, of which bounds are, are those below the diagonal.
 
     Parameters
     ----------
@@ -556,7 +579,8 @@ def affine(S: Any, offset: Any) -> Affine:
         rows, columns = np.indices(matrix.shape).reshape(2, -1)
         matrix = sp.csr_array((matrix.reshape(-1), (rows, columns)), shape=matrix.shape)
     made = Affine("affine(S, offset)", base.shape, canonical(matrix), np.full(matrix.shape[1], -1), base.copy())
-    _solved(made.matrix, np.zeros(made.size))
+    # so that its columns are checked
+    made.inverse(made.matrix)
     return made
 
 
@@ -650,17 +674,17 @@ def _index(place: int, shape: Shape) -> str:
     return f"[{at}]" if shape else ""
 
 
-def _solved(S: Any, right: Array) -> Array:
-    """``(SᵀS)⁻¹`` of a vector, for a matrix with independent columns."""
+def _inverse(S: Any) -> Callable[[Array], Array]:
+    """``(SᵀS)⁻¹`` as a function of a vector, for a matrix with independent columns."""
     gram = canonical(S.T.conj() @ S) if S.dtype.kind != "i" else canonical(S.T.astype(float) @ S)
     diagonal = gram.diagonal().real
     if (diagonal == 0).any():
         raise _dependent()
     if gram.nnz == diagonal.size:
-        return np.asarray(right / diagonal)
+        return lambda right: np.asarray(right / diagonal)
     # columns of length one, so that small ones don't seem to depend on others
-    each = sp.diags_array(1 / np.sqrt(diagonal))
-    gram, right = canonical(each @ gram @ each), each @ right
+    each = 1 / np.sqrt(diagonal)
+    gram = canonical(sp.diags_array(each) @ gram @ sp.diags_array(each))
     try:
         factors = splu(gram.tocsc())
     except RuntimeError:
@@ -668,9 +692,14 @@ def _solved(S: Any, right: Array) -> Array:
     pivots = np.abs(factors.U.diagonal())
     if pivots.min() <= 1e-12 * pivots.max():
         raise _dependent()
-    if right.dtype.kind == "c" and gram.dtype.kind != "c":
-        return np.asarray(each @ (factors.solve(right.real) + 1j * factors.solve(right.imag)))
-    return np.asarray(each @ factors.solve(right.astype(gram.dtype)))
+
+    def solve(right: Array) -> Array:
+        right = each * right
+        if right.dtype.kind == "c" and gram.dtype.kind != "c":
+            return np.asarray(each * (factors.solve(right.real) + 1j * factors.solve(right.imag)))
+        return np.asarray(each * factors.solve(right.astype(gram.dtype)))
+
+    return solve
 
 
 def _dependent() -> ValueError:

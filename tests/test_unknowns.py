@@ -394,7 +394,8 @@ def test_ipopt():
 
 
 def test_equations_and_flows_of_symmetric_matrices():
-    M = rng.standard_normal((4, 4)) - 3 * np.eye(4)
+    # stable, whichever tests ran before
+    M = np.random.default_rng(8).uniform(-0.5, 0.5, (4, 4)) - 3 * np.eye(4)
     Q = np.eye(4)
     riccati = mj.compile(lambda P: M.T @ P + P @ M - P @ P + Q, U.symmetric(4))
     (P,) = mj.solvers.root(riccati, np.eye(4)).variables
@@ -428,6 +429,18 @@ def test_equal_bounds_hold_an_entry(method, jac):
     assert_allclose(fit.cost, best.cost, rtol=1e-6)
 
 
+@pytest.mark.parametrize("loss", ["linear", "soft_l1", "cauchy"])
+@pytest.mark.parametrize("method", ["trf", "dogbox"])
+def test_the_gradient_by_held_entries_is_that_of_the_loss(loss, method):
+    F = mj.compile(lambda x: np.array([1.0, 2.0, 3.0]) * (x - 5.0), (3,))
+    bounds = np.array([0.0, -9.0, -9.0]), np.array([0.0, 9.0, 9.0])
+    fit = mj.solvers.least_squares(F, np.zeros(3), bounds=bounds, method=method, loss=loss, f_scale=0.5)
+    z = 4 * fit.fun**2
+    slope = {"linear": 1, "soft_l1": (1 + z) ** -0.5, "cauchy": 1 / (1 + z)}[loss]
+    assert_allclose(fit.grad, F.jac(fit.x).toarray().T @ (slope * fit.fun), atol=1e-8)
+    assert_array_equal(fit.active_mask, [-1, 0, 0])
+
+
 def test_bounds_and_scales_of_whole_matrices():
     F = mj.compile(lambda L: L @ L.T - K, U.lower(3))
     high = np.full((3, 3), 1.0)
@@ -442,6 +455,9 @@ def test_bounds_and_scales_of_whole_matrices():
     assert np.diag(fit.variables[0]).max() == pytest.approx(1.5)
     with pytest.raises(ValueError, match=r"bounds\[1\]: got 0.0 for \[0, 0\], expected a positive number"):
         mj.solvers.least_squares(F, np.eye(3), bounds=(None, 0.0))
+    F = mj.compile(lambda X: X - 5.0, U.symmetric(2))
+    with pytest.raises(ValueError, match=r"got 1.0 at \[0, 1\] and 9.0 at \[1, 0\], expected the same"):
+        mj.solvers.least_squares(F, np.zeros((2, 2)), bounds=(None, np.array([[9.0, 1.0], [9.0, 9.0]])))
     # of a vector too
     F = mj.compile(lambda x: x - np.array([1.0, 2.0, 3.0]), U.free([True, False, True]))
     for high in ([0.5, 9.0, 9.0], [0.5, 9.0]):

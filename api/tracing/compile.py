@@ -33,7 +33,8 @@ def compile(fun: Callable[..., Any], *examples: Any, order: Order = "C") -> Comp
         copied when it is compiled; later changes of them have no effect. It may not branch on its arguments' values.
         It may assign into arrays that are made of its arguments (``np.zeros_like(x)``, ``np.zeros(n, like=x)``), and
         into an argument: it changes within the function alone. A tuple or a list of arrays as its value is one flat
-        vector, of each after the other. A compiled function may be called in it.
+        vector, of each after the other. A compiled function may be called in it; of an unknown with structure
+        it takes the free entries of what it is given, which is not checked there.
     *examples : array_like, tuple of int or unknown
         One for each argument: an array, or a shape, which is a tuple, or an unknown with structure such as
         ``matjac.unknowns.symmetric(3)``, of which `fun` gets whole matrices and x has the free entries. Shapes are
