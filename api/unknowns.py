@@ -161,9 +161,11 @@ class Structured(Unknown):
         if len(bad):
             at = tuple(bad[0].tolist())
             where = ", ".join(map(str, at))
-            raise ValueError(
-                f"{name}: got {given[at]:.6g} at [{where}], expected {structured[at]:.6g} there: {self.name}"
-            )
+            # digits that show where they differ
+            came, expected = (f"{X[at]:.6g}" for X in (given, structured))
+            if came == expected:
+                came, expected = (f"{X[at]:.16g}" for X in (given, structured))
+            raise ValueError(f"{name}: got {came} at [{where}], expected {expected} there: {self.name}")
 
 
 class Affine(Structured):

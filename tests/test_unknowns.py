@@ -509,6 +509,7 @@ def test_standard_errors_of_whole_matrices():
         (lambda: mj.Variables(U.free([True, False], [0.0, 5.0])).pack([1.0, 4.0]), r"got 4 at \[1\], expected 5"),
         (lambda: U.lower(2, positive_diagonal=True).free(-np.eye(2)), r"got -1.0 at \[0, 0\], expected a positive"),
         (lambda: U.simplex(3).free([0.5, 0.5, 0.5]), r"X: got 0.5 at \[0\], expected 0.333333 there: simplex\(3\)"),
+        (lambda: U.simplex(2).free([0.25, 0.750000001]), r"got 0.25 at \[0\], expected 0.2499999997"),
         (lambda: U.simplex(3).free([0.5, 0.5, 0.0]), r"X: got 0.0 at \[2\], expected a positive number"),
         (lambda: U.simplex(0), "n: got 0, expected at least 1"),
         (lambda: U.row_stochastic(2, 0), "n: got 0, expected at least 1"),
