@@ -315,6 +315,19 @@ class Stochastic(Structured):
     def near(self, X: Array) -> Array:
         return np.zeros(self.size)
 
+    def moved(self, dX: Array, free: Array, name: str) -> Array:
+        # each row on its own: d(θ_j) = dp_j / p_j − dp_n / p_n
+        P = self.whole(free)
+        self._same(name, dX - P * dX.sum(axis=-1, keepdims=True), dX)
+        ratio = dX / P
+        return np.asarray((ratio[..., :-1] - ratio[..., -1:]).reshape(-1))
+
+    def gradient(self, slope: Array, free: Array) -> Array:
+        P, by = self.whole(free), slope.reshape(*self.shape[:-1], self.shape[-1] - 1)
+        G = np.concatenate([by, -by.sum(axis=-1, keepdims=True)], axis=-1) / P
+        # its rows have the sum 0, as changes have
+        return np.asarray(G - G.mean(axis=-1, keepdims=True))
+
     def _of_recorded(self, X: Recorded) -> Any:
         logits: Any = np.log(X)
         return (logits[..., :-1] - logits[..., -1:]).reshape(-1)
