@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from test_distributed import MPIEXEC, job
 
 import matjac as mj
@@ -92,6 +93,23 @@ def test_parts_of_what_no_machine_holds():
     assert ends[-1] == 10**12
     counts = np.diff([0, *(J.offset(end) for end in ends)])
     assert counts.min() > 0.999 * J.nnz / 1000
+
+
+def test_parts_of_what_no_machine_holds_by_rows_of_different_lengths():
+    """Rows (i, j) with (i mod 3) entries: half of them are in the last of any two that have entries."""
+    n = 10**6
+    lengths = np.arange(n) % 3
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    A = sp.csr_array((np.ones(indptr[-1]), np.arange(indptr[-1]) % 2, indptr), shape=(n, 2))
+    A.sum_duplicates()
+    J = mj.d_matmul_dB(A, n)
+    assert J.shape == (n * n, 2 * n)
+    assert J.nnz == int(lengths.sum()) * n
+    start, stop = part(J, 1, 2)
+    assert stop == n * n
+    assert abs(2 * J.offset(start) - J.nnz) <= 4
+    for i in (4, 999_998):
+        assert J.offset(i * n + 7) == int(indptr[i]) * n + 7 * int(lengths[i])
 
 
 @pytest.mark.parametrize("module", ["pylops_mpi", "petsc4py.PETSc"])

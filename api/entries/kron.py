@@ -9,7 +9,7 @@ from matjac import kernels
 from matjac.conventions import Array, cached_property, cumulative, size
 from matjac.entries.assembler import PLAIN, Assembler, Fill, Place, kernel_rows, row_bytes, scales
 from matjac.linear.factors import Dense, Eye
-from matjac.linear.rowmap import RowMap
+from matjac.linear.rowmap import RowMap, grid_of
 from matjac.linear.terms import Term
 
 
@@ -24,13 +24,17 @@ class KronAssembler(Assembler):
         u, w = self.term.u.per_row, self.term.w.per_row
         return None if u is None or w is None or not self.term.f.full else u * w
 
-    @cached_property
-    def nnz(self) -> int:
-        u, w = self.term.u, self.term.w
-        if self.per_row is None and self._rows[2] and self.term.f.full and self.rows == u.shape[0] * w.shape[0]:
-            # every pair of rows once
-            return u.nnz * w.nnz
-        return self.offset(self.rows)
+    def offset(self, row: int) -> int:
+        grid = None if self.per_row is not None or not self.rows else grid_of(self.term.f, self.term.g)
+        if grid is None:
+            return super().offset(row)
+        # row (i, j) of m × n is the product of one factor's row i and the other's row j
+        m, n, swapped = grid
+        u, w = self.term.u.pointers, self.term.w.pointers
+        first, second = (w, u) if swapped else (u, w)
+        i, j = divmod(row, n)
+        here = 0 if i == m else int(first[i + 1] - first[i]) * int(second[j])
+        return int(first[i]) * int(second[n]) + here
 
     def indptr(self, start: int, stop: int) -> Array:
         if self.per_row is not None:
