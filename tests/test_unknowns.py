@@ -561,3 +561,12 @@ def test_empty_ones():
         F = mj.compile(lambda X: 2.0 * X, kind)
         assert F.jac(np.zeros(0)).shape == (int(np.prod(kind.shape)), 0)
         assert F.fun(np.zeros(0)).size == np.prod(kind.shape)
+
+
+def test_signs_of_picked_numbers_keep_infinities():
+    kind = U.skew(3)
+    F = mj.compile(lambda X: X @ np.tile([[np.inf], [1e308], [1.5e308]], 3), kind)
+    with np.errstate(invalid="ignore"):
+        values = F.jac(np.ones(3)).tocsr()
+    assert set(np.abs(values.data)) <= {np.inf, 1e308, 1.5e308}
+    assert not np.isnan(values.data).any()

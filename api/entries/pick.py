@@ -25,6 +25,7 @@ class Picks(NamedTuple):
     """Which numbers the entries of some rows are, as the kernel takes it."""
 
     source: Array
+    turned: Array
     begins: Array
     to: Array
     more: Array
@@ -65,13 +66,13 @@ class PickAssembler(Assembler):
         places = np.cumsum(first) - 1
         key = key[first]
         pointers = cumulative(np.bincount(key // max(self.count, 1), minlength=count))
-        # the first of a sum that has a sign is taken twice away
-        added = np.flatnonzero(~first | (sign < 0))
+        added = np.flatnonzero(~first)
         row = rows[order][added]
         to = places[added] - pointers[row]
-        twice = np.where(first[added], -2, sign[added]).astype(np.int8)
         sums = cumulative(np.bincount(row, minlength=count))
-        return pointers, key % max(self.count, 1), Picks(source[first], pointers, to, source[added], twice, sums)
+        turned = sign[first] if (self.sign < 0).any() else sign[:0]
+        picks = Picks(source[first], turned, pointers, to, source[added], sign[added], sums)
+        return pointers, key % max(self.count, 1), picks
 
     @cached_property
     def offsets(self) -> Array:
@@ -124,10 +125,10 @@ class FactorPicks(PickAssembler):
     def _kept(self) -> Picks:
         """Which numbers the entries of all rows are."""
         parts = [self._found(*part)[2] for part in self._parts(0, self.rows)]
-        source, _, to, more, signs, _ = (np.concatenate(column) for column in zip(*parts, strict=True))
+        source, turned, _, to, more, signs, _ = (np.concatenate(column) for column in zip(*parts, strict=True))
         sums = cumulative(np.concatenate([np.diff(part.sums) for part in parts]))
         dtype = index_dtype(self._begins[-1])
-        return Picks(source.astype(dtype), self.offsets, to.astype(dtype), more.astype(dtype), signs, sums)
+        return Picks(source.astype(dtype), turned, self.offsets, to.astype(dtype), more.astype(dtype), signs, sums)
 
     def _picks(self, start: int, stop: int) -> Picks:
         if self.nnz > KEPT:

@@ -72,10 +72,9 @@ def solve_ivp(
     Parameters
     ----------
     F : Compiled, Function or callable
-        The right-hand side, with as many values as X has entries; of an affine X with structure, such as a symmetric
-        one, whole matrices of that structure. A first variable of shape (), where there are
-        others, is the time. A plain function is compiled: of the time first where it takes one argument more than
-        there are unknowns.
+        The right-hand side, with as many values as X has entries; of a symmetric, triangular, diagonal or partly known
+        X whole matrices of that structure. A first variable of shape (), where there are others, is the time. A plain
+        function is compiled: of the time first where it takes one argument more than there are unknowns.
     t_span : tuple of float
         From when, until when.
     start : array_like or tuple of array_like
