@@ -1,6 +1,5 @@
 """The size contract: entries are counted before they are made, and what does not fit is refused, nothing half done."""
 
-import gc
 import os
 import subprocess
 import sys
@@ -79,7 +78,6 @@ def has(J, face):
 
 def peak(call):
     """The most that was held of what the call made."""
-    gc.collect()
     tracemalloc.start()
     try:
         call()
