@@ -171,7 +171,7 @@ def from_differential(
             raise TypeError(f"shapes[{at}]: got {kind}, expected one that is affine in its free entries")
     recorder = Recorder()
     free = variables(recorder, list(map(free_shape, kinds)), order)
-    result = rule(*[k.changed(d) if isinstance(k, Unknown) else d for k, d in zip(kinds, free, strict=True)])
+    result = rule(*[k.whole_change(d) if isinstance(k, Unknown) else d for k, d in zip(kinds, free, strict=True)])
     result = united(result) if isinstance(result, np.ndarray) else result
     if not isinstance(result, Symbol):
         raise TypeError(f"rule: got {checks.describe(result)}, expected an array that is linear in the differentials")

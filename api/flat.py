@@ -54,7 +54,7 @@ class Variables:
         self.shapes = tuple(map(whole_shape, self.kinds))
         #: the shapes in which the flat vector holds them
         self.free_shapes = tuple(map(free_shape, self.kinds))
-        self.structured = self.shapes != self.free_shapes or any(isinstance(kind, Unknown) for kind in self.kinds)
+        self.structured = any(isinstance(kind, Unknown) for kind in self.kinds)
         self.order = order
         self.names = tuple(f"x{at}" for at in range(len(shapes))) if names is None else checks.words("names", names)
         if not shapes or len(self.names) != len(shapes):

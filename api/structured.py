@@ -31,11 +31,11 @@ class Unknown(ABC):
     def whole(self, free: Any) -> Any:
         """The whole array of those free entries, or of recorded ones."""
 
-    def changed(self, d: Any) -> Any:
+    def whole_change(self, d: Any) -> Any:
         """What a change of the free entries changes, as an array or recorded, where that is the same everywhere."""
         raise NotImplementedError
 
-    def changing(self, dX: Any) -> Any:
+    def free_change(self, dX: Any) -> Any:
         """The change of the free entries from a recorded one of the whole array, where that is the same everywhere."""
         raise NotImplementedError
 

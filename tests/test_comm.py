@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+from measures import mpi
 
 from matjac.distributed.comm import communicator
 
@@ -15,7 +16,7 @@ def test_without_mpi4py_the_error_is_one_line(monkeypatch):
 
 
 def test_an_mpiexec_of_another_mpi_is_told(monkeypatch):
-    MPI = pytest.importorskip("mpi4py.MPI")
+    MPI = mpi()
     monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
     with pytest.raises(RuntimeError, match=r"^comm: got 1 rank where mpiexec began 2, expected the mpiexec of the MPI"):
         communicator(MPI.COMM_WORLD)
@@ -23,7 +24,7 @@ def test_an_mpiexec_of_another_mpi_is_told(monkeypatch):
 
 
 def test_what_is_no_communicator_is_refused():
-    MPI = pytest.importorskip("mpi4py.MPI")
+    MPI = mpi()
     for wrong in (None, 2, "world", MPI):
         with pytest.raises(TypeError, match=r"^comm: got .*, expected one of mpi4py's, such as MPI.COMM_WORLD$"):
             communicator(wrong)

@@ -14,11 +14,12 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from measures import mpi
 from numpy.testing import assert_allclose
 
 import matjac as mj
 
-MPI = pytest.importorskip("mpi4py.MPI", reason="mpi4py is absent")
+MPI = mpi()
 MPIEXEC = shutil.which("mpiexec", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
 PROGRAM = Path(__file__).parent / "ranked.py"
 #: one thread each, and no waiting for a processor that another rank has

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from measures import mpi
 from test_distributed import MPIEXEC, job
 
 import matjac as mj
@@ -114,7 +115,7 @@ def test_parts_of_what_no_machine_holds_by_rows_of_different_lengths():
 
 @pytest.mark.parametrize("module", ["pylops_mpi", "petsc4py.PETSc"])
 def test_without_the_package_the_error_is_one_line(module, monkeypatch):
-    MPI = pytest.importorskip("mpi4py.MPI")
+    MPI = mpi()
     pytest.importorskip("pylops") if module == "pylops_mpi" else None
     monkeypatch.setitem(sys.modules, module, None)
     call = mj.distributed.to_pylops if module == "pylops_mpi" else mj.distributed.to_petsc

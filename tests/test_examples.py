@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from measures import mpi
 from numpy.testing import assert_allclose
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -55,7 +56,7 @@ def test_kernel_factorisation(run):
 
 
 def test_distributed_completion(run):
-    pytest.importorskip("mpi4py")
+    mpi()
     fit, (training, held_out) = run("distributed_completion")
     assert training < held_out < 1.3
     assert fit.cost < 0.8 * fit.history[0, 1]

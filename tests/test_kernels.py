@@ -446,6 +446,34 @@ def test_a_recurrence(rows, columns, dtype):
     close(part, wanted[-1:])
 
 
+@given(seeds, st.integers(1, 6), st.integers(1, 5), st.booleans(), st.booleans(), st.booleans())
+def test_picks(seed, rows, width, alike, signed, scaled):
+    """Numbers of a table and sums of some, where they are put; all rows alike, or each with its own."""
+    rng = np.random.default_rng(seed)
+    count = np.full(rows, width) if alike else rng.integers(0, width + 1, rows)
+    extra = np.where(count > 0, 1 if alike else rng.integers(0, 3, rows), 0)
+    kinds = 1 if alike else rows
+    begins, sums = (np.concatenate([[0], np.cumsum(n[:kinds])]) for n in (count, extra))
+    step = 7 if alike else 0
+    table = rng.standard_normal(step * rows + 7)
+    source, more = rng.integers(0, 7, begins[-1]), rng.integers(0, 7, sums[-1])
+    to = np.concatenate([rng.integers(0, max(count[k], 1), extra[k]) for k in range(kinds)])
+    turned = rng.choice([-1, 1], source.size if signed else 0).astype(np.int8)
+    signs, scale = rng.choice([-1, 1], more.size).astype(np.int8), rng.standard_normal(rows if scaled else 1)
+    place = np.concatenate([[0], np.cumsum(count + 1)])[:-1]
+    wanted = np.zeros(int((count + 1).sum()))
+    for r in range(rows):
+        k = 0 if alike else r
+        for e in range(count[r]):
+            number = table[step * r + source[begins[k] + e]]
+            wanted[place[r] + e] = scale[r if scaled else 0] * number * (turned[begins[k] + e] if signed else 1)
+        for m in range(sums[k], sums[k + 1]):
+            wanted[place[r] + to[m]] += scale[r if scaled else 0] * signs[m] * table[step * r + more[m]]
+    out = np.zeros(wanted.size)
+    kernels.pick_values(table, step, source, turned, begins, to, more, signs, sums, scale, place, out, 0, rows)
+    close(out, wanted)
+
+
 @given(seeds, st.integers(1, 6), st.integers(1, 8), st.data())
 def test_count_tiles(seed, rows, columns, data):
     random = np.random.default_rng(seed)

@@ -3,11 +3,11 @@
 import os
 import subprocess
 import sys
-import tracemalloc
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from measures import peak
 from registry import REGISTRY
 from strategies import make_case
 
@@ -74,16 +74,6 @@ def has(J, face):
     """Whether that Jacobian has the face: several variables have no one tensor."""
     several = any(shape and isinstance(shape[0], tuple) for shape in (J.in_shape, J.out_shape))
     return not (face == "tensor" and several)
-
-
-def peak(call):
-    """The most that was held of what the call made."""
-    tracemalloc.start()
-    try:
-        call()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("layout", ["numerator", "denominator"])

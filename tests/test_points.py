@@ -3,16 +3,15 @@
 import contextlib
 import copy
 import functools
-import gc
 import itertools
 import pickle
-import tracemalloc
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 import scipy.sparse.linalg as spl
 from functions import COUNTS, FUNCTIONS, REAL, ZEROS_BY_VALUE, A
+from measures import peak
 from numpy.testing import assert_allclose, assert_array_equal
 from oracles import complex_step, lay_out
 from scipy.optimize import least_squares
@@ -788,16 +787,6 @@ LARGE = {
     "two layers": (*network(2), 25 * 2000 * 20),
     "five layers": (*network(5), 2 * 25 * 2000 * 20),
 }
-
-
-def peak(act):
-    gc.collect()
-    tracemalloc.start()
-    try:
-        act()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("name", LARGE)

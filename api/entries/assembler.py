@@ -96,6 +96,9 @@ class Assembler(ABC):
         """Refuse to count row by row where that would not fit in memory."""
         memory.require(f"pointers of {self.rows:,} rows", POINTERS * self.rows)
 
+    #: whether a fill finds nothing that it keeps, or what it keeps is there
+    found = True
+
     def beside(self, itemsize: int, whole: bool = True) -> int:
         """Bytes, at most, that a fill of the whole or of some rows holds beside its result, of numbers of that size."""
         return 0

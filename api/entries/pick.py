@@ -46,11 +46,6 @@ class PickAssembler(Assembler):
         self.sign = np.zeros(matrix.shape[0], np.int8)
         self.sign[counts > 0] = matrix.data
 
-    def beside(self, itemsize: int, whole: bool = True) -> int:
-        # which number each entry is, of all that are kept, and a part as it is merged
-        kept = self.nnz if self.nnz <= KEPT else 0
-        return 32 * kept + 128 * min(self.nnz, 4 * TILE) + 24 * self.rows
-
     def _merged(self, count: int, rows: Array, whole: Array, source: Array) -> tuple[Array, Array, Picks]:
         """Where each of so many rows begins, the columns of its entries, and which numbers they are.
 
@@ -84,7 +79,7 @@ class PickAssembler(Assembler):
         widest = sum(
             max(t.u.nnz // max(t.u.shape[0], 1), 1) * max(t.w.nnz // max(t.w.shape[0], 1), 1) for t in self.terms
         )
-        return steps(start, stop, 4 * TILE // widest)
+        return steps(start, stop, TILE // widest)
 
     def _found(self, start: int, stop: int) -> tuple[Array, Array, Picks]:
         """The pointers, columns and numbers of those rows."""
@@ -101,6 +96,15 @@ class PickAssembler(Assembler):
 
 class FactorPicks(PickAssembler):
     """Of terms with an identity for a factor: numbers of the other one."""
+
+    @property
+    def found(self) -> bool:  # type: ignore[override]
+        return "_kept" in vars(self)
+
+    def beside(self, itemsize: int, whole: bool = True) -> int:
+        # which number each entry is, of all that are kept, and a part as it is merged
+        kept = self.nnz if self.nnz <= KEPT else 0
+        return 24 * self.rows + 128 * min(self.nnz, TILE) + (0 if self.found else 32 * kept)
 
     @cached_property
     def _begins(self) -> list[int]:
@@ -153,6 +157,11 @@ class FactorPicks(PickAssembler):
 
 class RowPicks(PickAssembler):
     """Of terms whose rows are dense: numbers of the rows by the whole matrix, which are made in the cache."""
+
+    def beside(self, itemsize: int, whole: bool = True) -> int:
+        # some rows by the whole matrix, and which numbers of one they are
+        width = self.number.size
+        return 24 * self.rows + itemsize * max(TILE, width) + 128 * width
 
     @cached_property
     def _base(self) -> Assembler:

@@ -158,7 +158,7 @@ class Entries:
         self.program = plan.expression.program
         self.steps: tuple[Step, ...] = self.program.steps(self.wanted, plan.known | plan.expression.coefficients)
         self._pattern: Any = None
-        self._beside: dict[tuple[int, bool], int] = {}
+        self._beside: dict[tuple[int, bool, bool], int] = {}
 
     def _held(self) -> Pattern | None:
         """The pattern, where it was made and is still there."""
@@ -192,7 +192,7 @@ class Entries:
 
     def beside(self, itemsize: int, whole: bool = True) -> int:
         """What the assembler says that a fill holds beside its result, which is worked out once."""
-        key = itemsize, whole
+        key = itemsize, whole, self.assembler.found
         if key not in self._beside:
             self._beside[key] = self.assembler.beside(itemsize, whole)
         return self._beside[key]

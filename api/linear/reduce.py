@@ -74,7 +74,7 @@ def spreads(expression: Expression) -> dict[int, LinearStep]:
             if linear and k is not None and k < len(expression.in_shapes):
                 uses.setdefault(k, []).append(step)
     alone = {k: steps[0] for k, steps in uses.items() if len(steps) == 1}
-    return {k: step for k, step in alone.items() if isinstance(step.primitive, Spread) and expression.shapes[k] != ()}
+    return {k: step for k, step in alone.items() if isinstance(step.primitive, Spread)}
 
 
 def _seen_as(expression: Expression) -> list[Shape]:

@@ -63,7 +63,7 @@ def by_free(F: Flat, start: Sequence[Any]) -> Flat:
         return F
     # at the start its values must have the structure
     kind.moved(F(*start), np.zeros(kind.size), "F's value at the start")
-    made = compile(lambda *args: kind.changing(F(*args)), *F.variables.kinds, order=F.order)
+    made = compile(lambda *args: kind.free_change(F(*args)), *F.variables.kinds, order=F.order)
     made.variables = F.variables
     return made
 

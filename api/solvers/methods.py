@@ -238,4 +238,7 @@ def by_scipy(problem: Problem, method: str, jac: str, x_scale: Any, options: dic
         held = np.where(free, 0, -1)
         held[free] = result.active_mask
         result.grad, result.active_mask = _slope(F, result.x, options), held
+        J = F.jac(result.x)
+        # SciPy's is by the entries that were free
+        result.jac = J.toarray() if dense else J
     return watch.finish(result)
