@@ -123,6 +123,13 @@ def count(name: str, value: object) -> int:
     return result
 
 
+def flag(name: str, value: object) -> bool:
+    """A truth value."""
+    if not isinstance(value, (bool, np.bool)):
+        raise TypeError(f"{name}: got {describe(value)}, expected True or False")
+    return bool(value)
+
+
 def one_of(name: str, value: T, choices: Sequence[T]) -> T:
     """One of a few words."""
     if not isinstance(value, str) or value not in choices:

@@ -80,7 +80,8 @@ def solve(
     elif kind in ("lower triangular", "upper triangular"):
         return solve_triangular(a, b, lower=kind.startswith("lower"), trans=int(transposed))
     elif kind == "diagonal":
-        a = np.diag(np.diagonal(a))
+        numbers = np.linalg.diagonal(a)
+        return b / (numbers if len(np.shape(b)) == 1 else numbers[..., None])
     elif kind not in ("gen", "general"):
         raise TracingError(f"scipy.linalg.solve with assume_a={kind!r} can't be recorded: leave it out")
     return np.linalg.solve(a.mT if transposed else a, b)

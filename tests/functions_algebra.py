@@ -84,6 +84,22 @@ ANALYTIC = {
     "sqrtm": (mj.linalg.sqrtm, ("S",), 81),
     "sylvester": (lambda A, S, X: mj.linalg.solve_sylvester(A, S, X[:, :3]), ("A", "S", "A"), 9 * 27),
     "sylvester of q": (lambda A, X: mj.linalg.solve_sylvester(A + Q, A, X[:, 1:]), ("A", "X"), 81 + 81),
+    "sylvester of constants": (lambda A: mj.linalg.solve_sylvester(Q, Q + B.T @ B, A), ("A",), 81),
+    "sylvester of stacks": (lambda A, S: mj.linalg.solve_sylvester(A, S, B), ("AA", "S"), 2 * 81 + 18 * 9),
+    "sylvester of a stack of q": (lambda A, X: mj.linalg.solve_sylvester(A, Q, X), ("A", "AA"), 18 * 9 + 2 * 81),
+    "solve_triangular of stacks": (
+        lambda A, S: mj.linalg.solve_triangular(A, S, lower=True),
+        ("AA", "S"),
+        2 * 3 * (1 + 3 + 6) + 2 * 3 * 6,
+    ),
+    "solve_triangular of stacks of vectors": (
+        lambda A, x: mj.linalg.solve_triangular(A, x, trans=1),
+        ("AA", "x"),
+        2 * 10 + 2 * 6,
+    ),
+    "scipy's solve, diagonal": (lambda A, x: mj.linalg.solve(A, x, assume_a="diagonal"), ("A", "x"), 6),
+    "scipy's solve, diagonal, of a matrix": (lambda A: mj.linalg.solve(A, W, assume_a="diagonal"), ("A",), 12),
+    "power 2.0": (lambda A: mj.linalg.fractional_matrix_power(A, 2.0), ("A",), 45),
     "solve_triangular": (
         lambda A, X: mj.linalg.solve_triangular(A, X, lower=True),
         ("A", "X"),
@@ -162,6 +178,7 @@ REAL = {
         12,
     ),
     "lyapunov": (lambda A, S: mj.linalg.solve_continuous_lyapunov(A, S), ("A", "S"), 9 * 18),
+    "lyapunov of a constant": (lambda S: mj.linalg.solve_continuous_lyapunov(Q, S), ("S",), 81),
     "discrete lyapunov": (lambda A, S: mj.linalg.solve_discrete_lyapunov(A * 0.1, S), ("A", "S"), 9 * 18),
     "riccati": (
         lambda A, X, S: mj.linalg.solve_continuous_are(A, X[:, :2], (S + S.T) / 2, np.eye(2)),

@@ -552,6 +552,17 @@ def test_rules_in_other_orders_and_of_other_shapes(kind, order):
     assert_allclose(F.jacobian(X).toarray(), plain.jacobian(X).toarray(), atol=1e-12)
 
 
+def test_a_rule_whose_value_changes_its_shape_is_refused():
+    def shorter(x):
+        return 2 * x if x[0] < 2 else 2 * x[:1]
+
+    doubled = mj.rule(shorter, lambda x: 2 * np.eye(3))
+    F = mj.compile(lambda x: doubled(x) * x, np.ones(3))
+    assert_allclose(F(np.ones(3)), 2)
+    with pytest.raises(ValueError, match=r"^mj\.rule's value: got shape \(1,\), expected \(3,\)"):
+        F(np.full(3, 5.0))
+
+
 def test_a_rule_of_a_scalar():
     inner = mj.rule(lambda x: x @ x, lambda x: 2 * x[None, :])
     F = mj.compile(lambda x: inner(x) * x, (3,))

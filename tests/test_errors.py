@@ -52,6 +52,20 @@ BAD = [
     ("fill float32", lambda: J.fill(np.zeros(30, "f4")), ValueError, r"^data: .*float32, expected .*float64"),
     ("rows reversed", lambda: J.rows(3, 2), ValueError, r"^start, stop: got 3, 2, expected 0 <= start <= stop <= 9"),
     ("rows beyond", lambda: J.rows(0, 10), ValueError, r"^start, stop: got 0, 10"),
+    (
+        "a flag is text",
+        lambda: mj.unknowns.lower(2, "no"),
+        TypeError,
+        r"^positive_diagonal: got str 'no', expected True",
+    ),
+    ("a flag is 1", lambda: mj.unknowns.diagonal(2, 1), TypeError, r"^positive: got int 1, expected True or False"),
+    ("S is NaN", lambda: mj.unknowns.affine([[np.nan], [1]], np.ones(2)), ValueError, r"^S: .*expected finite numbers"),
+    (
+        "an unknown that is not made",
+        lambda: mj.compile(np.tanh, mj.unknowns.symmetric),
+        TypeError,
+        r"^examples\[0\]: got symmetric, which is not called, expected an array, a shape or an unknown",
+    ),
     ("rows by float", lambda: J.rows(0.0, 1), TypeError, r"^start: got float 0.0"),
 ]
 

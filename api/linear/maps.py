@@ -122,7 +122,8 @@ class MatrixOf(Primitive):
     def value(self, *operands: Any) -> Any:
         n = size(self.linear.before)
         dtype = np.result_type(self.linear.map.exact, *(x.dtype for x in operands if x.dtype.kind in "fc"))
-        stack = size(np.broadcast_shapes(*(x.shape[: self.stacked] for x in operands)))
+        pairs = zip(operands, self.linear.map.axes, strict=True)
+        stack = size(np.broadcast_shapes(*(_ahead(x.shape, own) for x, own in pairs)))
         entries = n * size(self.linear.after) * stack
         memory.require(f"a matrix of {entries:,} entries", dtype.itemsize * (n * n + 2 * entries))
         unit = np.eye(n, dtype=dtype).reshape(n, *(1,) * self.stacked, *self.linear.before)

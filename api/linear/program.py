@@ -64,6 +64,17 @@ class Indicator(Primitive):
         return patterns[0]
 
 
+class Parts(tuple[Any, ...]):
+    """Several arrays that are one value of a program: what linear maps are made of."""
+
+    shape: Shape = ()
+    ndim = 0
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(object)
+
+
 @dataclass(frozen=True, eq=False)
 class Step:
     """An operation on earlier values."""

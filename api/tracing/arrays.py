@@ -15,7 +15,7 @@ import scipy.sparse as sp
 
 from matjac.conventions import Array, Shape, size
 from matjac.linear.expression import Expression
-from matjac.linear.program import Program
+from matjac.linear.program import Parts, Program
 
 #: NumPy's functions (and Python's, of an index), and what is recorded for each.
 HANDLED: dict[Any, Callable[..., Any]] = {}
@@ -89,6 +89,8 @@ class Recorder:
             value.sum_duplicates()
         elif isinstance(value, int | float | complex) and not isinstance(value, bool):
             pass  # a Python number takes the dtype of what it meets
+        elif isinstance(value, Parts):
+            pass  # made of constants that are copies
         else:
             if isinstance(value, np.ma.MaskedArray):
                 raise TracingError(

@@ -172,7 +172,10 @@ def _example(name: str, example: Any, rng: np.random.Generator) -> Array:
 
 
 def _unambiguous(name: str, example: Any) -> None:
-    """Refuse integers that may be meant for sizes."""
+    """Refuse integers that may be meant for sizes, and functions that make examples."""
+    if callable(example):
+        came = getattr(example, "__name__", type(example).__name__)
+        raise TypeError(f"{name}: got {came}, which is not called, expected an array, a shape or an unknown")
     if isinstance(example, int | np.integer) and not isinstance(example, bool):
         raise TypeError(
             f"{name}: got {checks.describe(example)}, expected a shape, ({example},), or a number, {example}.0"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from matjac.checks import describe, numeric
+from matjac.checks import describe, numeric, shaped
 from matjac.conventions import Array, Shape, canonical, size
 from matjac.entries.plan import Plan
 from matjac.jacobian import Jacobian
@@ -22,12 +22,14 @@ from matjac.tracing.recorded import Recorded, Symbol, Traced, apply, mask_of, re
 class Custom(Primitive):
     """A user's function, with the Jacobian with respect to each argument, or with its differential."""
 
+    #: of the value, at every point
+    shape: Shape
     function: Callable[..., Any]
     jacobians: tuple[Callable[..., Any] | None, ...]
     differential: Callable[..., Any] | None = None
 
     def value(self, *operands: Any) -> Any:
-        return numeric("mj.rule's value", self.function(*operands))
+        return shaped("mj.rule's value", self.function(*operands), self.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,6 +180,11 @@ def rule(
     TypeError
         Where `fun`, a Jacobian or the differential is not callable, or both kinds are given.
 
+    Notes
+    -----
+    When a function that calls it is compiled, `fun` is called twice, the first time to learn the shape of its value;
+    later values must have that shape.
+
     Examples
     --------
     >>> import numpy as np, matjac as mj
@@ -198,11 +205,13 @@ def rule(
             raise TypeError(f"mj.rule: got {type(given).__name__}, expected functions")
     if jacobians and differential is not None:
         raise TypeError("mj.rule: got Jacobians and a differential, expected one or the other")
-    primitive = Custom(fun, jacobians, differential)
 
     @wraps(fun)
     def recorded(*args: Any) -> Any:
         args = tuple(united(a) if isinstance(a, np.ndarray) else a for a in args)
-        return apply(primitive, *args) if any(isinstance(a, Recorded) for a in args) else fun(*args)
+        if not any(isinstance(a, Recorded) for a in args):
+            return fun(*args)
+        shape = np.shape(fun(*(a.value if isinstance(a, Traced) else a for a in args)))
+        return apply(Custom(shape, fun, jacobians, differential), *args)
 
     return recorded

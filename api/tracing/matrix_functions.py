@@ -98,8 +98,9 @@ OF_COEFFICIENTS[Sylvester] = _of_sylvester
 
 def solve_sylvester(a: Any, b: Any, q: Any) -> Any:
     """``scipy.linalg.solve_sylvester``, recorded."""
-    square("scipy.linalg.solve_sylvester", a)
-    return _sylvester(a, square("scipy.linalg.solve_sylvester", b), q)
+    for matrix in (a, b):
+        square("scipy.linalg.solve_sylvester", matrix)
+    return _sylvester(a, b, q)
 
 
 @real
@@ -176,7 +177,11 @@ OF_COEFFICIENTS[Triangular] = _of_triangular
 
 
 def solve_triangular(a: Any, b: Any, lower: bool, unit_diagonal: bool) -> Any:
-    """``scipy.linalg.solve_triangular``, recorded: b is a vector, or a matrix of them."""
+    """``scipy.linalg.solve_triangular``, recorded: b is a vector, or a matrix of them, or a stack of such."""
     square("scipy.linalg.solve_triangular", a)
     solve = Triangular(lower, unit_diagonal)
-    return mapped(solve, b, a) if len(shape_of(b)) == 1 else mapped(solve, b.T, a).T
+    if len(shape_of(b)) == 1:
+        return mapped(solve, b, a)
+    # of a stack each column has a matrix of its own
+    matrices = a if len(shape_of(a)) == 2 else np.expand_dims(a, -3)
+    return mapped(solve, b.mT, matrices).mT

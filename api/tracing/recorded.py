@@ -22,7 +22,7 @@ from matjac.linear.primitives import (
     Transpose,
     run_length,
 )
-from matjac.linear.program import Indicator, Primitive
+from matjac.linear.program import Indicator, Parts, Primitive
 from matjac.tracing.arrays import (
     BRANCH,
     HANDLED,
@@ -77,6 +77,8 @@ def positions(x: Recorded) -> Array:
 
 def united(x: Any) -> Any:
     """An operand; an array or a list of recorded arrays is one recorded array."""
+    if isinstance(x, Parts):
+        return x
     if isinstance(x, list | tuple) or (isinstance(x, np.ndarray) and x.dtype == object):
         array = np.asarray(x)
         return UNITED[0](array) if array.dtype == object else array

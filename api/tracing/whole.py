@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from matjac.conventions import Array, Shape
-from matjac.linear.program import Primitive
+from matjac.linear.program import Parts, Primitive
 from matjac.tracing.arrays import Recorded, Symbol, TracingError, module_name
 from matjac.tracing.recorded import apply
 
@@ -37,17 +37,6 @@ class Whole(Primitive):
             read = (t for t in (np.tril, np.triu) if np.array_equal(t(patterns[0]), patterns[0]))
             triangle = next(read, None)
         return None if triangle is None else triangle(np.ones(shape, bool))
-
-
-class Parts(tuple[Any, ...]):
-    """Several arrays that are one value of a program: what linear maps are made of."""
-
-    shape: Shape = ()
-    ndim = 0
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return np.dtype(object)
 
 
 @dataclass(frozen=True)

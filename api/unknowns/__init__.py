@@ -121,7 +121,7 @@ def lower(n: int, positive_diagonal: bool = False) -> Affine:
     Raises
     ------
     TypeError, ValueError
-        Where n is no size.
+        Where n is no size, or the other no truth value.
 
     Examples
     --------
@@ -151,7 +151,7 @@ def upper(n: int, positive_diagonal: bool = False) -> Affine:
     Raises
     ------
     TypeError, ValueError
-        Where n is no size.
+        Where n is no size, or the other no truth value.
 
     Examples
     --------
@@ -180,7 +180,7 @@ def diagonal(n: int, positive: bool = False) -> Affine:
     Raises
     ------
     TypeError, ValueError
-        Where n is no size.
+        Where n is no size, or the other no truth value.
 
     Examples
     --------
@@ -189,7 +189,7 @@ def diagonal(n: int, positive: bool = False) -> Affine:
     >>> F.jacobian(np.ones((3, 2)), np.eye(2), wrt="D").nnz
     6
     """
-    n = checks.count("n", n)
+    n, positive = checks.count("n", n), checks.flag("positive", positive)
     made = _taken(f"diagonal({n})", (n, n), np.arange(n) * (n + 1))
     return Positive(made, f"diagonal({n}, positive=True)") if positive else made
 
@@ -254,7 +254,8 @@ def affine(S: Any, offset: Any) -> Affine:
     Raises
     ------
     TypeError, ValueError
-        Where S or `offset` is not numeric, S has another number of rows, or its columns depend on one another.
+        Where S or `offset` is not numeric, S is not finite or has another number of rows, or its columns depend on
+        one another.
 
     Examples
     --------
@@ -270,6 +271,7 @@ def affine(S: Any, offset: Any) -> Affine:
     matrix = checks.matrix("S", S)
     if matrix.shape[0] != base.size:
         raise ValueError(f"S: got {matrix.shape[0]} rows, expected {base.size}, one for each entry of the offset")
+    checks.finite("S", matrix.data if sp.issparse(matrix) else matrix)
     if not sp.issparse(matrix):
         rows, columns = np.indices(matrix.shape).reshape(2, -1)
         matrix = sp.csr_array((matrix.reshape(-1), (rows, columns)), shape=matrix.shape)
@@ -353,7 +355,7 @@ def _mirrored(name: str, n: int, sign: int) -> Affine:
 
 
 def _triangle(name: str, n: int, ones: Any, positive_diagonal: bool) -> Affine:
-    n = checks.count("n", n)
+    n, positive_diagonal = checks.count("n", n), checks.flag("positive_diagonal", positive_diagonal)
     made = _taken(f"{name}({n})", (n, n), np.flatnonzero(ones(n)))
     return Positive(made, f"{name}({n}, positive_diagonal=True)") if positive_diagonal else made
 
