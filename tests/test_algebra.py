@@ -231,3 +231,22 @@ def test_holomorphic_steps_agree_with_the_complex_step():
     for fun in (lambda A: np.linalg.matrix_power(A, 3), lambda A: np.linalg.solve(A, A.T)):
         J = mj.compile(fun, (3, 3)).jacobian(A)
         assert_allclose(J.toarray(), by_variables(fun, [A], "C", complex_step), atol=1e-10)
+
+
+@pytest.mark.parametrize("n", [65, 131])
+@pytest.mark.parametrize("stack", [(), (2,)])
+def test_derivatives_of_large_cholesky_factors(n, stack):
+    """Halves of a large matrix are taken one after the other; the formula for the whole is the book's."""
+    rng = np.random.default_rng(n)
+    A = rng.standard_normal((*stack, n, n + 5))
+    A = A @ A.mT / n + np.eye(n)
+    J = mj.compile(np.linalg.cholesky, A.shape).jacobian(A)
+    dA, W = rng.standard_normal((2, *A.shape))
+    # one triangle of a symmetric matrix is read
+    read = np.tril(dA) + np.tril(dA, -1).mT
+    L = np.linalg.cholesky(A)
+    K = np.linalg.inv(L)
+    inner = K @ read @ K.mT
+    dL = L @ (np.tril(inner) - 0.5 * inner * np.eye(n))
+    assert_allclose(J.jvp(dA), dL, atol=1e-12)
+    assert_allclose(np.sum(J.vjp(W) * dA), np.sum(W * dL), rtol=1e-11)

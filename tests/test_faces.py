@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse.linalg import aslinearoperator
 from strategies import cases
 
 import matjac as mj
@@ -182,6 +183,15 @@ def test_works_as_a_linear_operator():
     solution = sp.linalg.lsmr(J, np.ones(16))[0]
     dense = np.linalg.lstsq(J.toarray(), np.ones(16))[0]
     assert_allclose(solution, dense, atol=1e-5)
+
+
+def test_products_with_other_operators():
+    J, rng = mj.d_gram_dR(np.arange(6.0).reshape(2, 3)), np.random.default_rng(0)
+    D, M, N = J.toarray(), rng.standard_normal((6, 4)), rng.standard_normal((4, 9))
+    right, left = aslinearoperator(M), aslinearoperator(N)
+    for made, expected in ((J @ right, D @ M), (J * right, D @ M), (left @ J, N @ D), (left * J, N @ D)):
+        assert_allclose(made @ np.eye(expected.shape[1]), expected, atol=1e-13)
+        assert_allclose(made.T @ np.eye(expected.shape[0]), expected.T, atol=1e-13)
 
 
 @pytest.mark.parametrize("order", ["C", "F"])

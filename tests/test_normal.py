@@ -57,6 +57,8 @@ FUNCTIONS = {
     "one of two": lambda U, V: V.T @ V,
     "entry by entry": lambda U, V: np.sin(U[:3] * V),
     "a vector's": lambda U, V: U @ V[0],
+    "three terms in a row": lambda U, V: U[:3] * V + U[1:] * 2.0 + U[[3, 0, 1]] * V,
+    "two products": lambda U, V: V @ U.T @ np.diag([1.0, 2, 3, 4]) @ np.tri(4) + np.tri(3) @ V @ U.T,
 }
 
 
@@ -85,6 +87,26 @@ def test_weights_and_blocks_of_functions(name, weighted, order):
         blocks = J.normal_blocks(axis, w)
         for block, wanted in zip(blocks, dense_blocks(expected, shapes, axis, order), strict=True):
             close(block, wanted, 1e-14)
+
+
+def test_blocks_of_complex_functions():
+    rng = np.random.default_rng(6)
+    U, V = (rng.standard_normal((n, 2)) + 1j * rng.standard_normal((n, 2)) for n in (4, 3))
+    J = mj.compile(lambda U, V: (U @ V.T)[[0, 2, 2, 1, 3], [1, 0, 2, 2, 2]], U, V).jacobian(U, V)
+    D = J.toarray()
+    for w in (None, rng.standard_normal(5)):
+        expected = D.conj().T @ (D if w is None else w[:, None] * D)
+        for block, wanted in zip(J.normal_blocks(0, w), dense_blocks(expected, [(4, 2), (3, 2)], 0, "C"), strict=True):
+            close(block, wanted, 1e-14)
+    with pytest.raises(ValueError, match=r"^normal_blocks: got a variable of shape \(2, 1, 2\), expected at most two"):
+        mj.compile(np.tanh, (2, 1, 2)).jacobian(np.ones((2, 1, 2))).normal_blocks()
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_column_norms_of_a_sum_of_products(order):
+    A, B, C, D = np.random.default_rng(7).standard_normal((4, 3, 3))
+    J = mj.compile(lambda X: A @ X @ B + C @ X @ D, (3, 3), order=order).jacobian(np.eye(3))
+    assert_allclose(J.column_norms(), np.linalg.norm(J.toarray(), axis=0), rtol=1e-13)
 
 
 def test_weights_may_have_the_output_s_shape():

@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from oracles import complex_step
 
 import matjac as mj
+from matjac.entries import pick
 
 N = 4
 rng = np.random.default_rng(3)
@@ -238,6 +239,28 @@ def test_differentials_by_the_free_entries(name, order):
     X = build(x)
     J = mj.from_differential(lambda dX: dX @ X.T + X @ dX.T, kind, order=order)
     assert_allclose(J.toarray(), derivative(lambda X: X @ X.T, build, x, order), rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["symmetric", "skew", "lower"])
+@pytest.mark.parametrize("parts", [False, True])
+@orders
+def test_entries_beside_those_of_another_unknown(name, parts, order, monkeypatch):
+    """Rows of unequal lengths, of two unknowns in turn; as much at a time as memory allows, and a few rows."""
+    if parts:
+        monkeypatch.setattr(pick, "KEPT", 0)
+        monkeypatch.setattr(pick, "TILE", 16)
+    kind, build = KINDS[name]
+    F = mj.compile(lambda X, y: np.concatenate([(X @ VALUES + y[:, None]).ravel(), y * y]), kind, (N,), order=order)
+    x, y = start(kind), rng.standard_normal(N)
+    of_x = derivative(lambda X: np.concatenate([(X @ VALUES + y[:, None]).ravel(), y * y + 0 * X[0]]), build, x, order)
+    J = F.jacobian(build(x), y)
+    A = J.tocsr()
+    assert_allclose(A.toarray()[:, : kind.size], of_x, rtol=1e-12, atol=1e-13)
+    assert_allclose(J @ np.ones(J.shape[1]), A.sum(axis=1), rtol=1e-12)
+    for first, last in ((0, 3), (2, N * N + 2), (N * N, N * N + N)):
+        assert_array_equal(J.rows(first, last).toarray(), A[first:last].toarray())
+    again = F.jacobian(build(2 * x), y)
+    assert_array_equal(again.tocsr(out=A.copy()).toarray(), again.toarray())
 
 
 def test_several_unknowns_of_which_some_have_structure():

@@ -69,8 +69,8 @@ class BlockAssembler(Assembler):
         return partial(self._fill, [[assembler.bind(values, dtype) for assembler, _ in band] for band in self.bands])
 
     def _fill(self, tasks: Sequence[Sequence[Any]], out: Array, start: int, stop: int, outer: Place) -> None:
-        if outer.gap:
-            raise NotImplementedError("blocks whose rows go among others' are given where each row begins")
+        # blocks among others' are given where each row begins, since they have no one number of entries a row
+        assert not outer.gap
         position = row = 0
         for at, first, last in self._parts(start, stop):
             band = self.bands[at]

@@ -13,7 +13,7 @@ from matjac.conventions import NONE, Array, Order, Shape, as_matrix, size
 from matjac.entries.assembler import PLAIN, passes
 from matjac.entries.plan import FEW, Plan
 from matjac.linear.expression import Expression
-from matjac.linear.factors import Sparse, plan, require_product
+from matjac.linear.factors import Sparse, plan
 from matjac.linear.primitives import Transpose
 from matjac.linear.terms import Term
 from matjac.linear.transposes import pairs_of
@@ -150,9 +150,6 @@ def _product(a: Any, b: Any, conj: bool = True) -> Any:
 
 def _require(a: Any, b: Any) -> None:
     """Refuse ``aᵀ b`` where it would not fit in memory."""
-    if sp.issparse(a) and sp.issparse(b):
-        require_product(sp.csr_array(a.T), sp.csr_array(b))
-        return
     entries = a.shape[1] * b.shape[1]
     memory.require(f"a product of {entries:,} entries", entries * np.result_type(a.dtype, b.dtype).itemsize)
 
