@@ -241,6 +241,41 @@ def test_rows_that_are_absent_have_no_entries(drawn, gap, base):
             assert_array_equal(there, [*columns, -7])
 
 
+@given(
+    sizes, sizes, st.integers(0, 6), st.integers(0, 6), st.booleans(), st.booleans(), dtypes, seeds, st.integers(0, 2)
+)
+def test_rows_of_a_grid(m, n, p, q, swap, scaled, dtype, seed, gap):
+    """Row r is of the pair ``divmod(r, n)``, exchanged where `swap` says so; factors are dense, or the identity."""
+    rng = np.random.default_rng(seed)
+    u, w = numbers(rng, (n if swap else m, p), dtype), numbers(rng, (m if swap else n, q), dtype)
+    scale, base = numbers(rng, (m * n if scaled else 1,), dtype), 3
+    listed = np.arange(p), np.arange(q)
+    for start, stop in cut(rng, m * n):
+        values, columns, identity = [], [], []
+        for r in range(start, stop):
+            i, j = divmod(r, n)[:: -1 if swap else 1]
+            s = scale[r if scaled else 0]
+            values += [*(s * u[i, k] * w[j, h] for k in range(p) for h in range(q)), *[-7] * gap]
+            columns += [*(base + k * q + h for k in range(p) for h in range(q)), *[-7] * gap]
+            identity += [*(base + i * q + h for h in range(q)), *[-7] * gap]
+        ptr = np.arange(stop - start) * (p * q + gap)
+        for place, by in ((NONE, gap), (ptr, 0)):
+            found, there = np.full(len(values) + 1, -7, dtype), np.full(len(values) + 1, -7)
+            kernels.kron_values(
+                u.ravel(), NONE, p, p, w.ravel(), NONE, q, q, scale, NONE, NONE, n, swap, place, by, found, start, stop
+            )
+            close(found, np.array([*values, -7], dtype))
+            sides = listed[0], NONE, 0, p, listed[1], NONE, 0, q
+            if p and q:
+                kernels.kron_columns(*sides, q, NONE, NONE, n, swap, base, place, by, there, start, stop)
+                assert_array_equal(there, [*columns, -7])
+        if q:
+            there = np.full(len(identity) + 1, -7)
+            sides = NONE, NONE, 0, 1, listed[1], NONE, 0, q
+            kernels.kron_columns(*sides, q, NONE, NONE, n, swap, base, NONE, gap, there, start, stop)
+            assert_array_equal(there, [*identity, -7])
+
+
 @given(absent(), absent(), st.integers(0, 2), st.integers(0, 2))
 def test_merged_rows_that_are_absent(first, second, gap, base):
     """Entries in one place add up; a row is there as far as one of the terms has it."""
