@@ -111,6 +111,16 @@ def test_what_is_not_finite_stops_one_problem(few):
     assert_allclose(fit.cost[good], alone.cost[good], rtol=1e-6)
 
 
+@pytest.mark.parametrize("slope", [1e200, -1e200])
+def test_a_normal_matrix_that_overflows_stops_one_problem(slope):
+    # the residual and the gradient are finite, the square of the slope is not
+    F = mj.compile(lambda x, c: c * x + 1, (3, 1), (3, 1)).bind(c=np.array([[1.0], [slope], [2.0]]))
+    fit = mj.solvers.least_squares(F, np.zeros((3, 1)), batch=1)
+    assert_array_equal(fit.converged, [True, False, True])
+    assert_allclose(fit.variables[0].ravel(), [-1, 0, -0.5])
+    assert np.isnan(fit.optimality[1])
+
+
 def test_coupled_problems_are_refused(few):
     F = mj.compile(lambda X: X - X[::-1], (4, 2))
     with pytest.raises(ValueError, match=r"residuals of problem 0 that depend on X\[3, 0\], of problem 3"):

@@ -16,8 +16,8 @@ from matjac.entries.plan import ready
 from matjac.linear.adjoint import adjoint, swept
 from matjac.linear.contraction import contract, merged
 from matjac.linear.expression import Expression
-from matjac.linear.factors import Dense, Eye, KhatriRao, Sparse, SpGemm, khatri_rao_structure, plan
-from matjac.linear.operators import Apply
+from matjac.linear.factors import Dense, Eye, KhatriRao, Sparse, SpGemm, khatri_rao_structure, plan, product_nnz
+from matjac.linear.operators import Apply, EntriesOf, TransposedOperator
 from matjac.linear.primitives import (
     Add,
     Broadcast,
@@ -505,6 +505,37 @@ def test_planned_sparse_products(m, n, p, seed):
     values = product.value(A.data, B.data.astype(np.complex64))
     assert values.dtype == np.complex128
     assert_array_equal(values, (A @ B).toarray()[expected])
+
+
+@given(st.integers(0, 5), st.integers(0, 5), st.integers(0, 5), st.integers(0, 99))
+def test_products_are_counted_as_they_are_made(m, n, p, seed):
+    rng = np.random.default_rng(seed)
+    A, B = (sp.csr_array(rng.random(shape) < 0.4) for shape in ((m, n), (n, p)))
+    assert product_nnz(A, B) == np.count_nonzero(A.toarray().astype(int) @ B.toarray().astype(int))
+
+
+def test_operators_of_operators():
+    class Stored:
+        def __init__(self, matrix):
+            self.of = matrix
+
+        def product(self, x):
+            return x @ self.of.T
+
+        def transposed(self, y):
+            return y @ self.of
+
+        def matrix(self):
+            return sp.csr_array(self.of)
+
+    D = np.array([[2.0, 0, -1], [0, 3, 0]])
+    for made, expected in ((TransposedOperator(Stored(D)), D.T), (EntriesOf(Stored(D)), (D != 0).astype(float))):
+        assert_array_equal(made.matrix().toarray(), expected)
+        for batch in ((), (2,)):
+            x, y = np.arange(6.0)[: expected.shape[1]], np.arange(6.0)[: expected.shape[0]]
+            x, y = np.broadcast_to(x, (*batch, x.size)), np.broadcast_to(y, (*batch, y.size))
+            assert_array_equal(made.product(x), x @ expected.T)
+            assert_array_equal(made.transposed(y), y @ expected)
 
 
 def test_canonical_matrices():

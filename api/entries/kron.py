@@ -76,8 +76,6 @@ def _copied(scale: Any, term: Term, dtype: np.dtype[Any]) -> Fill:
     def part(start: int, stop: int) -> Array:
         if flat is not None:
             return flat[start:stop]
-        if wide.ndim == 0:
-            return wide.reshape(1)[start:stop]
         first, last = start // block, -(-stop // block)
         return wide[first:last].reshape(-1)[start - first * block : stop - first * block]
 

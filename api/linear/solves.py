@@ -100,7 +100,7 @@ def _by_schur_forms(Q: Array, forms: Any, turned: str) -> Array:
         Y, scale, info = trsyl(R, S, F[at], trana=turned, tranb=turned)
         if info > 0 or not scale:
             raise np.linalg.LinAlgError("a and −b have an eigenvalue in common, or nearly: there is no one solution")
-        made[at] = Y / scale if scale != 1 else Y
+        made[at] = Y / scale
     return np.asarray(U @ made @ V.conj().T)
 
 
