@@ -16,7 +16,17 @@ from matjac.entries.plan import ready
 from matjac.linear.adjoint import adjoint, swept
 from matjac.linear.contraction import contract, merged
 from matjac.linear.expression import Expression
-from matjac.linear.factors import Dense, Eye, KhatriRao, Sparse, SpGemm, khatri_rao_structure, plan, product_nnz
+from matjac.linear.factors import (
+    Dense,
+    Eye,
+    KhatriRao,
+    Sparse,
+    SpGemm,
+    WeightedRows,
+    khatri_rao_structure,
+    plan,
+    product_nnz,
+)
 from matjac.linear.operators import Apply, EntriesOf, TransposedOperator
 from matjac.linear.primitives import (
     Add,
@@ -512,6 +522,24 @@ def test_products_are_counted_as_they_are_made(m, n, p, seed):
     rng = np.random.default_rng(seed)
     A, B = (sp.csr_array(rng.random(shape) < 0.4) for shape in ((m, n), (n, p)))
     assert product_nnz(A, B) == np.count_nonzero(A.toarray().astype(int) @ B.toarray().astype(int))
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_rows_of_factors_of_several_dtypes(turned, scaled):
+    """The sum is made in the dtype of the result, whatever the first factor's is."""
+    ones, rows, units = np.ones((2, 3), np.float32), np.array([1, 0, 1, 1]), np.array([0, 2, 1, 1])
+    numbers = np.array([0.1, 0.2, 0.3, 0.7])
+    parts = [(Dense((2, 3), 0), rows, scaled), (Eye((3, 3)), units, True)]
+    operands = [[ones, *[numbers] * scaled], [numbers]]
+    if turned:
+        parts, operands = parts[::-1], operands[::-1]
+    found = WeightedRows(tuple(parts), (4, 3)).value(*operands[0], *operands[1])
+    expected = np.outer(numbers if scaled else np.ones(4), np.ones(3))
+    for r in range(4):
+        expected[r, units[r]] += numbers[r]
+    assert found.dtype == np.float64
+    assert_array_equal(found, expected)
 
 
 def test_operators_of_operators():

@@ -259,7 +259,8 @@ class WeightedRows(Primitive):
                 total = np.zeros(self.shape, dtype) if total is None else total
                 total[np.arange(rows.size), rows] += 1 if scale is None else scale
             else:
-                taken = np.reshape(matrix, factor.shape)[rows]
+                # of the result's dtype from the first part on: what is added in place would be rounded to its own
+                taken = np.reshape(matrix, factor.shape)[rows].astype(dtype, copy=False)
                 taken = taken if scale is None else taken * scale[:, None]
                 total = taken if total is None else total + taken
         return total
