@@ -222,12 +222,12 @@ def _between(
         if not beyond.any():
             break
         fixed = fixed | beyond
-        p = np.where(fixed, new - x, 0.0)
+        gone = np.where(fixed, new - x, 0.0)
         if fixed.all():
             break
-        model.hold(fixed, p)
+        model.hold(fixed, gone)
         try:
-            p = p + model.step(np.where(fixed, 0.0, gradient + model.normal(p)), np.where(fixed, 1.0, shift))
+            p = gone + model.step(np.where(fixed, 0.0, gradient + model.normal(gone)), np.where(fixed, 1.0, shift))
         except np.linalg.LinAlgError:
             break
     if fixed is not held:

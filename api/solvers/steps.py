@@ -46,8 +46,6 @@ class Steps(ABC):
         self.in_time()
         self.x, self.J = x, self.matrix(x)
         lengths = self.norms()
-        if not np.isfinite(lengths).all():
-            raise np.linalg.LinAlgError("the norms of the Jacobian's columns are not finite")
         self.D = np.maximum(self.D, lengths) if self.lengths.any() else np.where(lengths > 0, lengths, 1.0)
         self.lengths = lengths
 
