@@ -121,6 +121,52 @@ def test_a_normal_matrix_that_overflows_stops_one_problem(slope):
     assert np.isnan(fit.optimality[1])
 
 
+def test_a_singular_matrix_stops_all_where_they_are(few):
+    inverse = mj.compile(lambda X: np.linalg.inv(X) - 2.0 * np.eye(2), (4, 2, 2))
+    fit = mj.solvers.least_squares(inverse, np.zeros((4, 2, 2)), batch=1)
+    assert (fit.success, fit.status, fit.converged.any()) == (False, -9, False)
+    assert fit.message == "at evaluation 1: Singular matrix. 4 of 4 problems: not done"
+    assert_array_equal(fit.x, np.zeros(16))
+
+    F, count = mj.compile(lambda X: X**2 - 2.0, (4, 2)), 0
+
+    def wrong(X):
+        nonlocal count
+        count += 1
+        if count > 3:
+            raise np.linalg.LinAlgError("Singular matrix")
+        return F(X)
+
+    start = np.full((4, 2), 9.0)
+    fit = mj.solvers.least_squares(mj.Function(wrong, F.jacobian, (4, 2)), start, batch=1)
+    assert "Singular matrix. 4 of 4 problems: not done" in fit.message
+    assert_allclose(fit.cost, 0.5 * np.sum(F(fit.variables[0]) ** 2, axis=1))
+    assert np.all(fit.cost < 0.5 * np.sum(F(start) ** 2, axis=1))
+
+
+def test_derivatives_that_are_not_finite_stop_one_problem(few):
+    F = mj.compile(lambda X: np.sqrt(X) - 2.0, (5, 2))
+    start = np.ones((5, 2))
+    start[3, 1] = 0.0
+    with np.errstate(divide="ignore"):
+        fit = mj.solvers.least_squares(F, start, batch=1)
+    assert_array_equal(fit.statuses == -9, np.arange(5) == 3)
+    assert np.isnan(fit.optimality[3])
+    assert_array_equal(fit.variables[0][3], start[3])
+    assert_allclose(np.delete(fit.variables[0], 3, axis=0), 4, rtol=1e-5)
+
+
+def test_a_problem_that_is_finite_at_its_start_alone_ends():
+    F = mj.compile(lambda X: np.exp(X) - 3.0, (2, 1))
+    alone = lambda X: np.where([[True], [X[1, 0] == 1.0]], F(X), np.nan)  # noqa: E731
+    fit = mj.solvers.least_squares(mj.Function(alone, F.jacobian, (2, 1)), np.ones((2, 1)), batch=1)
+    assert_array_equal(fit.statuses == -9, [False, True])
+    assert_allclose(fit.variables[0], [[np.log(3)], [1.0]], rtol=1e-6)
+    assert_allclose(fit.cost[1], 0.5 * (np.e - 3) ** 2)
+    # no longer than it takes a damping to grow beyond all
+    assert fit.nit < 20
+
+
 def test_coupled_problems_are_refused(few):
     F = mj.compile(lambda X: X - X[::-1], (4, 2))
     with pytest.raises(ValueError, match=r"residuals of problem 0 that depend on X\[3, 0\], of problem 3"):
@@ -198,14 +244,19 @@ def test_progress_stops_and_tells(few):
     assert "4 of 4 problems: the maximum number of steps was made" in short.message
 
 
-def test_a_function_with_a_jacobian_of_one_s_own():
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_function_with_a_jacobian_of_one_s_own(few, order):
     _, residuals = decays(5)
-    F = mj.compile(residuals, (5, 3))
-    own = mj.Function(residuals, lambda p: F.jacobian(p), (5, 3))
+    F = mj.compile(residuals, (5, 3), order=order)
+    turn = mj.compile(lambda p: p[:, ::-1], (5, 3), order=order).jacobian(np.ones((5, 3)))
     start = np.tile([1.0, 2.0, 0.0], (5, 1))
-    assert_allclose(
-        mj.solvers.least_squares(own, start, batch=1).cost, mj.solvers.least_squares(F, start, batch=1).cost
-    )
+    expected = mj.solvers.least_squares(F, start, batch=1)
+    # as terms, and as a product that has none
+    for jacobian in (F.jacobian, lambda p: (F.jacobian(p) @ turn) @ turn):
+        own = mj.Function(residuals, jacobian, (5, 3), order=order)
+        fit = mj.solvers.least_squares(own, start, batch=1)
+        assert_allclose(fit.cost, expected.cost)
+        assert_allclose(fit.x, expected.x)
 
 
 rng = np.random.default_rng(9)

@@ -12,7 +12,7 @@ from scipy import optimize
 import matjac as mj
 from matjac import kernels
 from matjac.solvers import eliminate, least_squares
-from matjac.solvers.precondition import shared_metric
+from matjac.solvers.precondition import metric, shared_metric
 from matjac.solvers.projection import Projected
 from matjac.solvers.watch import Watch
 
@@ -335,12 +335,47 @@ def test_stops_and_reports():
     assert (fit.eliminated, fit.x.size) == ("U", 32)
 
 
-def test_not_finite_values_stop_with_a_word():
+@pytest.mark.parametrize("method", [None, "lbfgs", "trf"])
+def test_not_finite_values_stop_with_a_word(method):
     F = mj.compile(lambda U, V: U @ np.log(V).T - Y, (9, 2), (7, 2))
     with np.errstate(all="ignore"):
-        fit = least_squares(F, np.ones((9, 2)), -np.ones((7, 2)), eliminate="U")
+        fit = least_squares(F, np.ones((9, 2)), -np.ones((7, 2)), eliminate="U", method=method)
     assert not fit.success
-    assert "not finite" in fit.message
+    assert "63 of 63 entries are not finite" in fit.message
+    assert_array_equal(fit.variables[1], -1)
+
+
+def test_normal_equations_that_are_not_finite_stop_with_a_word():
+    # the residuals are, where U is zero
+    F = mj.compile(lambda U, V: U * (1e200 * V) - 1.0, (3,), (3,))
+    with np.errstate(all="ignore"):
+        fit = least_squares(F, np.zeros(3), np.ones(3), eliminate="U", method="lbfgs")
+    assert not fit.success
+    assert "residuals: got nan" in fit.message
+    assert_array_equal(fit.x, [0, 0, 0, 1, 1, 1])
+
+
+def test_an_unknown_that_no_residual_reaches():
+    F = mj.Function(
+        lambda U, V: V - 1.0,
+        lambda U, V: mj.hstack([mj.d_constant_dX((3,), (2, 2)), mj.d_identity_dx(3)]),
+        (2, 2), (3,), names=("U", "V"),
+    )  # fmt: skip
+    fit = least_squares(F, np.full((2, 2), 5.0), np.zeros(3), eliminate="U")
+    assert_allclose(fit.x, [5, 5, 5, 5, 1, 1, 1])
+
+
+def test_what_is_left_is_a_function_without_second_derivatives():
+    F, arrays = compiled("weighted")
+    made = Projected(linear(F, "U", arrays), arrays)
+    V = arrays["V"]
+    assert_array_equal(made(V).ravel(), made.fun(V.ravel()))
+    assert_array_equal(made.jacobian(V).toarray(), made.jac(V.ravel()).toarray())
+    assert not made.has_hessian
+    with pytest.raises(TypeError, match="hessian: got a function with an unknown eliminated"):
+        made.hess(V.ravel(), np.ones(63))
+    with pytest.raises(TypeError, match="bind: got a function with an unknown eliminated"):
+        made.bind(V=V)
 
 
 # the parts -----------------------------------------------------------------------------------------------
@@ -417,3 +452,27 @@ def test_a_basis_that_blocks_share_where_two_terms_meet():
 def test_no_basis_is_shared_where_rows_reach_more():
     J = mj.compile(lambda X: np.tanh(X @ X.T) @ X, (4, 4)).jacobian(np.ones((4, 4)))
     assert shared_metric(J) is None
+
+
+def test_blocks_are_the_metric_where_no_basis_is_shared():
+    random = np.random.default_rng(1)
+    A, B = random.standard_normal((6, 4)), random.standard_normal((3, 5))
+    J = mj.compile(lambda X: A @ X @ B, (4, 3)).jacobian(np.ones((4, 3)))
+    weights = random.uniform(0.5, 2, 30)
+    assert shared_metric(J) is None
+    D = J.toarray().reshape(30, 4, 3)
+    expected = np.zeros((4, 3))
+    x = random.standard_normal((4, 3))
+    for row in range(4):
+        block = D[:, row].T @ (weights[:, None] * D[:, row])
+        expected[row] = np.linalg.solve(block + 1e-8 * block.diagonal().max() * np.eye(3), x[row])
+    assert_allclose(metric(J, weights)(x.ravel()), expected.ravel(), rtol=1e-6)
+
+
+def test_stacks_of_matrices_have_no_metric():
+    F = mj.compile(lambda X: np.tanh(X) * X + 0.1 * np.roll(X, 1, axis=0) - 1.0, (2, 3, 4))
+    assert metric(F.jacobian(np.ones((2, 3, 4)))) is None
+    fit = least_squares(F, np.ones((2, 3, 4)), method="lbfgs", ftol=1e-14)
+    known = optimize.least_squares(F.fun, np.ones(24), lambda x: F.jac(x).toarray(), ftol=1e-14, xtol=1e-14)
+    assert fit.success
+    assert_allclose(fit.cost, known.cost, atol=1e-10)

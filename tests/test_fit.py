@@ -148,6 +148,9 @@ def test_estimates_of_many_unknowns(monkeypatch):
     for line, name, part in ((a, "a (50,)  50", slice(50)), (b, "b (10,)  10", slice(50, 60))):
         x, e = fit.x[part], errors[part]
         assert line == f"  {name} entries, {x.min():.4g} to {x.max():.4g}, ± {e.min():.3g} to {e.max():.3g}"
+    # one that is empty has no line
+    empty = solvers.least_squares(lambda a, n: X[:, :50] @ a - y + np.sum(n), np.ones(50), np.ones(0))
+    assert [line.split()[0] for line in lines_of(empty)[1:]] == ["a"]
     # a report takes no long time unasked
     monkeypatch.setattr(sys.modules["matjac.solvers.estimates"], "WORK", 1000)
     first, *lines = lines_of(run())
@@ -201,6 +204,10 @@ def test_reports_of_runs_that_were_stopped():
     assert fit.history.shape == (0, 2)
     fit = mj.solvers.least_squares(lambda X: X**2 - 2.0, np.ones((3, 2)), batch=1)
     assert "X (3, 2): 6 numbers" in fit.report()
+    # of a robust loss SciPy alone knows the cost
+    fit = FITS["trf"](loss="huber", progress=lambda at: at.steps == 2)
+    assert "cost" not in fit
+    assert [row.split()[0] for row in fit.report().splitlines()][1:3] == ["unknowns", "value"]
 
 
 def test_a_picture():

@@ -8,8 +8,10 @@ from numpy.testing import assert_allclose
 from scipy import optimize
 
 import matjac as mj
-from matjac.solvers import STOPPED, banded, damped, least_squares, schur, ways
-from matjac.solvers.watch import Stopped
+from matjac.solvers import STOPPED, banded, damped, gauss_newton, least_squares, schur, squares, ways
+from matjac.solvers.lbfgs import Tolerances
+from matjac.solvers.losses import Loss
+from matjac.solvers.watch import Stopped, Watch
 
 rng = np.random.default_rng(7)
 
@@ -101,7 +103,15 @@ def test_steps_are_those_of_dense_least_squares(case, some_held, weighted, monke
     assert_allclose(way.solve(g, shift), expected, rtol=1e-7, atol=1e-9 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("make", [lambda F, J: damped.Dense(), of_rows, banding, eliminating])
+def of_ranks(F=None, J=None):
+    """Dense factors of a sum over ranks, of which there is one."""
+    return damped.Dense(lambda array: array)
+
+
+WAYS = [lambda F, J: damped.Dense(), of_ranks, lambda F, J: damped.Sparse(), of_rows, banding, eliminating]
+
+
+@pytest.mark.parametrize("make", WAYS)
 def test_a_matrix_that_is_not_positive_definite_is_an_error(make):
     # the second unknown of each row is nowhere
     F = mj.compile(lambda X: X[:, 0] ** 2 - 1, (6, 2))
@@ -110,6 +120,37 @@ def test_a_matrix_that_is_not_positive_definite_is_an_error(make):
     way.take(way.face(J))
     with pytest.raises(np.linalg.LinAlgError):
         way.solve(np.ones(12), np.zeros(12))
+
+
+def test_sparse_factors_whose_solution_overflows_are_an_error():
+    J = mj.compile(lambda x: 1e-155 * x, (60,)).jac(np.ones(60))
+    way = damped.Sparse()
+    way.take(way.face(J))
+    with pytest.raises(np.linalg.LinAlgError, match="the solution is not finite"):
+        way.solve(np.ones(60), np.zeros(60))
+
+
+def test_what_sparse_normal_equations_take_is_counted():
+    # rows that all meet the same columns: the bound is a thousand times what there is
+    rows = sp.csr_array(np.outer(np.arange(1.0, 1001), np.arange(60) < 5))
+    way = damped.Sparse()
+    try:
+        mj.set_memory_limit(10**5)
+        way.take(rows)
+        assert_allclose(way.norms(), np.linalg.norm(rows.toarray(), axis=0))
+        mj.set_memory_limit(500)
+        with pytest.raises(MemoryError, match="a product of 25 entries"):
+            way.take(rows)
+    finally:
+        mj.set_memory_limit(None)
+
+
+def test_nearly_singular_factors_without_residuals_still_solve():
+    A = np.stack([np.arange(1.0, 9), np.arange(1.0, 9) + 1e-6 * np.cos(np.arange(8))], axis=1)
+    way, g, shift = damped.Dense(), np.array([1.0, -2.0]), np.full(2, 1e-9)
+    way.take(A)
+    p = way.solve(g, shift)
+    assert_allclose(A.T @ (A @ p) + shift * p, -g, atol=1e-12 * np.abs(p).max() * 200)
 
 
 @pytest.mark.parametrize("make", [of_rows, banding, eliminating])
@@ -148,6 +189,25 @@ def test_rows_or_columns_of_a_variable_are_blocks(order, turned):
     blocks = F.unpack(label.astype(float))[F.variables.names.index(names[0])]
     if names == ["P"]:
         assert (np.ptp(blocks, axis=0 if turned else 1) == 0).all()
+
+
+def test_blocks_are_the_components_of_what_rows_link():
+    for seed in range(20):
+        random = np.random.default_rng(seed)
+        owner = random.integers(8, size=60)
+        # a random tree over each block's columns, its rows in any order
+        rows = [
+            (a, random.choice(np.flatnonzero((owner == owner[a]) & (np.arange(60) < a))))
+            for a in range(60)
+            if (owner[:a] == owner[a]).any()
+        ]
+        pairs = np.array(rows)[random.permutation(len(rows))]
+        matrix = sp.csr_array(
+            (np.ones(pairs.size), pairs.ravel(), 2 * np.arange(len(pairs) + 1)), shape=(len(pairs), 60)
+        )
+        found = schur.blocks_of(matrix, [slice(0, 60)])
+        same = owner[:, None] == owner
+        assert (found[:, None] == found).tolist() == same.tolist()
 
 
 def test_several_variables_make_blocks_together():
@@ -207,7 +267,7 @@ def test_rows_without_entries():
     assert_allclose(way.solve(g, np.ones(82)), -np.linalg.solve(F.jac(x).normal().toarray() + np.eye(82), g))
 
 
-def test_the_choice_is_by_what_steps_cost():
+def test_the_choice_is_by_what_steps_cost(monkeypatch):
     def chosen(F, *start, **options):
         fit = least_squares(F, *start, max_nfev=2, **options)
         return fit.method, getattr(fit, "linear_algebra", None)
@@ -228,6 +288,8 @@ def test_the_choice_is_by_what_steps_cost():
     points = rng.standard_normal((60, 3))
     assert chosen(distances, points)[0] == "lbfgs"
     assert chosen(distances, points, method="gauss-newton")[1] == "dense, from sparse rows"
+    monkeypatch.setattr(ways, "MORE", 1)
+    assert chosen(distances, points, method="gauss-newton")[1] == "dense"
     gram = mj.compile(lambda R: R.T @ R - np.eye(200), (10, 200))
     start = 0.1 * rng.standard_normal((10, 200))
     assert chosen(gram, start) == ("lbfgs", None)
@@ -310,6 +372,89 @@ def test_a_start_in_a_corner_is_left_where_that_helps():
     # all are held
     fit = least_squares(F, np.array([1.0, 0.0, 0.5]), bounds=(0, [1, 1, 0.5]))
     assert (fit.nfev, fit.status) == (1, 1)
+
+
+def test_a_step_that_leaves_all_bounds_ends_in_their_corner():
+    fit = least_squares(mj.compile(lambda x: x - np.array([10.0, -7.0]), (2,)), np.full(2, 0.5), bounds=(0, 1))
+    assert fit.success
+    assert_allclose(fit.x, [1, 0])
+
+
+def driven(F, x, low, high, way):
+    """Gauss–Newton by that way, and the factorisations that it took."""
+    solve, asked = way.solve, []
+    way.solve = lambda g, shift: asked.append(shift) or solve(g, shift)
+    watch, x = Watch(F, None, None), np.asarray(x, float)
+    model = squares.Linearised(F, watch, Loss("linear", 1.0), way)
+    edges = np.full(x.size, low), np.full(x.size, high)
+    return gauss_newton.gauss_newton(model, x, *edges, Tolerances(0, 1e-10, 1e-15, 1000)), len(asked)
+
+
+def test_a_held_unknown_costs_no_more_factorisations(monkeypatch):
+    """Its column is zero: neither singular values nor damping are for it."""
+    random = np.random.default_rng(1)
+    A = random.standard_normal((30, 10))
+    b = A @ random.uniform(-2, 2, 10) + random.standard_normal(30)
+    F = mj.compile(lambda x: np.sinh(A @ x / 10) * 10 - b, (10,))
+    start = random.uniform(-1, 1, 10)
+    known = optimize.least_squares(F.fun, start, lambda x: F.jac(x).toarray(), bounds=(-1, 1), xtol=1e-14, ftol=1e-14)
+    monkeypatch.setattr(damped.Dense, "_least", None)
+    for make in (damped.Dense, of_ranks):
+        end, factorisations = driven(F, start, -1, 1, make())
+        assert end.status > 0
+        assert_allclose(end.value, known.cost, rtol=1e-9)
+        assert (np.abs(end.x) == 1).any()
+        assert factorisations <= 3 * end.steps
+
+
+@pytest.mark.parametrize(
+    "make", [of_ranks, lambda: schur.Schur(schur.Plan(sp.csr_array(np.ones((91, 380))), -np.ones(380, int)), ())]
+)
+@pytest.mark.parametrize("bound", [np.inf, 0.3])
+def test_factors_that_rounding_makes_singular(make, bound):
+    """JᵀJ of rank 40 has pivots below zero; what is added for each step is what they take."""
+    random = np.random.default_rng(0)
+    A = np.abs(random.standard_normal((91, 40))) @ np.abs(random.standard_normal((40, 380)))
+    b = random.standard_normal(91)
+    F = mj.compile(lambda x: np.sinh(A @ x / A.max()) - b, (380,))
+    start = random.uniform(-0.1, 0.1, 380)
+    (end, factorisations), (known, _) = (driven(F, start, -bound, bound, way) for way in (make(), damped.Dense()))
+    assert end.status > 0
+    assert_allclose(end.value, known.value, rtol=1e-9)
+    assert end.steps <= 2 * known.steps
+    assert factorisations <= 6 * end.steps + 20
+
+
+@pytest.mark.parametrize("every", [2, 3, 4])
+def test_factorisations_that_fail_now_and_then(every):
+    F, x = chain_function(12)
+    count, way = 0, damped.Dense()
+    solve = way.solve
+
+    def failing(g, shift):
+        nonlocal count
+        count += 1
+        if count % every == 0:
+            raise np.linalg.LinAlgError("now and then")
+        return solve(g, shift)
+
+    way.solve = failing
+    end, _ = driven(F, x, -1.5, 0.9, way)
+    known = optimize.least_squares(
+        F.fun, np.clip(x, -1.5, 0.89), lambda x: F.jac(x).toarray(), bounds=(-1.5, 0.9), xtol=1e-14, ftol=1e-14
+    )
+    assert count >= every
+    assert_allclose(end.value, known.cost, rtol=1e-6)
+
+
+def test_no_damping_makes_a_step_that_is_finite():
+    # products with JᵀJ overflow
+    F = mj.compile(lambda x: 1e140 * np.stack([x[0] + x[1] - 1, x[1] * x[0], x[2] - 2, np.sum(x)]), (3,))
+    with np.errstate(over="ignore", invalid="ignore"):
+        fit = least_squares(F, np.full(3, 0.1), method="gauss-newton", jac="operator")
+    assert (fit.success, fit.status) == (False, STOPPED)
+    assert "no damping of JᵀJ makes a step that is finite" in fit.message
+    assert_allclose(fit.x, 0.1)
 
 
 def test_a_trial_that_is_not_finite_shortens_the_step():

@@ -93,6 +93,9 @@ def check_shape_of(H, matrix):
     assert matrix.has_canonical_format
     assert matrix.nnz == H.nnz == H.count()
     assert H.T.shape == H.shape
+    whole = np.empty(H.nnz, H.dtype)
+    H.fill(whole)
+    assert_array_equal(whole, matrix.data)
     for triangle, cut in (("lower", np.tril), ("upper", np.triu)):
         half = H.tocsr(triangle=triangle)
         places = sp.csr_array((np.ones(matrix.nnz), matrix.indices, matrix.indptr), shape=matrix.shape).toarray()
@@ -459,6 +462,13 @@ def test_minimize_by_methods_of_second_order(method, hessian):
 def test_hessians_that_a_method_does_not_take(method, hessian, message):
     with pytest.raises(ValueError, match=message):
         mj.solvers.minimize(rosenbrock(), np.ones(6), method=method, hessian=hessian)
+
+
+def test_a_function_by_hand_has_no_part_of_its_hessian():
+    F = rosenbrock()
+    by_hand = mj.Function(F, F.jacobian, *F.in_shapes)
+    with pytest.raises(ValueError, match='hessian: got "gauss-newton" for a Function'):
+        mj.solvers.minimize(by_hand, np.ones(6), method="trust-exact", hessian="gauss-newton")
 
 
 def test_trust_constr_gets_hessians_of_constraints():

@@ -102,6 +102,9 @@ def test_product_of_sparse_matrices(m, n, p, dtype, index, seed):
         close(out[:-1], product[start:stop][places[start:stop]])
         assert out[-1] == 7
         assert not sums.any()
+        counts = np.full(stop - start + 1, -7)
+        kernels.count_spgemm(*given[:4], np.full(p, -1), counts, start, stop)
+        assert counts.tolist() == [*places[start:stop].sum(axis=1), -7]
 
 
 @given(sizes, sizes, sizes, st.integers(0, 6), dtypes, seeds)

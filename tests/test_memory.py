@@ -1,8 +1,10 @@
 """The size contract: entries are counted before they are made, and what does not fit is refused, nothing half done."""
 
+import ctypes
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -360,6 +362,30 @@ def test_available_memory_is_what_old_control_groups_leave(tmp_path):
 
 def test_available_memory_without_such_files(tmp_path):
     assert 2**20 < memory.available(tmp_path) < 2**50
+
+
+def test_available_memory_is_what_windows_says(tmp_path, monkeypatch):
+    class Status(ctypes.Structure):
+        """MEMORYSTATUSEX, as Microsoft documents it."""
+
+        _fields_ = [("length", ctypes.c_uint32), ("load", ctypes.c_uint32)] + [
+            (name, ctypes.c_uint64)
+            for name in ("total", "available", "total_page", "page", "total_virtual", "virtual", "extended")
+        ]
+
+    works = True
+
+    def told(reference):
+        status = Status.from_buffer(reference._obj)
+        assert status.length == ctypes.sizeof(Status)
+        status.total, status.available, status.page = 8 * 2**30, 3 * 2**30, 5 * 2**30
+        return works
+
+    dll = SimpleNamespace(kernel32=SimpleNamespace(GlobalMemoryStatusEx=told))
+    monkeypatch.setattr(ctypes, "windll", dll, raising=False)
+    assert memory.available(tmp_path) == 3 * 2**30
+    works = False
+    assert memory.available(tmp_path) == sys.maxsize
 
 
 def test_the_limit_is_checked(limit):

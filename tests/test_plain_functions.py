@@ -1,5 +1,6 @@
 """Plain functions are compiled by the solvers; and what solvers refuse, keep and tell."""
 
+import operator
 import time
 
 import numpy as np
@@ -55,6 +56,19 @@ def test_a_plain_function_is_the_compiled_one(name):
     assert_array_equal(ours.x, compiled.x)
     assert ours.message == compiled.message
     assert ours.variables[0].shape == (3, 3)
+
+
+def test_functions_written_in_c_that_do_not_say_what_they_take():
+    first = operator.itemgetter(slice(0, 2))
+    fit = solvers.least_squares(first, [1.0, 2.0, 3.0])
+    assert_allclose(fit.x, [0, 0, 3], atol=1e-12)
+    with pytest.raises(TypeError, match="start: got 0 arrays for F"):
+        solvers.least_squares(first)
+    # of as many arguments as there are unknowns, so not of the time
+    fit = solvers.solve_ivp(operator.neg, (0, 1), [1.0, 2.0], rtol=1e-8)
+    assert_allclose(fit.x, np.exp(-1) * np.array([1, 2]), rtol=1e-5)
+    fit = solvers.solve_ivp(operator.itemgetter(slice(None)), (0, 1), [1.0, 2.0], rtol=1e-8)
+    assert_allclose(fit.x, np.exp(1) * np.array([1, 2]), rtol=1e-5)
 
 
 def test_starts_may_be_lists_integers_and_numbers():

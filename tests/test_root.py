@@ -7,10 +7,11 @@ import pytest
 import scipy.linalg
 import scipy.optimize as so
 import scipy.sparse as sp
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 import matjac as mj
 from matjac import solvers
+from matjac.solvers import steps
 
 #: Before SciPy 1.16 it raises where it runs away, in its own words.
 OLD = tuple(map(int, scipy.__version__.split(".")[:2])) < (1, 16)
@@ -345,8 +346,79 @@ def test_singular_jacobians(jac):
     assert (nothing.success, nothing.status) == (False, 2)
 
 
-def test_a_start_at_a_singular_solution():
-    assert solvers.root(mj.compile(lambda X: X @ X, (2, 2)), np.zeros((2, 2))).success
+@pytest.mark.parametrize("method", [None, "krylov"])
+def test_a_start_at_a_singular_solution(method):
+    fit = solvers.root(mj.compile(lambda X: X @ X, (2, 2)), np.zeros((2, 2)), method=method)
+    assert (fit.success, fit.status, fit.nit) == (True, 1, 0)
+    assert_array_equal(fit.fun, np.zeros(4))
+
+
+@pytest.fixture
+def slow_products(monkeypatch):
+    """Products for all systems, and dense factors after two of them."""
+    monkeypatch.setattr(steps, "SMALL", 0)
+    monkeypatch.setattr(steps, "BRIEF", 2)
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_textbook_systems_by_slow_products(name, slow_products):
+    function, start = SYSTEMS[name]
+    F = mj.compile(function, np.asarray(start, float))
+    fit = solvers.root(F, start)
+    assert fit.success
+    assert written(F, fit.x) < 1e-8
+    assert fit.method.startswith("newton-krylov")
+
+
+def test_slow_products_are_preconditioned_by_factors_of_a_point_before(slow_products, monkeypatch):
+    factorised = []
+    factorize = steps.Dense.factorize
+    monkeypatch.setattr(steps.Dense, "factorize", lambda self: factorised.append(self.x) or factorize(self))
+    random = np.random.default_rng(0)
+    Q = np.linalg.qr(random.standard_normal((12, 12)))[0]
+    F = mj.compile(lambda x: Q @ x + 0.01 * x**3 - 1.0, (12,))
+    fit = solvers.root(F, np.zeros(12))
+    assert fit.success
+    assert fit.method == "newton-krylov, preconditioned by dense factors"
+    assert_allclose(fit.x, so.root(F.fun, np.zeros(12), tol=1e-13).x, rtol=1e-9)
+    # twenty products are enough with the first ones
+    assert len(factorised) == 1 < fit.nit
+
+
+def test_slow_products_where_factors_are_singular(slow_products):
+    F = mj.compile(lambda x: np.stack([x[0] ** 2 + x[0] * x[1] - 2.0, x[1] - 1.0, x[2] * x[1] - 3.0]), (3,))
+    start = np.array([-0.5, 1.0, 1.0])
+    assert np.linalg.matrix_rank(F.jac(start).toarray()) == 2
+    fit = solvers.root(F, start)
+    assert fit.success
+    assert_allclose(F(fit.x), 0, atol=1e-9)
+    assert "damped" in fit.message
+
+
+@pytest.mark.parametrize("jac", ["dense", "csr", "operator"])
+def test_columns_whose_norms_overflow_are_no_solution(jac):
+    F = mj.compile(lambda x: 1e160 * (x - 1e-20), (3,))
+    with np.errstate(over="ignore", invalid="ignore"):
+        fit = solvers.root(F, np.full(3, 1e-19), jac=jac)
+    assert (fit.success, fit.status) == (False, solvers.STOPPED)
+    assert "norms of the Jacobian's columns" in fit.message
+    assert_allclose(fit.x, 1e-19)
+
+
+@pytest.mark.parametrize("error", [ValueError, NotImplementedError])
+def test_a_mistake_while_another_way_is_tried_is_raised(error):
+    F, starts = mj.compile(lambda x: x**2 + 1.0, (2,)), 0
+
+    def wrong(x):
+        nonlocal starts
+        starts += np.array_equal(x, [0.7, 0.1])
+        if starts > 1:
+            raise error("of one's own")
+        return F(x)
+
+    with pytest.raises(error, match="of one's own"):
+        solvers.root(mj.Function(wrong, F.jacobian, (2,)), [0.7, 0.1])
+    assert starts == 2
 
 
 def test_krylov_by_name_ends_with_a_message():
@@ -401,12 +473,14 @@ def test_newton_stops_with_the_last_good_point(jac):
     assert np.abs(fit.fun).max() < np.abs(G(np.eye(2) + 0.1)).max()
 
 
-def test_a_jacobian_that_is_not_finite_stops():
+@pytest.mark.parametrize("method", [None, "hybr", "krylov"])
+def test_a_jacobian_that_is_not_finite_stops(method):
     F = mj.compile(lambda x: np.sqrt(x) + x - 1.0, (2,))
     with np.errstate(divide="ignore", invalid="ignore"):
-        fit = solvers.root(F, [0.0, 1.0])
+        fit = solvers.root(F, [0.0, 1.0], method=method)
     assert fit.status == solvers.STOPPED
-    assert "Jacobian" in fit.message
+    assert "Jacobian: " in fit.message
+    assert "entries are not finite" in fit.message
 
 
 @pytest.mark.parametrize(

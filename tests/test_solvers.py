@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.optimize as so
 import scipy.sparse as sp
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy.integrate import solve_ivp as plain_solve_ivp
 from scipy.sparse.linalg import aslinearoperator, cg, lsmr, lsqr
 
@@ -164,6 +164,18 @@ def test_bounds_are_kept_and_robust_losses_agree(order, jac):
     assert_allclose(fit.cost, plain.cost, rtol=1e-4)
 
 
+@pytest.mark.parametrize("solve", [solvers.least_squares, solvers.minimize, solvers.ipopt])
+def test_bounds_as_scipy_has_them(solve):
+    F = mj.compile(lambda x: x - np.array([2.0, -3.0, 0.5]), (3,))
+    G = (
+        F
+        if solve is solvers.least_squares
+        else mj.compile(lambda x: np.sum((x - np.array([2.0, -3.0, 0.5])) ** 2), (3,))
+    )
+    fit = solve(G, np.zeros(3), bounds=so.Bounds([-1, -1, -1], [1.0, np.inf, np.inf]))
+    assert_allclose(fit.x, [1, -1, 0.5], atol=1e-6)
+
+
 def test_x_scale_is_one_over_the_columns_norms():
     F = mj.compile(lambda a: np.array([1.0, 1e4, 0.0]) * a - np.array([1.0, 2e4, 0.0]), (3,))
     scaled = solvers.least_squares(F, np.zeros(3), method="trf")
@@ -295,6 +307,51 @@ def test_least_squares_stops_where_a_jacobian_is_not_finite():
         fit = solvers.least_squares(F, np.array([[1.0, 0.0], [1.0, 1.0]]))
     assert not fit.success
     assert "Jᵀ · residuals" in fit.message
+
+
+@pytest.mark.parametrize("method", ["gauss-newton", "lbfgs", "trf", "dogbox", "lm"])
+@pytest.mark.parametrize("loss", ["linear", "huber"])
+def test_squares_that_overflow_are_no_success(method, loss):
+    F = mj.compile(lambda x: x - 1e200, (3,))
+    loss = {} if method == "lm" else {"loss": loss}
+    with np.errstate(over="ignore"):
+        fit = solvers.least_squares(F, np.zeros(3), method=method, **loss)
+    assert (fit.success, fit.status) == (False, solvers.STOPPED)
+    assert "residuals: the sum of their squares is not finite, at evaluation 1" in fit.message
+    assert_allclose(fit.x, 0)
+
+
+@pytest.mark.parametrize("method", ["gauss-newton", "lbfgs", "trf", "lm"])
+def test_a_trial_whose_squares_overflow_shortens_the_step(method):
+    F = mj.compile(lambda x: np.exp(x) - 2, (2,))
+    with np.errstate(over="ignore"):
+        assert np.isinf(F.fun(np.full(2, 1e3))).all()
+        fit = solvers.least_squares(F, [-8.0, -7.0], method=method)
+    assert fit.success
+    assert_allclose(fit.x, np.log(2), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("method", "jac"),
+    [("gauss-newton", face) for face in ("dense", "csr", "operator")]
+    + [("lbfgs", None), ("trf", "operator"), ("dogbox", "csr")],
+)
+def test_columns_whose_squares_overflow_are_no_success(method, jac):
+    F = mj.compile(lambda x: 1e160 * (x - 1e-20), (3,))
+    with np.errstate(over="ignore", invalid="ignore"):
+        fit = solvers.least_squares(F, np.zeros(3), method=method, jac=jac)
+    assert (fit.success, fit.status) == (False, solvers.STOPPED)
+    assert "not finite" in fit.message
+    assert_allclose(fit.x, 0)
+
+
+def test_minpack_does_not_go_on_from_what_is_not_finite():
+    F = mj.compile(lambda x: np.stack([x[0] ** 2 - 2, x[0] * x[1] - 1, x[1] - 3]), (2,))
+    fit = solvers.least_squares(spoiled(F, 2), [5.0, 7.0], method="lm")
+    assert fit.status == solvers.STOPPED
+    assert "residuals: 3 of 3 entries are not finite" in fit.message
+    assert_allclose(fit.cost, 0.5 * np.sum(F(fit.x) ** 2))
+    assert fit.cost < 0.5 * np.sum(F([5.0, 7.0]) ** 2)
 
 
 def test_a_callback_and_the_time_stop_it():
@@ -537,6 +594,7 @@ def test_the_problem_speaks_both_languages():
     gradient = np.empty(8)
     problem.eval_grad_f(x, gradient)
     assert_allclose(gradient, -(GRAM @ x.reshape(4, 2)).ravel())
+    assert_array_equal(problem.gradient(x), gradient)
     assert problem.objective(x) == problem.eval_f(x) == pytest.approx(TRACE.fun(x))
 
 
@@ -578,6 +636,29 @@ def test_ipopt_stops(backend):
 
     with pytest.raises(ZeroDivisionError, match="of one's own"):
         solvers.ipopt(TRACE, R0, constraints=[(mj.Function(wrong, UPPER.jacobian, (4, 2)), 0, 1)], backend=backend)
+
+
+def test_ipopt_stops_where_a_hessian_is_not_finite(backend):
+    F = mj.compile(lambda x: np.sum(x**1.5) + np.sum((x - 1) ** 2), (2,))
+    with np.errstate(divide="ignore"):
+        fit = solvers.ipopt(F, [0.0, 1.0], backend=backend)
+        assert fit.status == solvers.STOPPED
+        assert "Hessian: 1 of 2 entries are not finite" in fit.message
+        assert_allclose(fit.x, [0, 1])
+        # each callback has nothing more to say
+        problem = solvers.IpoptProblem(F, [], ([0.0, 1.0],))
+        assert np.isnan(problem.hessian(problem.x0, np.zeros(0), 1.0)).all()
+    assert np.isnan(problem.objective(np.ones(2)))
+    assert np.isnan(problem.gradient(np.ones(2))).all()
+
+
+def test_ipopt_stops_where_it_moves_the_start_to_what_is_not_finite(backend):
+    F = mj.compile(lambda x: np.sum(np.sqrt(1e-3 - x)), (2,))
+    with np.errstate(invalid="ignore"):
+        fit = solvers.ipopt(F, np.zeros(2), bounds=(0, None), backend=backend)
+    assert fit.status == solvers.STOPPED
+    assert "gradient: 2 of 2 entries are not finite" in fit.message
+    assert_allclose(fit.x, 0)
 
 
 # Normal equations and preconditioners -----------------------------------------------------------------
@@ -829,6 +910,10 @@ def test_blocks_that_a_jacobian_does_not_reach():
         (lambda: solvers.solve_ivp(UPPER, (0, 1), R0), ValueError, "got 3 values of 8 unknowns"),
         (lambda: solvers.NormalEquations("umfpack"), ValueError, "backend: got 'umfpack'"),
         (lambda: solvers.block_jacobi(np.eye(2)), TypeError, "expected a matjac.Jacobian"),
+        (lambda: solvers.block_jacobi(mj.d_matvec_dx(1j * np.eye(2))), TypeError, "J: got dtype complex128"),
+        # SciPy's own words on methods that there are not
+        (lambda: solvers.minimize(TRACE, R0, method="Euler", options={"maxiter": 3}), ValueError, "Unknown solver"),
+        (lambda: solvers.solve_ivp(lambda X: -X, (0, 1), R0, "Euler", rtol=1e-3), ValueError, "`method` must be"),
         (lambda: solvers.block_jacobi(UPPER.jacobian(R0), damping=np.ones(3)), ValueError, "damping: got shape"),
         (lambda: solvers.damped_step(UPPER.jacobian(R0), np.ones(4)), ValueError, "residual: got shape"),
         (lambda: UPPER.jacobian(R0).normal_blocks(axis=2), ValueError, "axis: got 2"),

@@ -175,6 +175,38 @@ def test_directions_that_are_nearly_free_have_errors(monkeypatch, part):
     assert q.method == ("sparse factors" if part > 3e-5 else "products")
 
 
+def test_systems_that_are_not_solved_are_refused(monkeypatch):
+    A = rng.standard_normal((30, 6))
+    A[:, 3] = A[:, 1] + 4e-5 * rng.standard_normal(30)
+    take("sparse factors", monkeypatch)
+    monkeypatch.setattr(rowspace, "REFINED", 1)
+    q = uncertainty(lambda b: A @ b - 1.0, np.zeros(6))
+    with pytest.raises(ValueError, match=r"rank is not clear: sparse factors leave .* of a system with JᵀJ"):
+        _ = q.stderr
+    take("products", monkeypatch)
+    monkeypatch.setattr(rowspace, "ITERATIONS", 2)
+    with pytest.raises(ValueError, match="rank is not clear: 2 iterations did not solve a system"):
+        uncertainty(lambda b: A @ b - 1.0, np.zeros(6))
+
+
+def test_more_free_directions_than_are_tried_are_refused(monkeypatch):
+    A = rng.standard_normal((30, 4)) @ rng.standard_normal((4, 30))
+    take("products", monkeypatch)
+    assert uncertainty(lambda b: A @ b - 1.0, np.zeros(30)).free == 26
+    monkeypatch.setattr(rowspace, "PROBES", 16)
+    with pytest.raises(ValueError, match=r"more than 16 free directions .* expected fewer for 30 unknowns"):
+        uncertainty(lambda b: A @ b - 1.0, np.zeros(30))
+
+
+def test_residuals_that_no_unknown_changes(way):
+    q = uncertainty(lambda b: np.sin(b - b) * y[:6] - y[:6], np.zeros(6), of=lambda b: 0.0 * b)
+    assert (q.rank, q.free, q.dof, q.method) == (0, 6, 6, way)
+    assert q.stderr.tolist() == [0.0] * 6
+    assert_allclose(q.sigma2, np.mean(y[:6] ** 2))
+    with pytest.raises(ValueError, match=r"b\[0\] is not estimable, nor are 5 more"):
+        _ = uncertainty(lambda b: np.sin(b - b) * y[:6] - y[:6], np.zeros(6)).stderr
+
+
 def test_zeros_that_rounding_lifts_are_zeros():
     A = rng.standard_normal((30, 6))
     A[:, 3] = A[:, 1] + 3e-14 * rng.standard_normal(30)
@@ -359,6 +391,16 @@ REFUSED = {
     "residuals not finite": (lambda: uncertainty(lambda b: np.log(X @ b), np.ones(4)), ValueError, "not finite"),
     "complex": (lambda: uncertainty(lambda b: X @ b, np.ones(4) * 1j), TypeError, "real"),
     "a negative variance": (lambda: uncertainty(lambda b: X @ b, np.ones(4), sigma2=-1.0), ValueError, "sigma2"),
+    "an infinite variance": (
+        lambda: uncertainty(lambda b: X @ b, np.ones(4), sigma2=np.inf),
+        ValueError,
+        "sigma2: got inf",
+    ),
+    "singular values of many": (
+        lambda: uncertainty(lambda b: b, np.ones(1501), rtol=1e-9, sigma2=1.0),
+        ValueError,
+        "rtol: got 1e-09 for 1501",
+    ),
     "outside its bounds": (lambda: uncertainty(lambda b: X @ b, np.ones(4), bounds=(2, 3)), ValueError, "within its"),
     "bounds of another shape": (
         lambda: uncertainty(factorisation(), TRUE_U, TRUE_V, bounds=((0, 0, 0), None)),

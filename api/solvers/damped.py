@@ -57,10 +57,11 @@ class Dense(Damped):
 
     name = "dense"
     slack = 0.02
-    floor = 0.0
 
     def __init__(self, added: Callable[[Array], Array] = alone) -> None:
         self.added = added
+        # singular values, which are those of one rank's rows, need none
+        self.floor = 0.0 if added is alone else Damped.floor
 
     def face(self, J: Jacobian, weights: Array | None = None) -> Array:
         dense = J.toarray().astype(float, copy=False)
@@ -69,7 +70,6 @@ class Dense(Damped):
     def take(self, J: Array, held: Array | None = None, y: Array | None = None) -> None:
         rows, n = J.shape
         memory.require(f"dense normal equations of {n:,} unknowns", 8 * (2 * n * n + (0 if held is None else rows * n)))
-        # singular values are those of one rank's rows
         self._matrix, self._y = J if held is None else np.where(held, 0.0, J), y if self.added is alone else None
         # the upper triangle alone; the transpose is laid out as BLAS wants it
         self._normal = self.added(blas.dsyrk(1.0, self._matrix.T))
@@ -82,13 +82,12 @@ class Dense(Damped):
         lifted = self._normal.copy(order="F")
         lifted.reshape(-1, order="F")[:: g.size + 1] += shift
         factor, p, failed = lapack.dposv(lifted, g)
-        if not failed and (factor.diagonal() ** 2 > NEARLY * lifted.diagonal()).all():
-            return -p  # type: ignore[no-any-return]
-        if self._y is None:
-            if failed:
-                raise np.linalg.LinAlgError(f"pivot {failed} is not positive")
-            return -p  # type: ignore[no-any-return]
-        return self._least(shift)
+        nearly = failed or not (factor.diagonal() ** 2 > NEARLY * lifted.diagonal()).all()
+        if nearly and self._y is not None:
+            return self._least(shift)
+        if failed:
+            raise np.linalg.LinAlgError(f"pivot {failed} is not positive")
+        return -p  # type: ignore[no-any-return]
 
     def _least(self, shift: Array) -> Array:
         """The shortest of the steps that minimise, by singular values of J above its shifts, in the columns' scale."""

@@ -114,6 +114,8 @@ def gauss_newton(
         if not slope.any():
             return ended(1, "The gradient is zero.")
         norms = model.hold(held)
+        if not np.isfinite(norms).all():
+            raise np.linalg.LinAlgError("the norms of J's columns are not finite")
         some = norms > 0
         if (np.abs(slope) <= tolerances.gtol * np.sqrt(2 * value) * norms).all():
             return ended(1, "`gtol`: the residuals are orthogonal to the columns of J.")
@@ -122,7 +124,8 @@ def gauss_newton(
         largest = np.maximum(FADE * at.largest, norms)
         scale = np.where(largest > 0, largest, 1.0)
         radius, damping = at.radius if at.steps else _norm(scale * x) or 1.0, at.damping
-        floor = model.floor * np.where(some, norms, 1.0) ** 2
+        # a column of zeros leaves its unknown where it is, whatever is added there
+        floor = np.where(some, model.floor * norms**2, 1.0)
         taken = False
         while not taken:
             if model.evaluations >= tolerances.evaluations:
@@ -169,23 +172,34 @@ def _within(
     short, long = (1 - model.slack) * radius, (1 + model.slack) * radius
     longest, undamped, few, many = np.inf, False, 0.0, np.inf
     last: tuple[float, float] | None = None
+    inside: tuple[Array, float] | None = None
     for _ in range(TRIALS):
         try:
             p = model.step(slope, damping * scale**2 + floor)
             length = _norm(scale * p)
         except np.linalg.LinAlgError:
             length = np.inf
+        if not np.isfinite(length):
+            if damping and inside is not None:
+                # by rounding JᵀJ is singular, and this is the least that it takes
+                return inside
+            length = np.inf
         if length <= long and (length >= short or not damping):
             return p, damping
         if damping:
             last = damping, length
-            few, many = (damping, many) if length > long else (few, damping)
+            if length > long:
+                few = damping
+            else:
+                many, inside = damping, (p, damping)
         else:
             longest, undamped = length, True
         if last is None:
             damping = GUESS
         elif last[1] < short and not undamped:
             damping = 0.0
+        elif last[1] < short and longest == np.inf and not few:
+            damping = 0.1 * many
         else:
             # one over the length grows about linearly
             slant = (1 / last[1] - 1 / longest) / last[0]
@@ -193,7 +207,7 @@ def _within(
             if not few < damping < many:
                 damping = 10 * few if many == np.inf else 0.1 * many if few == 0 else np.sqrt(few * many)
     if not np.isfinite(length):
-        raise np.linalg.LinAlgError("JᵀJ is not positive definite with any damping")
+        raise np.linalg.LinAlgError("no damping of JᵀJ makes a step that is finite")
     return p, damping
 
 
@@ -208,12 +222,12 @@ def _between(
         if not beyond.any():
             break
         fixed = fixed | beyond
-        p = np.where(fixed, new - x, 0.0)
+        gone = np.where(fixed, new - x, 0.0)
         if fixed.all():
             break
-        model.hold(fixed, p)
+        model.hold(fixed, gone)
         try:
-            p = p + model.step(np.where(fixed, 0.0, gradient + model.normal(p)), shift)
+            p = gone + model.step(np.where(fixed, 0.0, gradient + model.normal(gone)), np.where(fixed, 1.0, shift))
         except np.linalg.LinAlgError:
             break
     if fixed is not held:

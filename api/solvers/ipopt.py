@@ -22,8 +22,6 @@ from matjac.solvers.watch import Callback, Stopped, Watch
 INFINITY = 2e19
 BACKENDS = ("ipyopt", "cyipopt")
 HESSIANS = ("exact", "gauss-newton", "limited-memory")
-#: Ipopt's status where it gave up shortening its steps.
-NOT_FINITE = -13
 MESSAGES = {
     0: "Ipopt: solved",
     1: "Ipopt: solved to an acceptable level",
@@ -38,6 +36,7 @@ MESSAGES = {
     -4: "Ipopt: the maximum CPU time was reached",
     -10: "Ipopt: there are fewer variables than equality constraints",
     -12: "Ipopt: an option is not valid",
+    -13: "Ipopt: a number is not finite",
 }
 
 
@@ -323,8 +322,6 @@ def ipopt(
     problem.objective(x0)
     if problem.error is None:
         end = run(problem, low, high, settings)
-    if problem.error is None and end.status == NOT_FINITE:
-        problem.error = Stopped(problem.watch.trouble or "Ipopt: a value is not finite")
     if isinstance(problem.error, Stopped | np.linalg.LinAlgError):
         return problem.watch.stopped(problem.error, x0, fun=problem.watch.value, method="Ipopt")
     if problem.error is not None:

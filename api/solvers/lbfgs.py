@@ -137,11 +137,13 @@ def lbfgs(
         slope = at.gradient if free is None else np.where(free, at.gradient, 0.0)
         direction = pairs.direction(slope, at.metric, free)
         descent = float(slope @ direction)
-        if not descent < 0:
+        if not -np.inf < descent < 0:
             # a slope of nothing, or a memory that misleads
             if pairs.slots:
                 pairs.slots.clear()
                 continue
+            if not np.isfinite(descent):
+                raise np.linalg.LinAlgError("the square of the gradient, in the steps' metric, is not finite")
             return ended(1, "The gradient is zero.")
         # the identity says nothing of lengths
         scaled = bool(pairs.slots) or at.metric is not None

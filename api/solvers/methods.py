@@ -200,7 +200,7 @@ def by_scipy(problem: Problem, method: str, jac: str, x_scale: Any, options: dic
         nonlocal last
         x = whole(part)
         y = arguments.residual(watch.call(F.fun, x))
-        watch.evaluated("residuals", x, y)
+        watch.evaluated("residuals", x, 0.5 * float(y @ y), look=lambda: y)
         last = x, y
         return y
 
@@ -226,6 +226,8 @@ def by_scipy(problem: Problem, method: str, jac: str, x_scale: Any, options: dic
             J = F.jac(x0)
             watch.derived("Jᵀ · residuals", x0, J.T @ residual(x0[free]))
             norms = J.column_norms()[free]
+            if not np.isfinite(norms).all():
+                raise np.linalg.LinAlgError("the norms of J's columns are not finite")
             options["x_scale"] = 1 / np.where(norms > 0, norms, 1)
         else:
             options["x_scale"] = F.variables.spread("x_scale", x_scale)[free]

@@ -68,6 +68,8 @@ def solve(
         steps.at(at.x)
         gradient = steps.J.T @ at.y
         watch.derived("Jacobian", at.x, gradient)
+        if not np.isfinite(steps.lengths).all():
+            raise np.linalg.LinAlgError("the norms of the Jacobian's columns are not finite")
         target = zero(steps, at.x, tol, first)
         if at.largest <= target:
             return ended(SOLVED, "solved")
@@ -132,11 +134,7 @@ def line_search(residual: Residual, at: State, steps: Steps, forcing: float) -> 
 def damped_step(residual: Residual, at: State, steps: Steps, damping: float) -> tuple[State | None, float]:
     """A step of Levenberg and Marquardt to a smaller norm, and the damping of the next; 0 where none is needed."""
     while damping <= HEAVY:
-        try:
-            p = steps.damped(at.y, damping)
-        except np.linalg.LinAlgError:
-            damping *= 10
-            continue
+        p = steps.damped(at.y, damping)
         new = State(at.x + p, residual(at.x + p))
         promised = at.norm**2 - float(np.linalg.norm(at.y + steps.J @ p)) ** 2
         gain = (at.norm**2 - new.norm**2) / promised if promised > 0 else -1.0

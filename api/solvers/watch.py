@@ -283,11 +283,11 @@ class Watch:
         return fit
 
     def _trouble(self, what: str, x: Array, y: Array | float | Callable[[], Array]) -> str:
-        """Which entries are not finite of y, or of what it makes; nothing where all are."""
+        """Which entries are not finite of y, or of what it makes; where all are finite their squares are not."""
         values = np.ravel(y() if callable(y) else y)
         bad = np.flatnonzero(~np.isfinite(values))
         if not bad.size:
-            return ""
+            return f"{what}: the sum of their squares is not finite"
         first = values[bad[0]]
         if values.size == 1:
             return f"{what}: got {first}"
