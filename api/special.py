@@ -62,8 +62,6 @@ def polygamma(n: Any, x: Any) -> Any:
         raise TracingError("scipy.special.polygamma has no derivative by its order n: it must be a constant")
     n = np.asarray(n)
     factor = (-1.0) ** (n + 1) * scipy.special.gamma(n + 1.0)
-    if np.all(n == 0):
-        return scipy.special.digamma(x)
     higher = factor * scipy.special.zeta(np.maximum(n, 1) + 1.0, x)
     return np.where(n == 0, scipy.special.digamma(x), higher) if np.any(n == 0) else higher
 

@@ -266,6 +266,11 @@ REFUSED = {
         mj.TracingError,
         "a scipy.sparse constant",
     ),
+    "a sparse operand": (
+        lambda: mj.compile(lambda x: np.maximum(x, sp.eye_array(2)), (2, 2)),
+        mj.TracingError,
+        "a scipy.sparse constant",
+    ),
     "one argument of two": (lambda: both(x), TypeError, "arguments: got 1, expected 2: x, y"),
     "wrt nothing": (lambda: both.jacobian(x, w, wrt=[]), ValueError, r"wrt: got \[\]"),
     "wrt another": (lambda: both.jacobian(x, w, wrt="z"), ValueError, "wrt: got 'z', expected one of 'x', 'y'"),
@@ -284,6 +289,30 @@ REFUSED = {
     "differential of nothing": (lambda: fd(lambda d: d), TypeError, "from_differential: got function .* and 0 shapes"),
     "differential squared": (lambda: fd(lambda d: d * d, (2, 2)), mj.TracingError, "a product of two differentials"),
     "differential plus 1": (lambda: fd(lambda d: d + 1, (2, 2)), mj.TracingError, "a differential plus what is none"),
+    "rounding of a differential": (lambda: fd(np.round, (2, 2)), mj.TracingError, "np.round of a differential"),
+    "angle of a differential": (lambda: fd(np.angle, (2, 2)), mj.TracingError, "np.angle of a differential"),
+    "differential, sorted": (lambda: fd(np.sort, (2, 2)), mj.TracingError, "sorted of a differential is not linear"),
+    "differential, converted": (
+        lambda: fd(lambda d: d.astype(complex), (2, 2)),
+        mj.TracingError,
+        "cast of a diff",
+    ),
+    "differential, convolved": (
+        lambda: fd(lambda d: np.convolve(d, d), (2,)),
+        mj.TracingError,
+        "a product of two",
+    ),
+    "like a differential": (
+        lambda: fd(np.zeros_like, (2, 2)),
+        mj.TracingError,
+        "an array like a differential",
+    ),
+    "dtype of a differential": (lambda: fd(lambda d: d.dtype, (2, 2)), mj.TracingError, "a differential has no dtype"),
+    "function of a differential": (
+        lambda: fd(lambda d: square(d), (3,)),
+        mj.TracingError,
+        "a compiled function of a",
+    ),
     "sine of a differential": (lambda: fd(np.sin, (2, 2)), mj.TracingError, "np.sin of a differential"),
     "differential times sparse": (
         lambda: fd(lambda d: d * sp.eye(2), (2, 2)),

@@ -66,6 +66,8 @@ ANALYTIC = {
     "multi_dot of vectors": (lambda A, x: np.linalg.multi_dot([x, A, A, b]), ("A", "x"), 12),
     "tensorinv": (lambda A: np.linalg.tensorinv(A.reshape(3, 3, 1), ind=1), ("A",), 81),
     "tensorsolve": (lambda A: np.linalg.tensorsolve(A.reshape(3, 1, 3), b.reshape(3, 1)), ("A",), 27),
+    "tensorsolve of axes": (lambda A: np.linalg.tensorsolve(A[:, None], B[:1], axes=(0,)), ("A",), 27),
+    "tensorsolve of two axes": (lambda A: np.linalg.tensorsolve(A.reshape(3, 1, 3, 1), B[:1], axes=(3, 0)), ("A",), 27),
     "numpy.linalg's products": (
         lambda A: np.linalg.outer(A[0], b) + np.linalg.matmul(A, B) + np.linalg.tensordot(A, B, axes=1),
         ("A",),
@@ -179,6 +181,8 @@ REAL = {
     ),
     "lyapunov": (lambda A, S: mj.linalg.solve_continuous_lyapunov(A, S), ("A", "S"), 9 * 18),
     "lyapunov of a constant": (lambda S: mj.linalg.solve_continuous_lyapunov(Q, S), ("S",), 81),
+    "lyapunov of stacks": (lambda A, S: mj.linalg.solve_continuous_lyapunov(A, S), ("AA", "S"), 2 * 9 * 18),
+    "discrete lyapunov of a constant": (lambda A: mj.linalg.solve_discrete_lyapunov(0.1 * Q, A), ("A",), 81),
     "discrete lyapunov": (lambda A, S: mj.linalg.solve_discrete_lyapunov(A * 0.1, S), ("A", "S"), 9 * 18),
     "riccati": (
         lambda A, X, S: mj.linalg.solve_continuous_are(A, X[:, :2], (S + S.T) / 2, np.eye(2)),

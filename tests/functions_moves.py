@@ -133,6 +133,9 @@ MOVES = {
     "array of objects times an array": (lambda x: np.array([[x[0], x[1]], [0.0, x[2]]]) @ x[:2], V),
     "tolist": (lambda X: np.array(X.tolist()) ** 2, X),
     "item": (lambda x: x[1:2].item() * x, V),
+    "item at a place": (lambda X: X.item(5) * X.T.item(1, 2) * X.item((-1, 0)) * X, X),
+    "view": (lambda X: X.T.view() * 2, X),
+    "choose a constant": (lambda x: np.choose([1, 1, 1, 1, 1], [x, np.arange(1.0, 6.0)]) * x, V),
     "tuple": (lambda X, Y: np.concatenate([X.ravel(), (Y**2).ravel()]), XY),
 }
 
@@ -226,6 +229,14 @@ def swapped(X):
     return X * X[0]
 
 
+def filled_rows(X):
+    Y = X * 1.0
+    Y.view()[:1].fill(X[0, 1] ** 2)
+    # what has more axes than it is written to, of length one
+    Y[1], Y[2] = X[None, :1], np.ones((1, 1, 4))
+    return Y * X
+
+
 def overlapping(x):
     y = x * 1.0
     y[1:] = y[:-1]
@@ -274,6 +285,7 @@ ASSIGNED = {
     "added at": (added_at, V),
     "quotient": (quotient, X),
     "rows exchanged": (swapped, X),
+    "filled rows": (filled_rows, X),
     "overlapping": (overlapping, V),
     "the last one stays": (the_last_one_stays, V),
     "an argument": (an_argument, X),
@@ -299,8 +311,19 @@ def clipped(X):
     return np.sqrt(X, where=X > 0.1, out=Y)
 
 
+def sorted_in_place(X):
+    Y = X * 1.0
+    Y.T.sort()
+    Y[:, 1:].partition(1, axis=1)
+    return Y * X
+
+
 #: What is not analytic.
 REAL = {
+    "sorted in place": (sorted_in_place, X),
+    "joined in a given precision": (lambda X: np.concatenate([X, W], axis=-1, dtype=np.float64) * X[:, :1], X),
+    "sorted into another array": (lambda X: np.real_if_close(np.sort(X, axis=0)) * X, X),
+    "real part of a conversion": (lambda X: np.real(np.tril(X.astype(complex)) * (1 + 2j)) ** 2, X),
     "to another precision": (lambda X: X.astype(float) * 2, X),
     "to complex and back": (lambda X: np.exp(X.astype(float)) * (X > 0).astype(int), X),
     "clipped by assignment": (clipped, X),

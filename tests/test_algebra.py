@@ -178,6 +178,19 @@ REFUSED = [
     ("norm 0", lambda A: np.linalg.norm(A[0], 0), r"^np.linalg.norm of order 0"),
     ("norm of three axes", lambda A: np.linalg.norm(A[None], "nuc"), r"np.linalg.norm: got ord='nuc' for 3 axes"),
     ("unknown norm", lambda A: np.linalg.norm(A, 3), r"np.linalg.norm: got ord=3 for matrices"),
+    (
+        "norm of a variable order",
+        lambda A: np.linalg.norm(A[0], A[0, 0]),
+        r"^np.linalg.norm can be recorded with",
+    ),
+    ("norm of text", lambda A: np.linalg.norm(A[0], "nuc"), r"np.linalg.norm: got ord='nuc' for vectors"),
+    ("out", lambda A: np.linalg.multi_dot([A, A], out=np.ones((3, 3))), r"^np.linalg.multi_dot with out= can't"),
+    ("half a power", lambda A: np.linalg.matrix_power(A, 0.5), r"'float' object cannot be interpreted as an integer"),
+    (
+        "a general equation",
+        lambda A: mj.linalg.solve_continuous_are(A, A, A, A, s=A),
+        r"_are with e or s can't",
+    ),
     ("not square", lambda A: np.linalg.inv(A[:2]), r"np.linalg.inv: got shape \(2, 3\), expected square"),
     ("UPLO", lambda A: np.linalg.eigvalsh(A, "X"), r"UPLO: got 'X'"),
     ("rcond", lambda A: np.linalg.pinv(A, A[0, 0]), r"^np.linalg.pinv with rcond= that depends"),
@@ -219,6 +232,13 @@ def test_real_matrices_with_complex_functions():
     F = mj.compile(mj.linalg.sqrtm, (2, 2))
     with pytest.raises(ValueError, match="sqrtm is complex"):
         F(np.diag([-1.0, 2.0]))
+
+
+@pytest.mark.filterwarnings("ignore:logm result may be inaccurate:RuntimeWarning")
+def test_real_functions_of_narrow_matrices():
+    """SciPy's are complex, with imaginary parts of rounding's size."""
+    turn = np.array([[np.cos(2), -np.sin(2)], [np.sin(2), np.cos(2)]], np.float32)
+    assert_allclose(mj.compile(mj.linalg.logm, (2, 2))(turn), [[0, -2], [2, 0]], atol=1e-5)
 
 
 def test_the_rank_counts_but_has_no_derivative():

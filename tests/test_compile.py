@@ -679,6 +679,10 @@ def test_rule():
         missing.jacobian(np.ones(3))
 
 
+def test_names_of_arguments_that_are_not_known():
+    assert mj.compile(operator.methodcaller("sum"), (2,)).names == ("x0",)
+
+
 def test_check_names_the_entry():
     X = np.arange(6.0).reshape(2, 3) + 1
     wrong = mj.rule(lambda x: x**2, lambda x: mj.d_elementwise_dX(np.where(np.arange(3) == 1, 3 * x, 2 * x)))

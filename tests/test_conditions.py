@@ -240,6 +240,15 @@ BAD = [
     ("nonzero", lambda X: X * np.nonzero(X)[0], r"^np.nonzero can't be recorded: its shape"),
     ("allclose", lambda X: X * np.allclose(X, 0), r"^np.allclose is one truth value"),
     ("out", lambda X: np.clip(X, 0, 1, out=np.ones(2)), r"^np.clip with out="),
+    ("out of a step", lambda X: X * np.argmax(X, out=np.ones((), int)), r"^np.argmax with out="),
+    ("period", lambda X: np.unwrap(X, period=X[0]), r"^np.unwrap with period= that depends on a variable"),
+    ("what stands for infinity", lambda X: np.nan_to_num(X, posinf=X[0]), r"^np.nan_to_num with a number that"),
+    ("choices", lambda X: np.select([X > 0], [X, X]), r"np.select: got 1 conditions and 2 choices"),
+    (
+        "functions",
+        lambda X: np.piecewise(X, [X > 0], [np.sin] * 3),
+        r"np.piecewise: got 3 functions, expected 1",
+    ),
 ]
 
 
@@ -247,6 +256,37 @@ BAD = [
 def test_what_is_refused(fun, message):
     with pytest.raises(mj.TracingError, match=message):
         mj.compile(fun, (2,))
+
+
+#: Rules whose differential chooses by value: the function and its differential.
+CHOOSING = {
+    "one side": (lambda x: np.maximum(x, 0), lambda x, dx: np.where(x > 0, dx, 0)),
+    "both sides": (lambda x: np.where(x > 0, x**2, 3 * x), lambda x, dx: np.where(x > 0, 2 * x * dx, 3 * dx)),
+    "by rows": (lambda x: np.where(x[:, :1] > 0, x, 0), lambda x, dx: np.where(x[:, :1] > 0, dx, 0)),
+    "of one row": (lambda x: np.where(x > 0, 0, x[0]), lambda x, dx: np.where(x > 0, 0, dx[0])),
+}
+
+
+@pytest.mark.parametrize("name", CHOOSING)
+def test_rules_that_choose(name):
+    fun, differential = CHOOSING[name]
+    named = mj.rule(fun, differential=differential)
+    X = np.random.default_rng(0).standard_normal((3, 4))
+    F = mj.compile(lambda X: named(X) * X, X.shape)
+    assert_allclose(F(X), fun(X) * X)
+    check_faces(F.jacobian(X), expected(lambda X: fun(X) * X, [X], "C"), tolerance=1e-9)
+
+
+def test_a_choice_that_is_not_linear():
+    named = mj.rule(np.tanh, differential=lambda x, dx: np.where(x > 0, dx, x))
+    with pytest.raises(mj.TracingError, match="a differential plus what is none is not linear"):
+        mj.compile(lambda X: named(X), (2,)).jacobian(np.ones(2))
+
+
+def test_signs_of_complex_numbers():
+    F = mj.compile(lambda X: np.sign(X) * X, (2,))
+    with pytest.raises(TypeError, match=r"^np.sign of complex values has no derivative"):
+        F(np.array([1j, 2]))
 
 
 @pytest.mark.filterwarnings("ignore:numpy.fix is deprecated")  # from NumPy 2.5 on

@@ -13,6 +13,11 @@ COSTLY = {
     "inverse": (lambda A, B: np.linalg.inv(A) @ B, ((2, 2), (2, 3)), r"step 2, an inverse .*np\.linalg\.solve"),
     "stack times a constant": (lambda T: T @ W, ((5, 2, 3),), "step 1, 5 small products with one matrix"),
     "stack times a variable": (lambda T, W: T @ W, ((5, 2, 3), (3, 4)), "step 3, 5 small products with one matrix"),
+    "matrix equation": (
+        lambda X: mj.linalg.solve_sylvester(np.diag(np.arange(1.0, 34)), np.eye(33), X),
+        ((33, 33),),
+        "step 1, solve sylvester of 1,089 numbers: .* its 1,089 columns one by one",
+    ),
     "numbers": (lambda x: sum(x[k] * x[k + 1] for k in range(20)), ((21,),), "steps make one number each"),
 }
 PLAIN = {
@@ -20,6 +25,7 @@ PLAIN = {
     "an inverse that is used twice": (lambda A, B: np.linalg.inv(A) @ B + np.linalg.inv(A)[:, :1], ((2, 2), (2, 3))),
     "stack of both": (lambda S, T: S @ T, ((5, 2, 3), (5, 3, 2))),
     "one product": (lambda T: T.reshape(-1, 3) @ W, ((5, 2, 3),)),
+    "small matrix equation": (lambda X: mj.linalg.solve_sylvester(np.eye(3), np.eye(3), X), ((3, 3),)),
     "few numbers": (lambda x: x[0] * x[1] + x[2], ((3,),)),
     "Gram": (lambda R: R.T @ R, ((3, 4),)),
 }

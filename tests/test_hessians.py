@@ -297,6 +297,7 @@ def test_a_root_of_a_gradient():
         lambda r: r @ r,
         lambda r: 3 - np.mean(np.square(r)),
         lambda r: np.sum(r[:2] ** 2) + 5 * np.sum((2 * r) ** 2),
+        lambda r: np.sum(np.cumsum(r**2)),
     ],
 )
 def test_gauss_newton(write, order):
@@ -318,10 +319,22 @@ def test_gauss_newton(write, order):
     assert_allclose(part, H.toarray()[6:, 6:], atol=1e-13)
 
 
+def test_gauss_newton_by_a_variable_that_one_square_has():
+    W = np.random.default_rng(1).standard_normal((3, 4))
+    F = mj.compile(lambda x, y: np.sum((x @ W) ** 2) + np.sum((y - 1) ** 2), (3,), (2,))
+    H = F.hessian(np.ones(3), np.ones(2), part="gauss-newton", wrt="x")
+    assert_allclose(H.toarray(), 2 * W @ W.T)
+
+
 @pytest.mark.parametrize("fun", [lambda x: np.sum(np.exp(x)), lambda x: np.sum(x**2) + x[0], lambda x: np.sum(x**3)])
 def test_what_is_no_sum_of_squares(fun):
     with pytest.raises(ValueError, match="no sum of squares"):
         mj.compile(fun, (3,)).hessian(np.ones(3), part="gauss-newton")
+
+
+def test_the_step_that_makes_no_square_is_named():
+    with pytest.raises(ValueError, match=r"\(a step of it is count_nonzero, of shape \(\)\)"):
+        mj.compile(lambda x: np.count_nonzero(x > 0), (3,)).hessian(np.ones(3), part="gauss-newton")
 
 
 # size -------------------------------------------------------------------------------------------------
@@ -659,3 +672,28 @@ def test_threads_make_hessians_of_their_own():
     for whole, upper in found:
         assert_array_equal(whole, found[0][0])
         assert_array_equal(upper, np.triu(whole))
+
+
+THIRD = {
+    "cholesky": lambda A: np.linalg.cholesky(A @ A.T + np.eye(3)),
+    "cumprod": lambda A: np.cumprod(A, axis=1),
+    "convolve": lambda A: np.convolve(A[0], A[1] ** 2),
+    "inv": lambda A: np.linalg.inv(A + 3 * np.eye(3)),
+}
+
+
+@pytest.mark.parametrize("name", THIRD)
+def test_third_derivatives(name):
+    """The Hessian of a gradient, beside differences of its gradient."""
+    F, rng = mj.compile(THIRD[name], (3, 3)), np.random.default_rng(0)
+    A, w, u = rng.standard_normal((3, 3)), rng.standard_normal(F.out_shape), rng.standard_normal((3, 3))
+    G = F.gradient_function()
+    H = G.hessian(A, w, weights=u, wrt=G.names[0]).toarray()
+    dense = columns_of(lambda x: G.gradient(x.reshape(3, 3), w, weights=u)[0].ravel(), A.ravel(), 1e-3)
+    assert_allclose(H, dense, atol=1e-7 * max(1, np.abs(dense).max()))
+
+
+def test_the_determinant_has_no_third_derivative():
+    G = mj.compile(np.linalg.det, (3, 3)).gradient_function()
+    with pytest.raises(mj.TracingError, match=r"^np.linalg.det has no third derivative"):
+        G.hessian(np.eye(3), weights=np.ones((3, 3)))

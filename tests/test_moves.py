@@ -418,6 +418,61 @@ def test_writes_beside_arrays_made_of_an_array(fun):
     assert_array_equal(mj.compile(fun, (3,))(x), fun(x.copy()))
 
 
-def test_meshgrid_of_views_is_refused():
-    with pytest.raises(mj.TracingError, match=r"^np\.meshgrid with copy=False can't be recorded"):
-        mj.compile(lambda x: np.meshgrid(x, x, copy=False)[0], (3,))
+def test_a_value_read_through_what_may_be_a_copy():
+    """What is read before the write is the same whether the flat array is a view or not."""
+
+    def fun(X):
+        Y = np.exp(X.T)
+        Y[0] = Y.ravel()[:3]
+        return Y * 1
+
+    (X,) = points_for([(3, 4)], float)
+    assert_allclose(mj.compile(fun, (3, 4))(X), fun(X))
+
+
+def test_sizes_in_memory():
+    F = mj.compile(lambda X: X * X.itemsize + X[0].nbytes, (3, 4))
+    assert_array_equal(F(np.ones((3, 4))), np.full((3, 4), 8.0 + 32.0))
+
+
+def test_a_conversion_keeps_zeros():
+    F = mj.compile(lambda X: np.tril(X).astype(np.float32), (3, 3))
+    assert F.jacobian(np.ones((3, 3))).nnz == 6
+
+
+@pytest.mark.parametrize("fill", [2.5j, [1.0, 0.1j]])
+def test_complex_numbers_around_an_array(fill):
+    z = np.array([1 + 1j, 2.0])
+    F = mj.compile(lambda x: np.pad(x, 1, constant_values=fill), z)
+    assert_array_equal(F(z), np.pad(z, 1, constant_values=fill))
+
+
+def written(write):
+    def fun(x):
+        y = x * 1.0
+        write(y, x)
+        return y
+
+    return fun
+
+
+REFUSED = {
+    "view": (lambda x: x.view(dtype=np.float32), r"^the array method \.view with another type can't be recorded"),
+    "meshgrid": (lambda x: np.meshgrid(x, x, copy=False)[0], r"^np\.meshgrid with copy=False can't be recorded"),
+    "casting": (lambda x: np.add(x, x, casting="safe"), r"^np\.add with casting can't be recorded"),
+    "order": (lambda x: x.reshape(3, 1, order="A"), r"^np\.reshape in order 'A' can't be recorded"),
+    "places of item": (lambda x: np.outer(x, x).item((0, ...)), "of size 1 to a Python scalar"),
+    "several out=": (lambda x: np.divmod(x, 2, out=(x, x))[0], r"^np\.divmod with several out= can't be recorded"),
+    "what is put around": (lambda x: np.pad(x, 1, constant_values=[0.0, x[0]]), r"^np\.pad with constant_values= that"),
+    "put": (written(lambda y, x: np.put(y, np.argsort(x), x)), r"^np\.put at places that depend on a variable"),
+    "a long value": (written(lambda y, x: y.__setitem__(slice(2), x)), r"got a value of shape \(3,\), .* \(2,\)"),
+    "a deep value": (written(lambda y, x: y.__setitem__(0, x[:2])), r"got a value of shape \(2,\), expected \(\)"),
+    "a condition": (written(lambda y, x: y.__setitem__(x[:2] > 0, 1)), r"got a condition of shape \(2,\) for"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused(name):
+    fun, message = REFUSED[name]
+    with pytest.raises(mj.TracingError, match=message):
+        mj.compile(fun, (3,))

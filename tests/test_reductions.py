@@ -1,5 +1,7 @@
 """Sums, products, scans, orders, einsum: the written functions of `functions_reductions.py`, and their edges."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from functions_reductions import ANALYTIC, REAL
@@ -112,6 +114,26 @@ BAD = [
     ("bins", lambda x: np.bincount(x), r"^np.bincount of what depends on a variable"),
     ("out", lambda x: np.max(x, out=np.zeros(())), r"^np.max with out="),
     ("spacing", lambda x: np.gradient(x, x[0]), r"^np.gradient with a spacing that depends.*divide by it"),
+    ("out of an order", lambda x: np.quantile(x, x[0]), r"^np.quantile can be recorded with a constant q alone"),
+    ("polyfit", lambda x: np.polyfit(np.arange(3.0), x, 1, full=True), r"^np.polyfit can be recorded with one degree"),
+    ("poly", lambda x: np.poly(np.outer(x, x)), r"^np.poly can be recorded of real zeros in one dimension"),
+    (
+        "period",
+        lambda x: np.interp([0.5], x, x, period=1.0),
+        r"^np.interp with period= can't be recorded where xp depends",
+    ),
+    (
+        "no period",
+        lambda x: np.interp(x, [0.0, 1], [0.0, 1], period=0),
+        r"^np.interp: got period=0, expected a constant",
+    ),
+    ("one point", lambda x: np.interp([0.5], x[:1], x[:1]), r"^np.interp of one point is a constant: write it"),
+    ("product with a number", lambda x: x @ x[0], r"^np.matmul of a scalar: use \*"),
+    (
+        "sparse and a stack",
+        lambda x: mj.d_identity_dx(3).tocsr() @ x[None, :, None],
+        r"of a scipy.sparse matrix and a stack",
+    ),
     ("sparse in einsum", lambda x: np.einsum("ij,j", mj.d_identity_dx(3).tocsr(), x), r"scipy\.sparse"),
 ]
 
@@ -127,6 +149,29 @@ WRONG = [
     ("axes of einsum", lambda x: np.einsum("ij->i", x), r"np.einsum: got an operand of shape \(3,\), expected 2 axes"),
     ("lengths in einsum", lambda x: np.einsum("i,i", x, np.ones(2)), r"np.einsum: got axes 'i' of 3 and 2"),
     ("few points", lambda x: np.gradient(x[:1]), r"np.gradient: got 1 points, expected at least 2"),
+    ("spacings", lambda x: np.gradient(x, 1.0, 2.0), r"np.gradient: got 2 spacings, expected one"),
+    (
+        "places",
+        lambda x: np.gradient(x, np.ones((2, 2))),
+        r"np.gradient: got coordinates of shape \(2, 2\), expected \(3,\)",
+    ),
+    ("edges", lambda x: np.gradient(x, edge_order=3), r"edge_order: got 3, expected 1 or 2"),
+    ("mode", lambda x: np.convolve(x, x, "most"), r"mode: got 'most', expected 'full', 'same' or 'valid'"),
+    ("nothing", lambda x: np.convolve(x, []), r"np.convolve: got an empty array"),
+    ("operands of einsum", lambda x: np.einsum("i,i", x), r"np.einsum: got 1 operands for 2 terms"),
+    ("result of einsum", lambda x: np.einsum("i->j", x), r"np.einsum: got the result's axes 'j'"),
+    (
+        "inner dimensions",
+        lambda x: x @ np.ones((2, 2)),
+        r"matmul: got shapes \(3,\) and \(2, 2\), whose inner dimensions differ",
+    ),
+    ("where of max", lambda x: np.max(x, where=[True, False, True]), r"np.max with where= needs initial="),
+    ("an index", lambda x: np.take(x, np.argsort(x) + 1), r"an index is out of bounds for an axis of 3 entries"),
+    ("a share", lambda x: np.quantile(x, 1.5), r"np.quantile: got q = 1.5, expected shares from 0 to 1"),
+    ("axis", lambda x: np.cumulative_sum(np.outer(x, x)), r"np.cumulative_sum: got 2 dimensions and no axis"),
+    ("weights", lambda x: np.average(np.outer(x, x), weights=np.ones(3)), r"np.average: got weights of another shape"),
+    ("dimensions of cov", lambda x: np.cov(x[None, None]), r"np.cov: got an array of 3 dimensions"),
+    ("integrals", lambda x: np.polyder(x, -1), r"np.polyder: got m = -1, expected 0 or more"),
     ("cross", lambda x: np.cross(x, np.ones(4)), r"np.cross: got vectors of 3 and 4"),
     ("order of differences", lambda x: np.diff(x, -1), r"np.diff: got n = -1"),
 ]
@@ -143,6 +188,48 @@ def test_ranks_of_what_is_not_a_number(fun):
     """As NumPy's, they are not numbers where one entry is none."""
     x = np.array([1.0, np.nan, 3.0, 2.0])
     assert_array_equal(mj.compile(fun, (4,))(x), fun(x))
+
+
+@pytest.mark.filterwarnings("ignore:Arrays of 2-dimensional vectors:DeprecationWarning")  # from NumPy 2.0 on
+def test_cross_in_the_plane():
+    F = mj.compile(lambda x, y: np.cross(x, y), (2,), (2,))
+    assert F([1.0, 2], [3.0, 5]) == 1 * 5 - 2 * 3
+    assert_array_equal(F.jacobian([1.0, 2], [3.0, 5]).toarray(), [[5, -3, -2, 1]])
+
+
+def test_correlations_of_one_variable():
+    F = mj.compile(lambda x: np.corrcoef(x) * x, (3,))
+    assert_array_equal(F.jacobian([1.0, 2, 4]).toarray(), np.eye(3))
+
+
+def test_covariances_of_one_observation():
+    """A row is one observation of as many variables as it has entries."""
+    F = mj.compile(lambda X: np.cov(X, rowvar=False, bias=True), (1, 3))
+    assert_array_equal(F(np.ones((1, 3))), np.zeros((3, 3)))
+
+
+def test_running_sums_of_nothing():
+    for fun, first in ((np.cumulative_sum, 0), (np.cumulative_prod, 1)):
+        assert_array_equal(mj.compile(partial(fun, include_initial=True), (0,))(np.ones(0)), [first])
+
+
+#: Linear in the last argument, both of which are recorded.
+BILINEAR = {
+    "convolve": np.convolve,
+    "convolve, turned": lambda x, d: np.convolve(d, x[:2], "same"),
+    "correlate": lambda x, d: np.correlate(x, d, "full"),
+    "polymul": lambda x, d: np.polymul(d, x),
+}
+
+
+@pytest.mark.parametrize("name", BILINEAR)
+def test_rules_that_convolve(name):
+    fun, x = BILINEAR[name], np.array([2.0, -1, 0.5, 3])
+    named = mj.rule(lambda x: fun(x, x), differential=fun)
+    J = mj.compile(lambda x: named(x), (4,)).jacobian(x)
+    columns = [np.convolve(x, d) if name == "polymul" else fun(x, d) for d in np.eye(4)]
+    assert_allclose(J.toarray(), np.transpose(columns))
+    assert_allclose(J.T @ np.arange(J.shape[0]), columns @ np.arange(J.shape[0]))
 
 
 CONVERTED = {

@@ -5,6 +5,7 @@ import pytest
 import scipy.signal
 import scipy.spatial
 import scipy.special
+import scipy.stats
 from functions_entries import REAL_ALONE, SLOPES
 from numpy.testing import assert_allclose
 from oracles import complex_step
@@ -216,6 +217,10 @@ BAD = [
     ("polygamma", lambda X: scipy.special.polygamma(1, X), r"write mj.special.polygamma"),
     ("signal", lambda X: scipy.signal.hilbert(X), r"^scipy.signal.hilbert takes .* register it with mj.rule"),
     ("distance", lambda X: scipy.spatial.distance.cdist(X, X), r"^scipy.spatial.distance.cdist takes plain"),
+    ("distribution", scipy.stats.norm.logpdf, r"^scipy.stats.rv_continuous.logpdf takes plain arrays alone"),
+    ("decorated", lambda X: scipy.stats.skew(X), r"^a function of scipy.stats takes plain arrays alone"),
+    ("derivative", lambda X: mj.special.spherical_jn(1, X, derivative=True), r"^scipy.special.spherical_jn with deriv"),
+    ("reduceat", lambda X: np.add.reduceat(X, [0, 2]), r"np.add.reduceat: got an index out of bounds .* 2 entries"),
     ("return_sign", lambda X: mj.special.logsumexp(X, return_sign=True), "split the sum by its signs"),
     ("exact", lambda X: mj.special.comb(X, 2, exact=True), "exact=False"),
     ("order", lambda X: mj.special.polygamma(X, X), "by its order n"),

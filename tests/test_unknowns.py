@@ -474,6 +474,9 @@ def test_bounds_and_scales_of_whole_matrices():
     assert_allclose(fit.variables[0], CHOLESKY, atol=1e-5)
     # of a positive diagonal bounds are those of the numbers themselves
     F = mj.compile(lambda L: L @ L.T - K, U.lower(3, positive_diagonal=True))
+    assert_array_equal(F.variables.kinds[0].spread("x_scale", np.arange(9.0).reshape(3, 3)), [0, 3, 4, 6, 7, 8])
+    fit = mj.solvers.least_squares(F, np.eye(3), method="trf", x_scale=np.full((3, 3), 2.0))
+    assert_allclose(fit.variables[0], CHOLESKY, atol=1e-5)
     fit = mj.solvers.least_squares(F, np.eye(3), bounds=(-10.0, 1.5))
     assert np.diag(fit.variables[0]).max() == pytest.approx(1.5)
     with pytest.raises(ValueError, match=r"bounds\[1\]: got 0.0 for \[0, 0\], expected a positive number"):
@@ -548,6 +551,11 @@ def test_standard_errors_of_whole_matrices():
             mj.compile(lambda X: X, U.affine(S, OFFSET)), OFFSET, bounds=(np.zeros((N, N)), None)
         ), r"bounds\[0\]: got shape \(4, 4\), expected \(5,\), one for each free entry"),
         (lambda: mj.solvers.least_squares(mj.compile(lambda X: X, U.lower(2)), np.eye(2), batch=1), "batch: got"),
+        (lambda: mj.solvers.least_squares(
+            mj.compile(lambda X: X, U.lower(2)), np.eye(2), bounds=(np.zeros(7), None)
+        ), r"bounds\[0\]: got shape \(7,\), expected \(2, 2\) or \(3,\), or a number"),
+        (lambda: U.affine([[1, 0], [2, 0]], np.zeros(2)), "S: got columns that depend on one another"),
+        (lambda: U.affine([[1, 1], [1, 1 + 1e-9]], np.zeros(2)), "S: got columns that depend on one another"),
     ],
 )  # fmt: skip
 def test_what_is_refused(call, message):
@@ -577,6 +585,26 @@ def test_dtypes_and_complex_matrices():
     assert_allclose(F.jac(z).toarray(), wanted, atol=1e-9)
     assert_allclose(F.jacobian(kind.whole(z)).vjp(np.ones((3, 3))), kind.whole(wanted.sum(axis=0)), atol=1e-8)
     assert mj.check(F, np.tri(3)) < 1e-10
+
+
+def test_complex_entries_of_a_real_affine_matrix():
+    kind, z = U.affine(S, OFFSET), rng.standard_normal(5) + 1j * rng.standard_normal(5)
+    X, dX = combined(z), (S @ z[::-1]).reshape(N, N)
+    assert_allclose(kind.free(X), z)
+    J = mj.compile(lambda X: X @ X, kind).jacobian(X)
+    change = dX @ X + X @ dX
+    assert_allclose(J.jvp(dX), change)
+    assert_allclose(np.sum(J.vjp(np.ones((N, N))) * dX), change.sum())
+
+
+def test_what_is_equal_has_one_hash():
+    assert len({U.symmetric(3), U.symmetric(3), U.symmetric(4), U.skew(3)}) == 3
+
+
+def test_a_recorded_matrix_whose_free_entries_are_not_named():
+    F = mj.compile(lambda X: X @ X, U.affine(S, OFFSET))
+    with pytest.raises(mj.TracingError, match=r"free entries of a recorded array can't be found: affine\(S, offset\)"):
+        mj.compile(lambda X: F(X), (N, N))
 
 
 def test_empty_ones():

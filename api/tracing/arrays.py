@@ -196,7 +196,7 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
     def item(self, *at: Any) -> Any:
         if at:
             at = at[0] if isinstance(at[0], tuple) else at
-            return self.ravel()[at[0]] if len(at) == 1 else self[at]
+            return (self.ravel()[at[0]] if len(at) == 1 else self[at]).item()
         if self.size != 1:
             raise ValueError("can only convert an array of size 1 to a Python scalar")
         return number(self.reshape(()))
@@ -492,8 +492,8 @@ class Traced(Recorded):
         made = HANDLED[np.ndarray.astype](self, dtype, copy=copy)
         return made.copy("F") if order == "F" else made
 
-    def view(self, *args: Any) -> Any:
-        if args:
+    def view(self, *args: Any, **kwargs: Any) -> Any:
+        if args or kwargs:
             raise TracingError("the array method .view with another type can't be recorded")
         return self[...]
 

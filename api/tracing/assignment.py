@@ -228,16 +228,14 @@ def _waiting(array: Traced, move: Callable[[Any], Any]) -> Traced | None:
         top = top.shows[0]
     if top.writes is None or _written_since(array):
         return None
-    root, grids = _chain(array)
-    if root.writes is None:
-        return None
+    _, grids = _chain(array)
     moved = [np.asarray(move(grid)) for grid in grids]
     views = _views(moved, grids)
     if views == {True}:
         made = Traced(array.recorder, None, None, moved[0].shape)
         made.shows = array, move
         return made
-    return root.writes.read(moved[0]) if views == {False} else None
+    return top.writes.read(moved[0]) if views == {False} else None
 
 
 def showing(function: Any, record: Callable[..., Any]) -> Callable[..., Any]:
@@ -312,7 +310,8 @@ def _assign(array: Any, index: Any, value: Any) -> None:
     shape = shape_of(value)
     while len(shape) > where.ndim and shape[0] == 1:
         value, shape = value[0], shape[1:]
-    np.broadcast_to(np.empty(shape, bool), where.shape)
+    if len(shape) > where.ndim or any(n not in (1, m) for n, m in zip(shape[::-1], where.shape[::-1], strict=False)):
+        raise ValueError(f"assignment: got a value of shape {shape}, expected {where.shape}")
     write(root, where, value)
 
 

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 
 from matjac.conventions import Array
 from matjac.linear.primitives import SpMM
-from matjac.tracing.arrays import Recorded, TracingError, handles, shape_of
+from matjac.tracing.arrays import Recorded, Symbol, TracingError, handles, shape_of
 from matjac.tracing.complexes import conjugated
 from matjac.tracing.recorded import apply, matmul, taken
 from matjac.tracing.reductions import back, last, plain
@@ -62,11 +62,13 @@ def _gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: int = 1) -> A
 def _slopes(y: Any, spacing: Array, edge_order: int) -> Any:
     """The slopes along the last axis: central inside, of the first or second order at both ends."""
     n = y.shape[-1]
+    if edge_order not in (1, 2):
+        raise ValueError(f"edge_order: got {edge_order!r}, expected 1 or 2")
     if n < edge_order + 1:
         raise ValueError(f"np.gradient: got {n} points, expected at least {edge_order + 1}")
+    if spacing.shape not in ((), (n,)):
+        raise ValueError(f"np.gradient: got coordinates of shape {spacing.shape}, expected ({n},)")
     h = np.full(n - 1, spacing) if spacing.ndim == 0 else np.diff(spacing)
-    if h.size != n - 1:
-        raise ValueError(f"np.gradient: got {spacing.size} coordinates, expected {n}")
     a, b = h[:-1], h[1:]
     total = a + b
     if np.all(h == h[:1]):
@@ -129,6 +131,8 @@ def _lags(m: int, n: int, mode: str) -> tuple[int, int]:
 @handles(np.convolve)
 def convolve(a: Any, v: Any, mode: str = "full") -> Any:
     """``np.convolve``, recorded: a banded matrix, made of one of the two, times the other."""
+    if isinstance(a, Symbol) and isinstance(v, Symbol):
+        raise TracingError("a product of two differentials is not linear")
     a, v = np.ravel(a), np.ravel(v)
     if shape_of(a)[0] < shape_of(v)[0]:
         a, v = v, a
@@ -147,7 +151,7 @@ def convolve(a: Any, v: Any, mode: str = "full") -> Any:
         return matmul(matrix, v)
     spread = taken(a, rows - columns)
     multiply = SpMM(rows - start, columns, (rows.size,), (stop - start, n))
-    return np.reshape(apply(multiply, spread, np.reshape(v, (n, 1))), (-1,))
+    return np.reshape(apply(multiply, spread, np.reshape(v, (n, 1)), shape=(stop - start, 1)), (-1,))
 
 
 def _banded(a: Any, v: Array, mode: str, m: int, n: int) -> Any:

@@ -25,9 +25,8 @@ def refuse_scipy() -> None:
     if not found or any(module.startswith("scipy.sparse._") for module, _ in found):
         return
     package, name = _public(found)
-    if "<locals>" in name:
-        # a decorator's, which says nothing
-        name = "one of its functions"
+    # the name of a decorator's function says nothing
+    called = f"a function of {package}" if "<locals>" in name else f"{package}.{name}"
     ours = f"{package.rpartition('.')[2]}.{name}"
     there = hasattr(sys.modules.get(f"matjac.{package.rpartition('.')[2]}"), name)
     instead = (
@@ -35,7 +34,7 @@ def refuse_scipy() -> None:
         if there
         else "write it with NumPy's functions, or register it with mj.rule"
     )
-    raise TracingError(f"{package}.{name} takes plain arrays alone, and can't be recorded: {instead}")
+    raise TracingError(f"{called} takes plain arrays alone, and can't be recorded: {instead}")
 
 
 def _public(found: list[tuple[str, CodeType]]) -> tuple[str, str]:

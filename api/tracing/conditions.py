@@ -30,7 +30,8 @@ class Stepwise(Primitive):
     @property
     def along(self) -> tuple[int, ...] | None:
         """The axes that it acts along, none where it acts entry by entry; None where that is not known."""
-        if self.function in ENTRYWISE:
+        # of np.isin and np.digitize the other operand is read whole
+        if self.function in ENTRYWISE and self.places == (0,):
             return ()
         given = dict(self.options).get("axis", self.args[1] if len(self.args) == 2 else None)
         if any(isinstance(x, np.ndarray) for x in self.args) or not isinstance(given, int | tuple):
@@ -85,7 +86,7 @@ def chosen(condition: Any, x: Any, y: Any) -> Any:
     if isinstance(x, Symbol) or isinstance(y, Symbol):
         shape = np.broadcast_shapes(*map(shape_of, (condition, x, y)))
         parts = [
-            (side, d) for side, d in zip(sides(condition), (x, y), strict=True) if isinstance(d, Symbol) or np.any(d)
+            (side, d) for side, d in zip(sides(condition), (x, y), strict=True) if isinstance(d, Recorded) or np.any(d)
         ]
         return sum(side * broadcast(d, shape) for side, d in parts)
     return apply(Where(), condition, narrow(x, y), narrow(y, x))
@@ -145,6 +146,8 @@ def _clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min:
 
 @handles(np.select)
 def _select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:
+    if len(condlist) != len(choicelist):
+        raise ValueError(f"np.select: got {len(condlist)} conditions and {len(choicelist)} choices, expected as many")
     result = default
     for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
         result = np.where(condition, choice, result)
@@ -156,7 +159,11 @@ def _piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw:
     def of(function: Any) -> Any:
         return function(x, *args, **kw) if callable(function) else function
 
-    conditions = condlist if isinstance(condlist, list | tuple) else [condlist]
+    several = isinstance(condlist, list | tuple)
+    if several and x.ndim and all(isinstance(part, bool | np.bool_) for part in condlist):
+        several, condlist = False, np.array(condlist)
+    # one more axis is that of several conditions
+    conditions = list(condlist) if several or len(shape_of(condlist)) > x.ndim else [condlist]
     functions = list(funclist)
     if len(functions) not in (len(conditions), len(conditions) + 1):
         raise ValueError(f"np.piecewise: got {len(functions)} functions, expected {len(conditions)} or one more")
@@ -172,11 +179,15 @@ def _turns(p: Any, **options: Any) -> Any:
 
 @handles(np.unwrap)
 def _unwrap(p: Any, *args: Any, **options: Any) -> Any:
+    if isinstance(options.get("period"), Recorded):
+        raise TracingError("np.unwrap with period= that depends on a variable can't be recorded: make it a constant")
     return p + stepwise(_turns, p, **dict(zip(("discont", "axis"), args, strict=False)), **options)
 
 
 @handles(np.nan_to_num)
 def _nan_to_num(x: Any, copy: bool = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+    if any(isinstance(number, Recorded) for number in (nan, posinf, neginf)):
+        raise TracingError("np.nan_to_num with a number that depends on a variable can't be recorded: write np.where")
     replaced = stepwise(np.nan_to_num, x, nan=nan, posinf=posinf, neginf=neginf)
     found = np.where(np.isfinite(x), x, replaced)
     if copy or shape_of(x) == ():

@@ -60,9 +60,6 @@ for _function, _fill in ((np.zeros_like, 0), (np.empty_like, 0), (np.ones_like, 
 def _full_like(
     a: Any, fill_value: Any, dtype: Any = None, order: Any = "K", subok: bool = True, shape: Any = None
 ) -> Any:
-    if not isinstance(a, Recorded):
-        a = np.asarray(a)
-        return np.broadcast_to(fill_value, a.shape if shape is None else shape).copy()
     return _in(order, a, fill_value, dtype, shape)
 
 

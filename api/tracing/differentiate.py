@@ -113,11 +113,8 @@ def _of_map(
     shape = recorder.program.shapes[step.out]
     total = None if dx is None else apply(linear, *operands[:-1], dx, shape=shape)
     if any(d is not None for d in of_coefficients):
-        rule = whole.OF_COEFFICIENTS.get(type(linear.map))
-        if rule is None:
-            raise TracingError(f"{linear.name} has no derivative by what it is made of: only by what it is applied to")
         y = Traced(recorder, step.out, recorder.examples[step.out])
-        part = rule(linear, *operands, y, *of_coefficients)
+        part = whole.OF_COEFFICIENTS[type(linear.map)](linear, *operands, y, *of_coefficients)
         total = part if total is None else total if part is None else total + part
     return total
 

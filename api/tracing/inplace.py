@@ -22,6 +22,8 @@ def _call(ufunc: np.ufunc, *inputs: Any, out: Any = None, where: Any = True, dty
     """A ufunc with ``out=``, ``where=`` and ``dtype=``; what a constant mask leaves out is not computed."""
     if dtype is not None:
         inputs = tuple(x.astype(dtype) if isinstance(x, Traced) else np.asarray(x, dtype) for x in inputs)
+    if isinstance(out, tuple) and len(out) > 1:
+        raise TracingError(f"{module_name(ufunc)} with several out= can't be recorded: leave them out")
     target = out[0] if isinstance(out, tuple) else out
     if target is not None:
         _writeable(target, ufunc)

@@ -2,6 +2,7 @@
 
 from functools import partial
 from itertools import pairwise
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -230,6 +231,7 @@ def slogdet(a: Any) -> Any:
 @handles(np.linalg.matrix_power)
 def _matrix_power(a: Any, n: int) -> Any:
     square("np.linalg.matrix_power", a)
+    n = index(n)
     if n == 0:
         return np.zeros_like(a) + np.eye(shape_of(a)[-1], dtype=np.float32)
     base, result = inv(a) if n < 0 else a, None

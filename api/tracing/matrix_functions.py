@@ -8,8 +8,8 @@ import scipy.linalg
 from matjac.conventions import Array
 from matjac.linear.solves import Frechet, Sylvester, Triangular, each, schur_forms
 from matjac.tracing.arrays import shape_of
-from matjac.tracing.linalg import inv, square
-from matjac.tracing.recorded import apply, mapped, matmul
+from matjac.tracing.linalg import square
+from matjac.tracing.recorded import apply, mapped
 from matjac.tracing.whole import DIFFERENTIALS, OF_COEFFICIENTS, real, together, whole
 
 # functions of a matrix ----------------------------------------------------------------------------------
@@ -27,7 +27,7 @@ def _as_real(found: Any, A: Array, name: str) -> Array:
     """Real numbers of a real matrix, which a function need not have."""
     found = np.asarray(found)
     if np.iscomplexobj(found) and not np.iscomplexobj(A):
-        if np.any(np.abs(found.imag) > 1e-8 * np.abs(found).max(initial=0)):
+        if np.any(np.abs(found.imag) > np.sqrt(np.finfo(A.dtype).eps) * np.abs(found).max(initial=0)):
             raise ValueError(f"scipy.linalg.{name}: got a real matrix whose {name} is complex, expected a real one")
         found = found.real
     return np.asarray(found, np.result_type(A, np.float32))
@@ -121,16 +121,16 @@ DIFFERENTIALS |= dict.fromkeys((matrix_of_an_equation, positive_definite_matrix)
 def solve_continuous_lyapunov(a: Any, q: Any) -> Any:
     """``scipy.linalg.solve_continuous_lyapunov``, recorded."""
     a = whole(matrix_of_an_equation, a)
-    return solve_sylvester(a, np.transpose(a), q)
+    return solve_sylvester(a, a.mT, q)
 
 
 def solve_discrete_lyapunov(a: Any, q: Any) -> Any:
     """``scipy.linalg.solve_discrete_lyapunov``, recorded: by the bilinear transformation."""
     a = whole(matrix_of_an_equation, a)
     eye = np.eye(shape_of(square("scipy.linalg.solve_discrete_lyapunov", a))[-1])
-    plus = inv(a.mT + eye)
-    b = matmul(a.mT - eye, plus)
-    c = 2 * matmul(matmul(inv(a + eye), q), plus)
+    plus = np.linalg.inv(a.mT + eye)
+    b = (a.mT - eye) @ plus
+    c = 2 * np.linalg.inv(a + eye) @ q @ plus
     return solve_sylvester(b.mT, b, -c)
 
 

@@ -224,8 +224,9 @@ def _pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> A
     made = rearranged(np.pad, array, pad_width, mode, **kwargs)
     if not np.any(fill):
         return made
-    outside: Array = np.pad(np.zeros(array.shape), pad_width, constant_values=fill)
-    return made + (outside.astype(np.float32) if np.array_equal(outside.astype(np.float32), outside) else outside)
+    wide, narrow = (complex, np.complex64) if array.dtype.kind == "c" else (float, np.float32)
+    outside: Array = np.pad(np.zeros(array.shape, wide), pad_width, constant_values=fill)
+    return made + (outside.astype(narrow) if np.array_equal(outside.astype(narrow), outside) else outside)
 
 
 #: What np.pad can move.

@@ -4,13 +4,15 @@ from typing import Any
 
 import numpy as np
 
-from matjac.tracing.arrays import HANDLED, TracingError, handles, shape_of
+from matjac.tracing.arrays import HANDLED, Recorded, TracingError, handles, shape_of
 from matjac.tracing.complexes import squared
 
 
 @handles(np.linalg.norm)
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
     """``np.linalg.norm``, recorded."""
+    if isinstance(ord, Recorded):
+        raise TracingError("np.linalg.norm can be recorded with a constant ord= alone: write np.sum(np.abs(x) ** p)")
     ndim = len(shape_of(x))
     axes = tuple(range(ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     if ord is None or (ord == "fro" and len(axes) == 2) or (ord == 2 and len(axes) == 1):

@@ -127,6 +127,15 @@ def _flattened(a: Any, axis: Any) -> Any:
     return np.reshape(np.transpose(a, (*rest, *axes)), (*(shape_of(a)[k] for k in rest), -1))
 
 
+def _constant_shares(q: Any) -> Array:
+    if isinstance(q, Recorded):
+        raise TracingError("np.quantile can be recorded with a constant q alone")
+    q = np.asarray(q, float)
+    if not np.all((q >= 0) & (q <= 1)):
+        raise ValueError(f"np.quantile: got q = {q}, expected shares from 0 to 1")
+    return np.asarray(q)
+
+
 @handles(np.quantile)
 def quantile(
     a: Any,
@@ -141,7 +150,7 @@ def quantile(
 ) -> Any:
     """``np.quantile``, recorded."""
     plain("np.quantile", out=out, weights=weights)
-    q = np.asarray(q, float)
+    q = _constant_shares(q)
     flat = _flattened(a, axis)
     count = flat.shape[-1]
     at = np.ravel(q) * (count - 1)
@@ -201,7 +210,7 @@ def nanquantile(
     plain("np.nanquantile", out=out, weights=weights)
     if method != "linear":
         raise TracingError(f"np.nanquantile by method {method!r} can't be recorded: use 'linear'")
-    q, flat = np.asarray(q, float), _flattened(a, axis)
+    q, flat = _constant_shares(q), _flattened(a, axis)
     wanted = tuple(q.reshape(-1).tolist())
     places = whole(_beside_quantiles, flat, q=wanted)
     found = mapped(TakeAlong(flat.shape[-1], once=False), flat, places, after=(2 * len(wanted),))

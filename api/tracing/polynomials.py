@@ -26,6 +26,8 @@ def _polyval(p: Any, x: Any) -> Any:
 
 @handles(np.polyder)
 def _polyder(p: Any, m: int = 1) -> Any:
+    if m < 0:
+        raise ValueError(f"np.polyder: got m = {m}, expected 0 or more (np.polyint integrates)")
     for _ in range(m):
         p = p[:-1] * np.arange(shape_of(p)[0] - 1, 0, -1)
     return p
@@ -41,8 +43,8 @@ def _polyint(p: Any, m: int = 1, k: Any = None) -> Any:
 
 @handles(np.polyfit)
 def _polyfit(x: Any, y: Any, deg: Any, rcond: Any = None, full: bool = False, w: Any = None, cov: Any = False) -> Any:
-    if full or cov or np.ndim(deg):
-        raise TracingError("np.polyfit can be recorded with one degree, and without full= and cov=")
+    if full or cov or np.ndim(deg) or deg < 0:
+        raise TracingError("np.polyfit can be recorded with one degree, 0 at least, and without full= and cov=")
     powers = np.vander(x, int(deg) + 1)
     if w is not None:
         weights = np.reshape(w, (-1, 1))
@@ -105,7 +107,7 @@ def _roots(p: Any) -> Any:
 def _inner_slope(x: Array, xp: Array, fp: Array) -> Array:
     """The slope of the piece that each x is in; zero outside."""
     at = _pieces(x, xp)
-    slopes = np.diff(fp) / np.diff(xp)
+    slopes = np.diff(fp) / np.diff(xp) if xp.size > 1 else np.zeros(1)
     slope: Array = np.where((x < xp[0]) | (x > xp[-1]), 0, slopes[at]).astype(np.result_type(x, fp))
     return slope
 
@@ -122,7 +124,10 @@ def _interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, perio
     if period is not None:
         if isinstance(xp, Recorded):
             raise TracingError("np.interp with period= can't be recorded where xp depends on a variable: leave it out")
-        xp, x, period = np.asarray(xp, float) % period, np.remainder(x, float(period)), float(period)
+        if isinstance(period, Recorded) or not period:
+            raise TracingError(f"np.interp: got period={period!r}, expected a constant other than zero")
+        period = abs(float(period))
+        xp, x = np.asarray(xp, float) % period, np.remainder(x, period)
         order = np.argsort(xp)
         xp, fp = xp[order], fp[order] if isinstance(fp, Recorded) else np.asarray(fp)[order]
         xp = np.concatenate([xp[-1:] - period, xp, xp[:1] + period])

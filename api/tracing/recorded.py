@@ -97,8 +97,9 @@ def apply(primitive: Primitive, *operands: Any, shape: Shape | None = None) -> A
     if any(linear):
         if not any(isinstance(x, Symbol) for x in operands):
             raise TracingError("None can't be recorded: use numbers")
+        if not isinstance(primitive, Multilinear):
+            raise TracingError(f"{primitive.name} of a differential is not linear")
         assert shape is not None
-        assert isinstance(primitive, Multilinear)
         numbers = [k if k is None or one else _number(recorder, k) for k, one in zip(numbers, linear, strict=True)]
         return Symbol(recorder, recorder.expression.add(primitive, numbers, linear, shape), shape)
     if any(sp.issparse(x) for x in operands) and not isinstance(primitive, MatMul):
@@ -181,8 +182,6 @@ def reshaped(x: Any, shape: Shape) -> Any:
 
 def transposed(x: Any, axes: tuple[int, ...]) -> Any:
     """The axes in another order."""
-    if not isinstance(x, Recorded):
-        return np.transpose(x, axes)
     if axes == tuple(range(x.ndim)):
         return x
     return apply(Transpose(x.shape, axes), x, shape=tuple(x.shape[k] for k in axes))
@@ -190,8 +189,6 @@ def transposed(x: Any, axes: tuple[int, ...]) -> Any:
 
 def summed(x: Any, axes: tuple[int, ...]) -> Any:
     """The sums over some axes."""
-    if not isinstance(x, Recorded):
-        return np.sum(x, axis=axes)
     if not axes:
         return x
     return apply(Sum(x.shape, axes), x, shape=tuple(n for k, n in enumerate(x.shape) if k not in axes))
@@ -294,8 +291,4 @@ def mapped(linear_map: Map, x: Any, *coefficients: Any, axes: int = 1, after: Sh
     ahead = [shape_of(c)[: len(shape_of(c)) - own] for c, own in owns]
     stack = np.broadcast_shapes(shape[: len(shape) - axes], *ahead)
     x = broadcast(x, stack + before)
-    if not any(isinstance(v, Recorded) for v in (x, *coefficients)):
-        return linear_map.product(np.asarray(x), *coefficients)
-    if any(isinstance(c, Symbol) for c in coefficients):
-        raise TracingError(f"{linear_map.name} is not linear in what it is made of: only in what it is applied to")
     return apply(Linear(linear_map, before, after), *coefficients, x, shape=stack + after)

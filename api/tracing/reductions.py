@@ -167,7 +167,8 @@ def _cumulative(name: str, running: Any, first: Any) -> Any:
             raise ValueError(f"{name}: got {x.ndim} dimensions and no axis, expected an axis")
         axis = 0 if axis is None else axis
         result = running(x, axis=axis)
-        return np.concatenate([first(np.take(x, [0], axis)), result], axis) if include_initial else result
+        shape = tuple(1 if k == axis % x.ndim else n for k, n in enumerate(x.shape))
+        return np.concatenate([first(x, shape=shape), result], axis) if include_initial else result
 
     return recorded
 
@@ -247,7 +248,8 @@ def _cov(
     *,
     dtype: Any = None,
 ) -> Any:
-    X = _observations(m, rowvar)
+    # NumPy's m is transposed where it has one row too, y is not
+    X = np.transpose(m) if not rowvar and len(shape_of(m)) == 2 else _observations(m, rowvar)
     if y is not None:
         X = np.concatenate([X, _observations(y, rowvar)], axis=0)
     # NumPy's is not narrower

@@ -71,9 +71,11 @@ def whole(function: Callable[..., Any], *operands: Any, **options: Any) -> Any:
     """Record a function of arrays; of plain ones it is their value."""
     if not any(isinstance(x, Recorded) for x in operands):
         return function(*operands, **options)
+    primitive = Whole(function, tuple(options.items()))
     if any(isinstance(x, Symbol) for x in operands):
-        raise TracingError(f"{module_name(function)} of a differential is not linear")
-    return apply(Whole(function, tuple(options.items())), *operands)
+        name = primitive.name if function.__name__.startswith("_") else module_name(function)
+        raise TracingError(f"{name} of a differential is not linear")
+    return apply(primitive, *operands)
 
 
 def together(function: Callable[..., Any], *operands: Any) -> Any:
