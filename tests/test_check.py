@@ -65,6 +65,14 @@ def test_no_false_alarm_of_functions_that_people_write(kind):
     assert count > 30
 
 
+def test_zeros_of_narrow_functions_and_sizes_far_apart():
+    x = np.zeros(2, np.float32)
+    assert mj.check(mj.compile(lambda x: x * x, x), x) < 1e-6
+    assert mj.check(mj.compile(lambda x: x * np.array([1e200, 1e-150]), (2,)), [1e-200, 1e150]) < 1e-6
+    with pytest.raises(mj.CheckError, match="first in the value of step 1 exp"):
+        mj.check(mj.compile(np.exp, x), x + np.float32(90))
+
+
 @pytest.mark.parametrize("error", [1e-3, 1e-5])
 @pytest.mark.parametrize("after", [lambda y: y, np.abs])
 def test_what_is_wrong_is_found(error, after):
