@@ -186,7 +186,7 @@ class _Numeric:
 
 def _largest(values: Array, least: float = 1.0) -> float:
     """The largest size of an entry that is a number."""
-    return float(np.abs(values).max(initial=least, where=np.isfinite(values)))
+    return max(least, float(np.abs(values).max(initial=0, where=np.isfinite(values))))
 
 
 def _allowed(tol: float, J: Any) -> float:

@@ -33,7 +33,7 @@ class Differences:
         sizes = np.abs(x[np.isfinite(x) & (x != 0)])
         sizes = sizes if sizes.size else np.ones(1)
         self._least, most = float(sizes.min()), float(sizes.max())
-        levels = LEVELS + int(np.log(most / self._least) / np.log(RATIO))
+        levels = LEVELS + int((np.log(most) - np.log(self._least)) / np.log(RATIO))
         self._steps = most * RATIO ** -np.arange(1.0, min(levels, MOST) + 1)
         #: the function's value at x
         self.center = np.asarray(fun(x)) + 0.0

@@ -323,6 +323,7 @@ REAL = {
     "sorted in place": (sorted_in_place, X),
     "joined in a given precision": (lambda X: np.concatenate([X, W], axis=-1, dtype=np.float64) * X[:, :1], X),
     "sorted into another array": (lambda X: np.real_if_close(np.sort(X, axis=0)) * X, X),
+    "real part beside a conversion": (lambda X: np.real(np.exp(1j * X) * X.astype(np.float64)), X),
     "real part of a conversion": (lambda X: np.real(np.tril(X.astype(complex)) * (1 + 2j)) ** 2, X),
     "to another precision": (lambda X: X.astype(float) * 2, X),
     "to complex and back": (lambda X: np.exp(X.astype(float)) * (X > 0).astype(int), X),

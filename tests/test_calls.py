@@ -187,7 +187,11 @@ BAD = [
     ("ragged", lambda x: np.exp(x) + np.array([x, x[:2]], dtype=object), r"."),
     ("read-only", lambda x: np.broadcast_to(x, (2, 3)).__setitem__(0, 1.0), r"destination is read-only"),
     ("diagonal", lambda x: np.diagonal(np.outer(x, x)).__setitem__(0, 1.0), r"destination is read-only"),
-    ("value's shape", lambda x: x.__setitem__(slice(0, 2), np.ones(3)), r"broadcast"),
+    (
+        "value's shape",
+        lambda x: x.__setitem__(slice(0, 2), np.ones(3)),
+        r"got a value of shape \(3,\), expected \(2,\)",
+    ),
     ("index by values", lambda x: x.__setitem__(x > 0, np.ones(3)), r"^an index by a condition on values"),
     ("where", lambda x: np.exp(x, where=np.array([True, False, True])), r"^np.exp with where= leaves entries undef"),
     ("twice", lambda x: np.multiply.at(x, [0, 0], 2.0), r"^np.multiply.at can't be recorded where"),

@@ -45,10 +45,6 @@ class Several(Primitive):
 
     function: Callable[..., Any]
 
-    @property
-    def name(self) -> str:
-        return self.function.__name__.strip("_").replace("_", " ")
-
     def value(self, *operands: Any) -> Any:
         return Parts(self.function(*operands))
 
