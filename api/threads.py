@@ -77,9 +77,11 @@ def split(task: Callable[[int, int], None], start: int, stop: int, entries: int)
         task(start, stop)
         return
     bounds = edges(start, stop, entries)
-    parts = list(pairwise(bounds))
-    others = [other for pair in parts[1:] if (other := _submitted(task, *pair)) is not None]
+    parts, others = list(pairwise(bounds)), []
     try:
+        for pair in parts[1:]:
+            other = _submitted(task, *pair)
+            others += [] if other is None else [other]
         for pair in [parts[0], *parts[1 + len(others) :]]:
             task(*pair)
     finally:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,44 @@ def test_forks_while_threads_work():
 
 def test_fills_at_the_interpreters_end():
     assert run("the_end", MATJAC_NUM_THREADS="2") == "filled\n"
+
+
+def test_a_thread_that_cannot_begin_leaves_no_other_writing(monkeypatch):
+    done, began = [], threading.Event()
+
+    def task(start, stop):
+        began.wait(10)
+        done.append((start, stop))
+
+    class Full(ThreadPoolExecutor):
+        def submit(self, *given):
+            if self._threads:
+                began.set()
+                raise RuntimeError("can't start new thread")
+            return super().submit(*given)
+
+    monkeypatch.setattr(threads, "thread_count", lambda: 3)
+    with Full(2) as pool:
+        monkeypatch.setattr(threads, "_pool", lambda: pool)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            threads.split(task, 0, 9, 9 * threads.GRAIN)
+        assert done == [(3, 6)]
+
+
+def test_all_parts_are_made_once(monkeypatch):
+    monkeypatch.setattr(threads, "thread_count", lambda: 3)
+    done = []
+    threads.split(lambda start, stop: done.append((start, stop)), 2, 11, 9 * threads.GRAIN)
+    assert sorted(done) == [(2, 5), (5, 8), (8, 11)]
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("3", 3), ("", len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())],
+)
+def test_how_many_threads_there_are(text, count, monkeypatch):
+    monkeypatch.setenv("MATJAC_NUM_THREADS", text)
+    assert threads.thread_count.__wrapped__() == count
 
 
 def test_a_part_that_fails_leaves_no_other_writing(monkeypatch):
