@@ -41,7 +41,7 @@ def printed(ranks, program, *arguments, timeout=300):
         pytest.param("refusals", marks=[*ranked, needs("petsc4py", "pylops_mpi")]),
     ],
 )
-@pytest.mark.parametrize("ranks", [1, 2, 3])
+@pytest.mark.parametrize("ranks", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
 def test_ranks_have_the_whole_matrix_together(what, ranks):
     assert printed(ranks, "ranked_rows.py", what).count("ok") == ranks
 
@@ -52,6 +52,7 @@ def streamed(*arguments, timeout=300):
     return [int(megabytes) for megabytes in re.findall(r"at most (\d+) MB", told)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", [pytest.param("stream", marks=ranked)])
 def test_two_ranks_stream_what_neither_holds(what):
     """4·10⁷ entries, 480 MB, in blocks of 8 MB; Python, NumPy and Numba take some 200 MB."""
