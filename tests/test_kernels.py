@@ -10,7 +10,7 @@ import numba
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -244,6 +244,9 @@ def test_rows_that_are_absent_have_no_entries(drawn, gap, base):
             assert_array_equal(there, [*columns, -7])
 
 
+# one entry a row is a case of its own
+@example(3, 4, 1, 1, False, False, np.float64, 0, 2)
+@example(3, 4, 1, 1, True, False, np.float64, 0, 0)
 @given(
     sizes, sizes, st.integers(0, 6), st.integers(0, 6), st.booleans(), st.booleans(), dtypes, seeds, st.integers(0, 2)
 )
