@@ -245,6 +245,11 @@ BAD = [
     ("what stands for infinity", lambda X: np.nan_to_num(X, posinf=X[0]), r"^np.nan_to_num with a number that"),
     ("choices", lambda X: np.select([X > 0], [X, X]), r"np.select: got 1 conditions and 2 choices"),
     (
+        "functions of all",
+        lambda X: np.piecewise(X, [X > 0], [lambda x: x - x.mean(), np.sin]),
+        r"np.piecewise can be recorded with functions that act entry by entry alone: write np.where",
+    ),
+    (
         "functions",
         lambda X: np.piecewise(X, [X > 0], [np.sin] * 3),
         r"np.piecewise: got 3 functions, expected 1",

@@ -157,7 +157,18 @@ def _select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0
 @handles(np.piecewise)
 def _piecewise(x: Any, condlist: Any, funclist: Sequence[Any], *args: Any, **kw: Any) -> Any:
     def of(function: Any) -> Any:
-        return function(x, *args, **kw) if callable(function) else function
+        if not callable(function):
+            return function
+        made = function(x, *args, **kw)
+        if x.ndim:
+            # NumPy calls it on the entries of its piece alone, which changes what a mean or a sort makes
+            part = function(np.ravel(x)[: (x.size + 1) // 2], *args, **kw)
+            alone, there = (np.ravel(getattr(value, "value", value)) for value in (part, made))
+            if not np.array_equal(alone, there[: alone.size], equal_nan=True):
+                raise TracingError(
+                    "np.piecewise can be recorded with functions that act entry by entry alone: write np.where"
+                )
+        return made
 
     several = isinstance(condlist, list | tuple)
     if several and x.ndim and all(isinstance(part, bool | np.bool_) for part in condlist):
