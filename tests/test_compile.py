@@ -679,8 +679,13 @@ def test_rule():
         missing.jacobian(np.ones(3))
 
 
-def test_names_of_arguments_that_are_not_known():
-    assert mj.compile(operator.methodcaller("sum"), (2,)).names == ("x0",)
+def test_names_of_arguments_that_are_not_known(monkeypatch):
+    def unknown(fun):
+        raise ValueError("no signature found")
+
+    # which functions written in C have one differs between releases of Python
+    monkeypatch.setattr("inspect.signature", unknown)
+    assert mj.compile(np.tanh, (2,)).names == ("x0",)
 
 
 def test_check_names_the_entry():
