@@ -76,12 +76,12 @@ def split(task: Callable[[int, int], None], start: int, stop: int, entries: int)
     if thread_count() == 1 or entries < 2 * GRAIN:
         task(start, stop)
         return
-    bounds = edges(start, stop, entries)
-    parts, others = list(pairwise(bounds)), []
+    parts = list(pairwise(edges(start, stop, entries)))
+    others: list[Future[None]] = []
     try:
         for pair in parts[1:]:
-            other = _submitted(task, *pair)
-            others += [] if other is None else [other]
+            if (other := _submitted(task, *pair)) is not None:
+                others.append(other)
         for pair in [parts[0], *parts[1 + len(others) :]]:
             task(*pair)
     finally:
