@@ -20,9 +20,9 @@ _limit: int | None = None
 def set_memory_limit(limit: int | None) -> None:
     """Bound what one call may make in memory, in this process.
 
-    Entries are counted before any is made. What would take more than the bound raises ``MemoryError``, whose message
-    says how many entries and bytes it would have been; nothing was made or written then. Products are not counted:
-    they take memory like the function's own values.
+    What would take more than the bound raises ``MemoryError``, whose message says how many bytes it would have been;
+    nothing was made or written then. Counted are entries, the arrays that a product takes at a time, and factors of
+    sparse matrices in solvers; not the function's own values, nor what SciPy's solvers and Ipopt make of a matrix.
 
     Parameters
     ----------

@@ -22,7 +22,6 @@ from matjac.linear.adjoint import adjoint
 from matjac.linear.contraction import merged
 from matjac.linear.expression import Expression
 from matjac.linear.operators import Operator
-from matjac.linear.primitives import Broadcast, Reshape, Slice, Transpose
 from matjac.linear.program import Program, Step, contents
 from matjac.linear.reduce import ByVariable, spreads, terms_of
 from matjac.linear.terms import Term, Terms
@@ -34,8 +33,6 @@ Part: TypeAlias = Layout | Literal["lower", "upper"]
 Grid: TypeAlias = tuple[Sequence[Sequence[Assembler | None]], Sequence[int], Sequence[int]]
 #: Values of a function up to which its Jacobian's rows are made by adjoint sweeps, where terms would take more numbers.
 FEW = 4
-#: What takes no memory.
-VIEWS = Broadcast, Reshape, Slice, Transpose
 
 
 class Plan:
@@ -184,7 +181,7 @@ class Entries:
     def numbers(self) -> int:
         """How many numbers a fill computes at a point, or copies."""
         program = self.program
-        made = {step.out for step in self.steps if not isinstance(step.primitive, VIEWS)}
+        made = {step.out for step in self.steps if not step.primitive.makes_view}
         factors = {k for k in self.wanted - self.scales if program.sparse(k) is None}
         # what is made, and factors, are laid out anew for a kernel or the next step, and so are scales at most
         parts = made, made, factors, factors, self.scales
@@ -288,7 +285,7 @@ def _cheap(expression: Expression, plan: Plan) -> bool:
     program, found = expression.program, plan.terms
     known = plan.known | expression.coefficients
     made = program.steps(_numbers(term for mine in found.values() for term in mine), known)
-    work = sum(size(program.shapes[step.out]) for step in made if not isinstance(step.primitive, VIEWS))
+    work = sum(size(program.shapes[step.out]) for step in made if not step.primitive.makes_view)
     return work <= plan.shape[0] * plan.shape[1]
 
 

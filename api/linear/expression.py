@@ -133,10 +133,17 @@ class Expression:
         """Numbers that a run holds at a time, of one direction."""
         values, steps = self._run
         live = most = 0
-        for _, _, out, spent in steps:
-            live += size(self.shapes[out - values])
+        owned: dict[int, int] = {}
+        for primitive, _, out, spent in steps:
+            released = sum(owned.pop(k, 0) for k in spent)
+            if primitive.makes_view:
+                # what it is a view of stays as long as it
+                owned[out] = released
+                continue
+            owned[out] = size(self.shapes[out - values])
+            live += owned[out]
             most = max(most, live)
-            live -= sum(size(self.shapes[k - values]) for k in spent)
+            live -= released
         return most
 
     @property

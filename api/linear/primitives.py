@@ -126,6 +126,7 @@ class Move(Multilinear):
 class Reshape(Move):
     """The same entries in another shape."""
 
+    makes_view = True
     after: Shape
 
     @property
@@ -143,6 +144,7 @@ class Reshape(Move):
 class Transpose(Move):
     """The axes in another order."""
 
+    makes_view = True
     axes: tuple[int, ...]
 
     @property
@@ -163,6 +165,7 @@ class Transpose(Move):
 class Broadcast(Move):
     """The entries repeated along new axes and those of length one."""
 
+    makes_view = True
     after: Shape
 
     def move(self, x: Array, batch: Shape) -> Array:
@@ -174,6 +177,7 @@ class Broadcast(Move):
 class Slice(Move):
     """Entries by a slice for each axis, as a view."""
 
+    makes_view = True
     slices: tuple[slice, ...]
 
     @property

@@ -8,6 +8,7 @@ from matjac import memory
 from matjac.conventions import Array, size
 from matjac.entries.assembler import Fill, Place, run
 from matjac.entries.plan import Entries, Part, Plan, ready
+from matjac.linear.expression import Expression
 from matjac.linear.factors import Dense, Factor
 
 
@@ -55,6 +56,7 @@ class Point:
     def apply(self, x: Array) -> Array:
         """J x for x of shape (..., columns)."""
         expression, at, parts = self.plan.expression, 0, []
+        self._require(expression, x)
         values = self.start()
         if self.conjugate:
             x = x.conj()
@@ -68,6 +70,7 @@ class Point:
     def apply_transposed(self, y: Array) -> Array:
         """Jᵀ y for y of shape (..., rows)."""
         backward = self.plan.backward
+        self._require(backward, y)
         values = self.start()
         if not self._swept:
             with self.plan.lock:
@@ -77,6 +80,13 @@ class Point:
             y = y.conj()
         x = backward.forward(values, [y.reshape(y.shape[:-1] + backward.in_shapes[0])])
         return self._own(x.reshape(*y.shape[:-1], self.shape[1]), y, np.result_type(self.dtype, y))
+
+    def _require(self, expression: Expression, x: Array) -> None:
+        """Refuse a product whose steps would not fit in memory."""
+        count = 1 if x.ndim == 1 else size(x.shape[:-1])
+        needed = count * (expression.held + sum(self.plan.shape)) * max(self.dtype.itemsize, x.itemsize)
+        if not memory.fits(needed):
+            memory.require("a product" if x.ndim == 1 else f"a product with {count:,} vectors", needed)
 
     def _own(self, result: Array, given: Array, dtype: np.dtype[Any]) -> Array:
         """The result as an array of its own, in the dtype of a product."""

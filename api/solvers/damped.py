@@ -13,6 +13,7 @@ from matjac import memory
 from matjac.conventions import Array
 from matjac.jacobian import Jacobian
 from matjac.linear.factors import require_product
+from matjac.linear.fill import require_factors
 from matjac.maps.gram import alone
 from matjac.solvers.precondition import direct, summed_blocks
 
@@ -102,15 +103,18 @@ class Sparse(Damped):
     """Sparse factors by SuperLU, for symmetric matrices."""
 
     name = "sparse"
+    _checked = False
 
     def face(self, J: Jacobian, weights: Array | None = None) -> Any:
         return weighted_rows(J.tocsr(), weights)
 
     def take(self, J: Any, held: Array | None = None, y: Array | None = None) -> None:
         matrix = without(J, held)
-        if not memory.fits(24 * int(np.sum(np.diff(matrix.indptr).astype(np.int64) ** 2))):
-            require_product(matrix.T.tocsr(), matrix)
-        self._normal = (matrix.T @ matrix).tocsc()
+        self._normal = _normal(matrix)
+        if not self._checked:
+            # of all columns: others may be held next time
+            require_factors(self._normal if held is None else _normal(J))
+            self._checked = True
         self._norms = np.sqrt(np.bincount(matrix.indices, matrix.data**2, matrix.shape[1]))
 
     def norms(self) -> Array:
@@ -215,6 +219,13 @@ def weighted_rows(matrix: Any, weights: Array | None) -> Any:
 def without(matrix: Any, held: Array | None) -> Any:
     """A csr_array whose columns that are held have zeros."""
     return matrix if held is None else _valued(matrix, np.where(held[matrix.indices], 0.0, matrix.data))
+
+
+def _normal(matrix: Any) -> Any:
+    """JᵀJ of a csr_array J, where it fits in memory."""
+    if not memory.fits(24 * int(np.sum(np.diff(matrix.indptr).astype(np.int64) ** 2))):
+        require_product(matrix.T.tocsr(), matrix)
+    return (matrix.T @ matrix).tocsc()
 
 
 def _valued(matrix: Any, data: Array) -> Any:

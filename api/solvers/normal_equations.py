@@ -10,6 +10,7 @@ from matjac import checks
 from matjac.conventions import Array
 from matjac.extras import optional
 from matjac.jacobian import Jacobian
+from matjac.linear.fill import require_factors
 
 #: The packages that factorise, and their modules.
 Backend: TypeAlias = Literal["cholmod", "qdldl"]
@@ -88,6 +89,8 @@ class NormalEquations:
         ------
         numpy.linalg.LinAlgError
             Where the matrix is not positive definite: a larger `damping` helps.
+        MemoryError
+            Where the factors would not fit in memory, by a count in an order of minimum degree.
         TypeError, ValueError
             Where an argument is not as described.
         """
@@ -107,6 +110,8 @@ class NormalEquations:
             raise ValueError("J: got a normal matrix with entries that are not finite")
         # it is its own transpose, so its rows are columns
         csc = sp.csc_array((matrix.data.astype(float), matrix.indices, matrix.indptr), shape=matrix.shape)
+        if self._factors is None:
+            require_factors(csc)
         try:
             if self.backend == "cholmod":
                 self._cholmod(csc, shift)

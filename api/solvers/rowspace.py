@@ -17,6 +17,7 @@ from scipy.sparse.linalg import LinearOperator, lsmr, splu
 from matjac.conventions import Array, parts
 from matjac.extras import optional
 from matjac.jacobian import Jacobian
+from matjac.linear.fill import require_factors
 from matjac.solvers.normal_equations import BACKENDS
 from matjac.solvers.precondition import block_views, direct
 from matjac.solvers.steps import factors_stay_sparse
@@ -291,6 +292,7 @@ class _Factors:
         if n == 0:
             self.pivots, self._solve = np.zeros(0), lambda G: G
             return
+        require_factors(lifted)
         try:
             qdldl = optional(BACKENDS["qdldl"], "matjac[qdldl]")
         except ImportError:

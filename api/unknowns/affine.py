@@ -9,6 +9,7 @@ from scipy.sparse.linalg import splu
 
 from matjac import checks
 from matjac.conventions import Array, Shape, cached_property, canonical
+from matjac.linear.fill import require_factors
 from matjac.linear.program import contents
 from matjac.linear.spread import Spread
 from matjac.tracing.recorded import Recorded, TracingError, apply
@@ -161,6 +162,7 @@ def _inverse(S: Any) -> Callable[[Array], Array]:
     # columns of length one, so that small ones don't seem to depend on others
     each = 1 / np.sqrt(diagonal)
     gram = canonical(sp.diags_array(each) @ gram @ sp.diags_array(each))
+    require_factors(gram.tocsc(), "COLAMD")
     try:
         factors = splu(gram.tocsc())
     except RuntimeError:
