@@ -1,10 +1,15 @@
 import numba
 import pytest
 from hypothesis import HealthCheck, settings
+from measures import LONG
 
 # compiling a kernel takes seconds, so no example has a deadline
 settings.register_profile(
-    "matjac", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+    "matjac",
+    deadline=None,
+    max_examples=max(LONG, 30),
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=LONG == 0,
 )
 settings.load_profile("matjac")
 

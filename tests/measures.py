@@ -1,8 +1,12 @@
 """What tests measure, and what they need of a machine."""
 
+import os
 import tracemalloc
 
 import pytest
+
+#: How much a long run draws: programs, state machines, compiled functions, and examples of every property.
+LONG = int(os.environ.get("MATJAC_FUZZ", "0"))
 
 
 def peak(call):

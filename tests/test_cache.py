@@ -19,7 +19,10 @@ print(mj.d_gram_dR([[1.0, 2.0], [3.0, 4.0]]).tocsr().data.tolist())
 """
 EXPECTED = "[2.0, 6.0, 2.0, 1.0, 4.0, 3.0, 2.0, 1.0, 4.0, 3.0, 4.0, 8.0]\n"
 
-pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="kernels are interpreted")
+pytestmark = [
+    pytest.mark.slow,  # each process compiles anew
+    pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="kernels are interpreted"),
+]
 
 
 def start(folder, *arguments, **environment):
@@ -67,12 +70,10 @@ def test_a_full_disk(tmp_path):
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-SLOW = [
-    pytest.param(what, marks=pytest.mark.slow) for what in ("garbage", "empty", "code of nothing", "code that is gone")
-]
+WAYS = ("cut short", "another version", "garbage", "empty", "code of nothing", "code that is gone")
 
 
-@pytest.mark.parametrize("what", ["cut short", "another version", *SLOW])
+@pytest.mark.parametrize("what", WAYS)
 def test_what_is_kept_and_cannot_be_used(kept, what):
     """It is compiled anew, and kept in place of what was there."""
     for path in sorted(kept.rglob("*.nb?")):

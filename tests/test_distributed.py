@@ -222,12 +222,13 @@ def left(folder, ranks):
     return [pickle.loads((folder / f"{rank}").read_bytes()) for rank in range(ranks)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "ranks", "number"),
     [
-        pytest.param("eliminated", 2, signal.SIGKILL, marks=pytest.mark.slow),
-        pytest.param("eliminated", 3, signal.SIGTERM, marks=pytest.mark.slow),
-        pytest.param("Schur complement", 2, signal.SIGTERM, marks=pytest.mark.slow),
+        ("eliminated", 2, signal.SIGKILL),
+        ("eliminated", 3, signal.SIGTERM),
+        ("Schur complement", 2, signal.SIGTERM),
         ("shared", 2, signal.SIGKILL),
     ],
 )
@@ -288,6 +289,7 @@ def test_the_readmes_program_runs_on_two_ranks(tmp_path):
     assert "ranks" in done.stdout
 
 
+@pytest.mark.slow
 def test_mpiexec_passes_sigterm_on(tmp_path):
     command = [MPIEXEC, "-n", "2", sys.executable, str(PROGRAM), "slow", str(tmp_path)]
     with subprocess.Popen(command, env=os.environ | SETTINGS, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as run:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from measures import LONG
 
 import matjac as mj
 
-#: Compiled functions; 10⁴ of them in a long run.
-COMPILES = 10_000 if os.environ.get("MATJAC_FUZZ") else 2_000
+#: Compiled functions.
+COMPILES = max(LONG, 2_000)
 STATM = Path("/proc/self/statm")
 
 

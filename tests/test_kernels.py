@@ -418,6 +418,7 @@ def run(code, **environment):
     )
 
 
+@pytest.mark.slow
 def test_no_writable_cache_folder(compiled, tmp_path):
     """An import from a folder that can't be written, by a user whose own cache can't be either."""
     home = tmp_path / "home"

@@ -1,21 +1,19 @@
 """Jacobians put together at random: taken from, scaled, stacked, composed, transposed, refilled, beside dense matrices.
 
-A long run: ``MATJAC_FUZZ=10000 python -m pytest -m slow tests/test_machines.py tests/test_programs.py``.
+A long run: ``MATJAC_FUZZ=10000 python -m pytest -n auto -m slow tests/test_machines.py tests/test_programs.py``.
 """
-
-import os
 
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from measures import LONG
 from numpy.testing import assert_allclose, assert_array_equal
 
 import matjac as mj
 from matjac.conventions import same_vector
 
-LONG = int(os.environ.get("MATJAC_FUZZ", "0"))
 #: Entries of a matrix up to which more is made of it.
 LARGEST = 1500
 FUNCTIONS = (
@@ -184,8 +182,12 @@ TestMachine = Machine.TestCase
 TestMachine.settings = settings(max_examples=25, stateful_step_count=12, deadline=None, derandomize=True)
 
 
-@pytest.mark.slow
-class TestLongMachine(Machine.TestCase):
-    """The same at length, other draws each time."""
+#: Machines of one run at length: Hypothesis remembers all that it drew.
+EACH = 100
 
-    settings = settings(max_examples=max(LONG, 100), stateful_step_count=25, deadline=None, derandomize=LONG == 0)
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(max(LONG, EACH) // EACH))
+def test_at_length(part):
+    machine = seed(part)(type("Long", (Machine,), {}))
+    run_state_machine_as_test(machine, settings=settings(max_examples=EACH, stateful_step_count=25, deadline=None))

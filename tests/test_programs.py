@@ -1,15 +1,13 @@
 """Random programs of everything that is recorded, at two points, beside differences of the plain function."""
 
-import os
-
 import numpy as np
 import pytest
+from measures import LONG
 from programs import program
 
 import matjac as mj
 
-#: How many programs a long run makes; see `test_machines`.
-LONG = max(int(os.environ.get("MATJAC_FUZZ", "0")), 1500)
+MANY = max(LONG, 1500)
 
 
 def differences(value, x, step):
@@ -82,4 +80,4 @@ def test_random_programs(block):
 @pytest.mark.slow
 def test_many_random_programs():
     with np.errstate(all="ignore"):
-        assert sum(compared(seed) for seed in range(1000, 1000 + LONG)) > 1.6 * LONG
+        assert sum(compared(seed) for seed in range(1000, 1000 + MANY)) > 1.6 * MANY

@@ -35,10 +35,12 @@ def test_many_threads_make_the_bits_of_one():
     assert len({run("threads", MATJAC_NUM_THREADS=count) for count in ("1", "2", "3", "7")}) == 1
 
 
+@pytest.mark.slow
 def test_threads_that_are_the_first_to_ask():
     assert run("first_calls", MATJAC_NUM_THREADS="2") == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["fork", "spawn"])
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no forks here")
 def test_processes(kind):

@@ -325,6 +325,7 @@ def test_covered_at_the_nominal_rate():
     assert abs(covered(300, 1) - 0.95) < 0.03
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_unknowns():
     n = 320
     F = mj.compile(lambda X: np.concatenate([(X[1:] - X[:-1]).ravel(), (X[:, 1:] - X[:, :-1]).ravel()]), (n, n))
@@ -433,6 +434,7 @@ def test_entries_that_there_are_not(rows, error, message):
         uncertainty(factorisation(), TRUE_U, TRUE_V, of=predict).covariance(rows)
 
 
+@pytest.mark.slow
 def test_many_rows_that_are_seen_too_seldom(monkeypatch):
     # 200 rows of U with one entry seen, or none, where two are needed: more free directions than are tried
     random = np.random.default_rng(8)
