@@ -1,3 +1,8 @@
+import os
+
+# tests run side by side, and threads of products would wait for one another; NumPy reads it when it is imported
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import numba
 import pytest
 from hypothesis import HealthCheck, settings

@@ -434,7 +434,7 @@ def test_factors_that_rounding_makes_singular(make, bound):
     assert end.status > 0
     assert_allclose(end.value, known.value, rtol=1e-9)
     assert end.steps <= 2 * known.steps
-    assert factorisations <= 6 * end.steps + 20
+    assert factorisations <= 8 * end.steps + 20
 
 
 @pytest.mark.parametrize("every", [2, 3, 4])
