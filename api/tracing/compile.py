@@ -56,6 +56,9 @@ def compile(fun: Callable[..., Any], *examples: Any, order: Order = "C") -> Comp
 
     Notes
     -----
+    Of a large array of which few entries are taken, as in ``(U @ V.T + b)[rows, columns]``, those alone are made, also
+    while `fun` is recorded. It is run once, or twice where large arrays at its examples have to be made in full.
+
     Source: Magnus & Neudecker, *Matrix Differential Calculus*, chapter 5 (product and chain rule of differentials);
     *Mathematics for Machine Learning*, §5.2.2.
 
