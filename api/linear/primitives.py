@@ -36,6 +36,8 @@ PLUS = 1, 1
 class Add(Multilinear):
     """The sum of the operands, each with its sign."""
 
+    is_entrywise = True
+
     signs: tuple[int, ...]
 
     @property
@@ -62,6 +64,8 @@ class Add(Multilinear):
 @dataclass(frozen=True)
 class Multiply(Multilinear):
     """The product entry by entry; a differential among the operands has the result's shape."""
+
+    is_entrywise = True
 
     def value(self, *operands: Any) -> Any:
         a, b = operands

@@ -20,6 +20,8 @@ class Primitive:
 
     #: whether it makes zeros by structure of operands that have none
     makes_zeros = False
+    #: whether each entry is made from one entry of each operand, with NumPy's broadcasting
+    is_entrywise = False
     #: whether the result is a view of an operand, which takes no memory
     makes_view = False
     #: whether the result is known to be real where the operands are

@@ -57,9 +57,13 @@ class NoMethodError(TracingError, AttributeError):
 
 
 class Recorder:
-    """A program and an expression that are being recorded, with the values at an example."""
+    """A program and an expression that are being recorded, with the values at an example.
 
-    def __init__(self, program: Program | None = None) -> None:
+    Where these may be `rough`, large ones may be zeros: their shapes and dtypes count. `guessed` says that some are.
+    """
+
+    def __init__(self, program: Program | None = None, rough: bool = False) -> None:
+        self.rough, self.guessed = rough, False
         self.program = Program() if program is None else program
         self.expression = Expression(self.program, ())
         self.examples: dict[int, Any] = {}

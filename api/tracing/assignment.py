@@ -25,7 +25,7 @@ from matjac.tracing.arrays import (
     TracingError,
     handles,
 )
-from matjac.tracing.recorded import apply, compacted, positions, reshaped, shape_of, sliced, taken, united
+from matjac.tracing.recorded import apply, compacted, indexed, positions, reshaped, shape_of, sliced, taken, united
 
 
 @dataclass(frozen=True)
@@ -274,7 +274,7 @@ def _item(array: Any, index: Any) -> Any:
     parts = constant_index(index)
 
     def record() -> Any:
-        return sliced(array, parts) if _is_plain(parts) else taken(array, positions(array)[parts])
+        return sliced(array, parts) if _is_plain(parts) else taken(array, indexed(array, parts))
 
     return shown(array, lambda places: places[parts], record, plain=_is_plain(parts))
 

@@ -1,7 +1,8 @@
 """`compile`: a function written in NumPy, recorded once."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,10 @@ from matjac.structured import Unknown, wholes
 from matjac.tracing import rules  # noqa: F401  (importing it registers what is handled)
 from matjac.tracing.calls import flat, is_plain, value_of
 from matjac.tracing.compiled import Compiled
-from matjac.tracing.differentiate import sample_products
 from matjac.tracing.inplace import INTO_A_PLAIN_ARRAY
 from matjac.tracing.record import Record
-from matjac.tracing.recorded import Recorder, TracingError
+from matjac.tracing.recorded import Recorder, Traced, TracingError
+from matjac.tracing.sampling import sampled
 
 
 def compile(fun: Callable[..., Any], *examples: Any, order: Order = "C") -> Compiled:
@@ -86,28 +87,47 @@ def compile(fun: Callable[..., Any], *examples: Any, order: Order = "C") -> Comp
         raise TypeError(f"compile: got {came}, expected a function and an example for each argument")
     rng = np.random.default_rng(0)
     points = [_example(f"examples[{at}]", example, rng) for at, example in enumerate(examples)]
-    recorder = Recorder()
-    given = [recorder.argument(point) for point in points]
     kinds = [e if isinstance(e, Unknown) else point.shape for e, point in zip(examples, points, strict=True)]
-    arguments = wholes(kinds, given)
-    for argument, example in zip(arguments, examples, strict=True):
-        argument.writeable = isinstance(example, np.ndarray)
+    writeable = [isinstance(example, np.ndarray) for example in examples]
+    recorder, run = Recorder(rough=True), partial(_run, fun, points, kinds, writeable, order)
+    try:
+        returned, result = run(recorder)
+    except Exception:
+        if not recorder.guessed:
+            raise
+        # zeros may be singular where values are not
+        recorder = Recorder()
+        returned, result = run(recorder)
+    program, out = sampled(recorder.program, len(points), result.number)
+    record = Record(program, range(len(points)), [out], points)
+    compiled = Compiled(record, _names(fun, len(points)), order, kinds)
+    compiled.original = fun if is_plain(returned) else lambda *args: flat(fun(*args), order)
+    return compiled
+
+
+def _run(
+    fun: Callable[..., Any],
+    points: Sequence[Array],
+    kinds: Sequence[Any],
+    writeable: Sequence[bool],
+    order: Order,
+    recorder: Recorder,
+) -> tuple[Any, Traced]:
+    """What the function returns of recorded arguments, and that as one array."""
+    arguments = wholes(kinds, [recorder.argument(point) for point in points])
+    for argument, may in zip(arguments, writeable, strict=True):
+        argument.writeable = may
     try:
         # values at the examples are of no use but for their shapes
         with np.errstate(all="ignore"):
             returned = fun(*arguments)
-            result = value_of(returned, order)
+            return returned, value_of(returned, order)
     except TracingError:
         raise
     except (TypeError, ValueError, IndexError) as error:
         raise TracingError(
             f"fun can't be recorded, it raised {type(error).__name__}: {error}{_instead(error)}"
         ) from error
-    sample_products(recorder.program, result.number)
-    record = Record(recorder.program, range(len(points)), [result.number], points)
-    compiled = Compiled(record, _names(fun, len(points)), order, kinds)
-    compiled.original = fun if is_plain(returned) else lambda *args: flat(fun(*args), order)
-    return compiled
 
 
 def _instead(error: Exception) -> str:

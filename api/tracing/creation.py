@@ -74,6 +74,8 @@ def _copy(a: Any, order: Any = "K", subok: bool = False) -> Any:
 class Cast(Primitive):
     """The values in another dtype."""
 
+    is_entrywise = True
+
     dtype: np.dtype[Any]
 
     @property

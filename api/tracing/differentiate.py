@@ -1,17 +1,15 @@
 """The differential of a recorded function: the product rule for what is linear in each operand, else the rule."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 
-from matjac.conventions import size
 from matjac.linear.expression import Expression
 from matjac.linear.maps import Linear
-from matjac.linear.primitives import Add, Join, MatMul, Multilinear, Multiply, Sddmm, SpMM, Take
-from matjac.linear.program import Primitive, Program, Step
+from matjac.linear.primitives import Add, Join, MatMul, Multilinear, Multiply, Sddmm, SpMM
+from matjac.linear.program import Primitive, Step
 from matjac.tracing import assignment, conditions, elementwise, whole
 from matjac.tracing.creation import Cast
 from matjac.tracing.custom import Custom
@@ -117,30 +115,3 @@ def _of_map(
         part = whole.OF_COEFFICIENTS[type(linear.map)](linear, *operands, y, *of_coefficients)
         total = part if total is None else total if part is None else total + part
     return total
-
-
-def sample_products(program: Program, out: int) -> None:
-    """Of a product of dense matrices of which only a few entries are taken, make those alone."""
-    live = {step.out: step for step in program.steps([out])}
-    users: dict[int, list[Step]] = {}
-    for step in live.values():
-        for k in step.operands:
-            users.setdefault(k, []).append(step)
-    for number, product in live.items():
-        takes = users.get(number, [])
-        if number != out and takes and all(_takes_few(program, take, product) for take in takes):
-            for take in takes:
-                p = take.primitive
-                assert isinstance(p, Take)
-                at = (p.positions[:, None] * p.block + np.arange(p.block)).reshape(-1)
-                columns = max(program.shapes[number][1], 1)
-                entries = Sddmm(*np.divmod(at, columns), p.after, program.shapes[number])  # type: ignore[arg-type]
-                program.makers[take.out] = replace(product, primitive=entries, out=take.out)
-
-
-def _takes_few(program: Program, take: Step, product: Step) -> bool:
-    """Whether it takes so few entries of a product of dense matrices that they cost less than the product."""
-    # entry by entry, a product is some 8 times slower than in a BLAS
-    few = isinstance(take.primitive, Take) and 8 * size(program.shapes[take.out]) <= size(program.shapes[product.out])
-    matrices = isinstance(product.primitive, MatMul) and len(program.shapes[product.out]) == 2
-    return few and matrices and not any(sp.issparse(program.constants.get(k)) for k in product.operands)

@@ -43,6 +43,8 @@ from matjac.tracing.special import SEVERAL, PartOf
 class Elementwise(Primitive):
     """A ufunc, or another function entry by entry."""
 
+    is_entrywise = True
+
     ufunc: Any
 
     @property

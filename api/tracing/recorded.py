@@ -52,6 +52,7 @@ __all__ = [
     "broadcast",
     "compacted",
     "handles",
+    "indexed",
     "joined",
     "mapped",
     "mask_of",
@@ -70,9 +71,34 @@ __all__ = [
 ]
 
 
+#: Entries of an array that takes no time or memory to speak of.
+LARGE = 1 << 20
+#: How many times as many entries a product of dense matrices has as are made one by one at its cost in a BLAS.
+FEW = 8
+
+
 def positions(x: Recorded) -> Array:
     """The flat position of each entry, in the array's shape."""
     return np.arange(x.size).reshape(x.shape)
+
+
+def indexed(x: Recorded, index: tuple[Any, ...]) -> Array:
+    """The flat positions of the entries at an index; where there are many others, theirs are not made."""
+    if x.size <= LARGE:
+        return positions(x)[index]  # type: ignore[no-any-return]
+    # along each axis; what is wrong with the index NumPy says here
+    taken = np.broadcast_to(False, x.shape)[index]
+    at, step = np.zeros(taken.shape, np.int64), 1
+    plain = len(index) == x.ndim and all(np.asarray(k).dtype.kind in "iu" for k in index)
+    for axis in reversed(range(x.ndim)):
+        n = x.shape[axis]
+        if plain:
+            at += step * (np.asarray(index[axis], np.int64) % n)
+        else:
+            along = np.arange(n).reshape(-1, *(1,) * (x.ndim - axis - 1))
+            at += step * np.broadcast_to(along, x.shape)[index]
+        step *= n
+    return at
 
 
 def united(x: Any) -> Any:
@@ -104,11 +130,47 @@ def apply(primitive: Primitive, *operands: Any, shape: Shape | None = None) -> A
         return Symbol(recorder, recorder.expression.add(primitive, numbers, linear, shape), shape)
     if any(sp.issparse(x) for x in operands) and not isinstance(primitive, MatMul):
         raise TracingError("a scipy.sparse constant can be recorded in matrix products alone: else use its .toarray()")
-    examples = [recorder.examples[k] for k in numbers if k is not None]
-    value = primitive.value(*examples)
+    value = _example(recorder, primitive, [recorder.examples[k] for k in numbers if k is not None])
     return recorder.traced(
         recorder.program.add(primitive, [k for k in numbers if k is not None], np.shape(value)), value
     )
+
+
+def _example(recorder: Recorder, primitive: Primitive, examples: Sequence[Any]) -> Any:
+    """The value at the examples; one entry broadcast where these may be rough and it is large beside them.
+
+    Few of its entries may be taken, and then the others are never made: see `sampling`.
+    """
+    if not recorder.rough or any(map(sp.issparse, examples)):
+        return primitive.value(*examples)
+    # broadcast entries count once
+    there = sum(
+        size(tuple(n for n, step in zip(np.shape(x), np.asarray(x).strides, strict=True) if step)) for x in examples
+    )
+    if isinstance(primitive, MatMul) and np.ndim(examples[0]) == np.ndim(examples[1]) == 2:
+        shape = len(examples[0]), examples[1].shape[1]
+        if size(shape) > max(LARGE, FEW * there):
+            recorder.guessed = True
+            return np.broadcast_to(np.zeros((), np.result_type(*examples)), shape)
+    elif primitive.is_entrywise and size(shape := np.broadcast_shapes(*map(np.shape, examples))) > max(
+        LARGE, FEW * there
+    ):
+        recorder.guessed = True
+        return np.broadcast_to(primitive.value(*map(_corner, examples)).reshape(()), shape)
+    elif isinstance(primitive, Take) and size(primitive.before) > LARGE and there == 1:
+        # np.take would make a copy of all
+        return np.full(primitive.after, _corner(examples[0]).item())
+    return primitive.value(*examples)
+
+
+def _distinct(x: Any) -> int:
+    """How many entries an array has, those that are broadcast counted once."""
+    return size(tuple(n for n, step in zip(np.shape(x), np.asarray(x).strides, strict=True) if step))
+
+
+def _corner(x: Any) -> Any:
+    """The first entry of an array, with its axes."""
+    return x[(slice(0, 1),) * np.ndim(x)] if np.ndim(x) else x
 
 
 def _number(recorder: Recorder, number: int) -> int:

@@ -1,0 +1,129 @@
+"""Few entries of a large array are made alone: the same numbers and places as of the whole, without it."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from measures import LONG, peak
+from numpy.testing import assert_allclose, assert_array_equal
+
+import matjac as mj
+from matjac.tracing import recorded, sampling
+
+M, N, K = 5, 4, 2
+
+
+STARTS = {
+    "product": lambda U, V: U @ V.T,
+    "outer": lambda U, V: np.outer(U[:, 0], V[:, 1]),
+    "sums": lambda U, V: U[:, :1] + V[:, 0],
+    "distances": lambda U, V: np.sum((U[:, None, :] - V[None, :, :]) ** 2, axis=2),
+    "einsum": lambda U, V: np.einsum("ik,jk->ij", U, V),
+    "of itself": lambda U, V: (U @ V.T) @ (V @ V.T),
+}
+STEPS = {
+    "tanh": np.tanh,
+    "square": lambda Y: Y * Y,
+    "bias": lambda Y: Y + np.arange(Y.shape[-1]),
+    "column": lambda Y: Y * np.arange(1.0, 1 + Y.shape[-2])[:, None],
+    "minus data": lambda Y: Y - np.arange(Y.size).reshape(Y.shape),
+    "number": lambda Y: 2 * Y - 1,
+    "mask": lambda Y: Y * np.tri(*Y.shape[-2:]),
+    "transpose": lambda Y: Y.T,
+    "reshape": lambda Y: Y.reshape(2, -1),
+    "wide": lambda Y: np.broadcast_to(Y, (2, *Y.shape)).reshape(2 * Y.shape[0], -1),
+    "negative": lambda Y: -Y,
+    "narrow": lambda Y: Y.astype(np.float32),
+}
+TAKES = {
+    "pairs": lambda Y, rng: Y[rng.integers(0, Y.shape[0], 6), rng.integers(-Y.shape[1], Y.shape[1], 6)],
+    "flat": lambda Y, rng: Y.ravel()[rng.integers(0, Y.size, (2, 3))],
+    "mask": lambda Y, rng: Y[rng.random(Y.shape) < 0.4],
+    "rows": lambda Y, rng: Y[[1, 0, 1]],
+    "beside a slice": lambda Y, rng: Y[1:, [0, 1]],
+    "take": lambda Y, rng: np.take(Y, rng.integers(0, Y.size, 5)),
+    "twice": lambda Y, rng: Y[[0, 1], [1, 0]] * Y[[1, 1], [0, 1]],
+    "and the whole": lambda Y, rng: Y[[0, 1], [1, 0]] + np.sum(Y),
+}
+names = {what: st.sampled_from(sorted(table)) for what, table in (("s", STARTS), ("t", STEPS), ("e", TAKES))}
+
+
+def function(start, steps, end, seed):
+    def fun(U, V):
+        Y = STARTS[start](U, V)
+        for name in steps:
+            Y = STEPS[name](Y)
+        return TAKES[end](Y, np.random.default_rng(seed))
+
+    return fun
+
+
+@pytest.mark.parametrize("start", STARTS)
+@pytest.mark.parametrize("end", TAKES)
+def test_the_numbers_and_places_are_those_of_the_whole(start, end, monkeypatch):
+    @settings(max_examples=max(8, LONG))
+    @given(st.lists(names["t"], max_size=4), st.integers(0, 99))
+    def same(steps, seed):
+        rng, fun = np.random.default_rng(seed), function(start, steps, end, seed)
+        U, V = rng.standard_normal((M, K)), rng.standard_normal((N, K))
+        plain = mj.compile(fun, U, V)
+        with monkeypatch.context() as patched:
+            for module in (recorded, sampling):
+                patched.setattr(module, "LARGE", 0)
+                patched.setattr(module, "FEW", 1)
+            F = mj.compile(fun, U, V)
+        rough = 1e-5 if "narrow" in steps else 1e-12
+        assert F(U, V).dtype == fun(U, V).dtype
+        assert_allclose(F(U, V), fun(U, V), rtol=rough, atol=rough)
+        J, expected = F.jacobian(U, V).tocsr(), plain.jacobian(U, V).tocsr()
+        assert J.dtype == expected.dtype
+        scale = max(1.0, np.abs(expected.data).max(initial=0))
+        assert_allclose(J.toarray(), expected.toarray(), rtol=0, atol=10 * rough * scale)
+        assert_array_equal(J.indptr, expected.indptr)
+        assert_array_equal(J.indices, expected.indices)
+
+    same()
+
+
+ROWS, COLUMNS = np.random.default_rng(0).integers(0, 1500, (2, 400))
+LARGE = {
+    "biased factors": lambda U, V: (U @ V.T + U[:, :1] + V[:, 0] - 3.0)[ROWS, COLUMNS],
+    "links": lambda U, V: 1 / (1 + np.exp(-(U @ V.T)))[ROWS, COLUMNS],
+    "transposed": lambda U, V: (V @ U.T).T[ROWS, COLUMNS],
+    "flat": lambda U, V: (2 * (U @ V.T)).ravel()[ROWS * 1500 + COLUMNS],
+    "outer": lambda U, V: np.outer(U[:, 0], V[:, 0])[ROWS, COLUMNS],
+    "distances": lambda U, V: np.sqrt(np.sum(U**2, 1)[:, None] + np.sum(V**2, 1) - 2 * U @ V.T)[ROWS, COLUMNS],
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_the_whole_is_never_made(name):
+    fun, rng = LARGE[name], np.random.default_rng(1)
+    U, V = rng.random((1500, 3)), rng.random((1500, 3))
+    made = []
+    assert peak(lambda: made.append(mj.compile(fun, U.shape, V.shape))) < 3e6
+    (F,) = made
+    v, u = rng.standard_normal(9000), rng.standard_normal(400)
+    for act in (
+        lambda: F(U, V),
+        lambda: F.jacobian(U, V) @ v,
+        lambda: F.jacobian(U, V).T @ u,
+        lambda: F.jac_csr(F.pack(U, V)),
+    ):
+        act()
+        assert peak(act) < 2e6
+    assert_allclose(F(U, V), fun(U, V), rtol=1e-9)
+    assert mj.check(F, U, V) < 1e-6
+
+
+def test_values_that_zeros_would_not_have():
+    """Where rough values at the examples end in an error, they are made in full."""
+    points, runs = np.linspace(0, 1, 1100), []
+
+    def fun(s):
+        runs.append(None)
+        return np.linalg.cholesky(np.exp(-np.abs(s[:, None] * points[:, None] - s * points)))[[5, 7], 3]
+
+    F = mj.compile(fun, (1,))
+    assert len(runs) == 2
+    assert_allclose(F(np.ones(1)), fun(np.ones(1)))
