@@ -1,6 +1,7 @@
 """What is recorded of arrays: primitives applied to values and differentials, and what all else is made of."""
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -141,25 +142,22 @@ def _example(recorder: Recorder, primitive: Primitive, examples: Sequence[Any]) 
 
     Few of its entries may be taken, and then the others are never made: see `sampling`.
     """
-    if not recorder.rough or any(map(sp.issparse, examples)):
+    product = isinstance(primitive, MatMul) and not any(sp.issparse(x) or np.ndim(x) != 2 for x in examples)
+    known = recorder.rough and (product or primitive.is_entrywise or isinstance(primitive, Take))
+    if not known or prod(map(np.size, examples)) <= LARGE:
         return primitive.value(*examples)
-    # broadcast entries count once
-    there = sum(
-        size(tuple(n for n, step in zip(np.shape(x), np.asarray(x).strides, strict=True) if step)) for x in examples
-    )
-    if isinstance(primitive, MatMul) and np.ndim(examples[0]) == np.ndim(examples[1]) == 2:
-        shape = len(examples[0]), examples[1].shape[1]
+    there = sum(map(_distinct, examples))
+    if isinstance(primitive, Take):
+        if there == 1 and size(primitive.before) > LARGE:
+            # np.take would make a copy of all
+            return np.broadcast_to(_corner(examples[0]).reshape(()), primitive.after)
+    else:
+        shapes = [np.shape(x) for x in examples]
+        shape = (shapes[0][0], shapes[1][1]) if product else np.broadcast_shapes(*shapes)
         if size(shape) > max(LARGE, FEW * there):
             recorder.guessed = True
-            return np.broadcast_to(np.zeros((), np.result_type(*examples)), shape)
-    elif primitive.is_entrywise and size(shape := np.broadcast_shapes(*map(np.shape, examples))) > max(
-        LARGE, FEW * there
-    ):
-        recorder.guessed = True
-        return np.broadcast_to(primitive.value(*map(_corner, examples)).reshape(()), shape)
-    elif isinstance(primitive, Take) and size(primitive.before) > LARGE and there == 1:
-        # np.take would make a copy of all
-        return np.full(primitive.after, _corner(examples[0]).item())
+            one = np.zeros((), np.result_type(*examples)) if product else primitive.value(*map(_corner, examples))
+            return np.broadcast_to(one.reshape(()), shape)
     return primitive.value(*examples)
 
 
