@@ -65,13 +65,19 @@ def _from_environment() -> int | None:
     return int(text) if text else None
 
 
-def require(what: str | int, needed: int) -> None:
-    """Raise MemoryError where that many bytes are more than there may be; `what` is a number of entries, or words."""
+#: What takes less than entries.
+LESS = "products (J @ v), J.rows(start, stop) and J.iter_rows() take less"
+
+
+def require(what: str | int, needed: int, less: str = LESS) -> None:
+    """Raise MemoryError where that many bytes are more than there may be; `what` is a number of entries, or words.
+
+    `less` says what takes less.
+    """
     if not fits(needed):
         what = f"{what:,} entries" if isinstance(what, int) else what
         raise MemoryError(
-            f"memory: got {what} of {needed:,} bytes, expected at most {_most():,} (mj.set_memory_limit); "
-            "products (J @ v), J.rows(start, stop) and J.iter_rows() take less"
+            f"memory: got {what} of {needed:,} bytes, expected at most {_most():,} (mj.set_memory_limit); {less}"
         )
 
 

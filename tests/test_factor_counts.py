@@ -10,7 +10,7 @@ from scipy.sparse.linalg import splu
 import matjac as mj
 from matjac import kernels
 from matjac.linear.fill import require_factors
-from matjac.solvers import NormalEquations, damped, steps
+from matjac.solvers import NormalEquations, damped
 from matjac.unknowns.affine import _inverse
 
 
@@ -54,14 +54,14 @@ def test_rows_of_factors_are_counted(n, density, seed, index):
     np.testing.assert_array_equal(counts, eliminated(pattern[np.ix_(order, order)]))
 
 
-def bytes_of(matrix, rule="MMD_AT_PLUS_A"):
+def bytes_of(matrix):
     """The bytes at which a matrix is no longer refused."""
     low, high = 0, 24 * matrix.shape[0] ** 2
     while low < high:
         middle = (low + high) // 2
         mj.set_memory_limit(middle)
         try:
-            require_factors(matrix, rule)
+            require_factors(matrix)
             high = middle
         except MemoryError:
             low = middle + 1
@@ -73,11 +73,6 @@ def test_they_are_those_that_superlu_makes(make, limit):
     matrix = (make() * 1.0 + 50 * sp.eye_array(make().shape[0])).tocsc()
     factors = splu(matrix, "MMD_AT_PLUS_A", 0.0, options={"SymmetricMode": True})
     assert bytes_of(matrix) == 24 * factors.L.nnz
-    # of a matrix that is not symmetric they are bounded by those of its sum with the transpose, as long as pivots stay
-    oblique = (sp.tril(matrix) + 0.01 * sp.triu(matrix[::-1, ::-1], 3)).tocsc() + 50 * sp.eye_array(matrix.shape[0])
-    factors = splu(oblique.tocsc(), "COLAMD", 0.0)
-    counted = bytes_of(oblique.tocsc(), "COLAMD") // 24
-    assert max(factors.L.nnz, factors.U.nnz) <= counted < 4 * max(factors.L.nnz, factors.U.nnz)
 
 
 def test_what_factorises_refuses_before_it_begins(limit):
@@ -90,12 +85,11 @@ def test_what_factorises_refuses_before_it_begins(limit):
     ways = {
         "Gauss–Newton": lambda: _stepped(rows),
         "normal equations": lambda: NormalEquations("qdldl").factorize(J),
-        "Newton": lambda: steps.sparse_lu(rows),
         "affine unknowns": lambda: _inverse(matrix),
     }
     for name, way in ways.items():
-        limit(10**5)
-        with pytest.raises(MemoryError, match=r"memory: got .* bytes, expected at most 100,000"):
+        limit(7 * 10**4)
+        with pytest.raises(MemoryError, match=r"memory: got .* bytes, expected at most 70,000"):
             way()
         limit(40 * fits)
         assert way() is not None, name

@@ -8,7 +8,7 @@ from measures import LONG, peak
 from numpy.testing import assert_allclose, assert_array_equal
 
 import matjac as mj
-from matjac.tracing import recorded, sampling
+from matjac.tracing import lazy
 
 M, N, K = 5, 4, 2
 
@@ -19,6 +19,7 @@ STARTS = {
     "sums": lambda U, V: U[:, :1] + V[:, 0],
     "distances": lambda U, V: np.sum((U[:, None, :] - V[None, :, :]) ** 2, axis=2),
     "einsum": lambda U, V: np.einsum("ik,jk->ij", U, V),
+    "number": lambda U, V: np.broadcast_to(np.sum(U), (M, N)) + V[0, 0],
     "of itself": lambda U, V: (U @ V.T) @ (V @ V.T),
 }
 STEPS = {
@@ -33,8 +34,20 @@ STEPS = {
     "reshape": lambda Y: Y.reshape(2, -1),
     "wide": lambda Y: np.broadcast_to(Y, (2, *Y.shape)).reshape(2 * Y.shape[0], -1),
     "negative": lambda Y: -Y,
+    "again": lambda Y: Y - 0.1 * Y * np.exp(-Y * Y) + Y.T.T,
+    "if positive": lambda Y: np.where(Y > 0, Y, 0.5 * Y),
+    "between": lambda Y: np.clip(Y, -0.6, 0.7),
+    "written": lambda Y: _written(Y),
     "narrow": lambda Y: Y.astype(np.float32),
 }
+
+
+def _written(Y):
+    Z = Y.copy()
+    Z[0] = 2 * Z[1]
+    return Z
+
+
 TAKES = {
     "pairs": lambda Y, rng: Y[rng.integers(0, Y.shape[0], 6), rng.integers(-Y.shape[1], Y.shape[1], 6)],
     "flat": lambda Y, rng: Y.ravel()[rng.integers(0, Y.size, (2, 3))],
@@ -68,9 +81,8 @@ def test_the_numbers_and_places_are_those_of_the_whole(start, end, monkeypatch):
         U, V = rng.standard_normal((M, K)), rng.standard_normal((N, K))
         plain = mj.compile(fun, U, V)
         with monkeypatch.context() as patched:
-            for module in (recorded, sampling):
-                patched.setattr(module, "LARGE", 0)
-                patched.setattr(module, "FEW", 1)
+            patched.setattr(lazy, "LARGE", 0)
+            patched.setattr(lazy, "FEW", 1)
             F = mj.compile(fun, U, V)
         rough = 1e-5 if "narrow" in steps else 1e-12
         assert F(U, V).dtype == fun(U, V).dtype
@@ -116,14 +128,45 @@ def test_the_whole_is_never_made(name):
     assert mj.check(F, U, V) < 1e-6
 
 
-def test_values_that_zeros_would_not_have():
-    """Where rough values at the examples end in an error, they are made in full."""
-    points, runs = np.linspace(0, 1, 1100), []
+def test_many_steps_that_use_one_another():
+    def fun(U, V):
+        Y = U @ V.T
+        for _ in range(150):
+            Y = Y - 0.1 * Y * Y
+        return Y[ROWS, COLUMNS]
 
-    def fun(s):
-        runs.append(None)
-        return np.linalg.cholesky(np.exp(-np.abs(s[:, None] * points[:, None] - s * points)))[[5, 7], 3]
+    U, V = np.random.default_rng(1).random((2, 1500, 3))
+    F = mj.compile(fun, U.shape, V.shape)
+    assert_allclose(F(U, V), fun(U, V), rtol=1e-9)
 
-    F = mj.compile(fun, (1,))
-    assert len(runs) == 2
-    assert_allclose(F(np.ones(1)), fun(np.ones(1)))
+
+def test_what_goes_by_values_has_the_values():
+    """Errors that a function catches itself, and steps whose kind is found out by trying them."""
+    x = np.arange(1100.0)
+
+    def fun(x):
+        K = np.exp(-np.abs(x[:, None] - x))
+        try:
+            L = np.linalg.cholesky(K)
+        except np.linalg.LinAlgError:
+            L = np.linalg.cholesky(K + 0.1 * np.eye(len(K)))
+        return np.diag(L)[:3]
+
+    assert_allclose(mj.compile(fun, x)(x), fun(x))
+
+    def centred(U, V):
+        Y = U @ V.T
+        return np.piecewise(Y, [Y < 1], [lambda y: y - y.mean(), lambda y: y])[ROWS, COLUMNS]
+
+    with pytest.raises(mj.TracingError, match="piecewise"):
+        mj.compile(centred, (1500, 3), (1500, 3))
+    with pytest.raises(mj.TracingError, match="unique"):
+        mj.compile(lambda U, V: np.unique((U @ V.T)[ROWS, COLUMNS]), (200_000, 2), (200_000, 2))
+
+
+def test_a_compiled_function_inside():
+    inner = mj.compile(lambda U, V: U @ V.T + 1, (1500, 3), (1500, 3))
+    U, V = np.random.default_rng(1).random((2, 1500, 3))
+    made = []
+    assert peak(lambda: made.append(mj.compile(lambda U, V: (inner(U, V) * 2)[ROWS, COLUMNS], U, V))) < 3e6
+    assert_allclose(made[0](U, V), 2 * (U @ V.T + 1)[ROWS, COLUMNS])

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from matjac.conventions import Array, Shape, cached_property, canonical, size
-from matjac.linear.primitives import Add, MatMul, Multilinear, Real, Transpose
+from matjac.linear.primitives import Add, MatMul, Multilinear, Real, Reshape, Transpose
 from matjac.linear.program import Program, shortened
 
 
@@ -134,11 +134,16 @@ class Expression:
         values, steps = self._run
         live = most = 0
         owned: dict[int, int] = {}
-        for primitive, _, out, spent in steps:
+        scattered: set[int] = set()
+        for primitive, operands, out, spent in steps:
             released = sum(owned.pop(k, 0) for k in spent)
-            if primitive.makes_view:
+            # entries that do not follow one another are copied to be reshaped
+            copied = isinstance(primitive, Reshape) and operands[0] in scattered
+            if primitive.makes_view and not copied:
                 # what it is a view of stays as long as it
                 owned[out] = released
+                if not isinstance(primitive, Reshape):
+                    scattered.add(out)
                 continue
             owned[out] = size(self.shapes[out - values])
             live += owned[out]

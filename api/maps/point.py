@@ -86,7 +86,7 @@ class Point:
         count = 1 if x.ndim == 1 else size(x.shape[:-1])
         needed = count * (expression.held + sum(self.plan.shape)) * max(self.dtype.itemsize, x.itemsize)
         if not memory.fits(needed):
-            memory.require("a product" if x.ndim == 1 else f"a product with {count:,} vectors", needed)
+            memory.require(f"a product with {count:,} vectors", needed, "fewer vectors at a time take less")
 
     def _own(self, result: Array, given: Array, dtype: np.dtype[Any]) -> Array:
         """The result as an array of its own, in the dtype of a product."""

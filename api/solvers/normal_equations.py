@@ -10,7 +10,7 @@ from matjac import checks
 from matjac.conventions import Array
 from matjac.extras import optional
 from matjac.jacobian import Jacobian
-from matjac.linear.fill import require_factors
+from matjac.linear.fill import LOWER, require_factors
 
 #: The packages that factorise, and their modules.
 Backend: TypeAlias = Literal["cholmod", "qdldl"]
@@ -111,7 +111,7 @@ class NormalEquations:
         # it is its own transpose, so its rows are columns
         csc = sp.csc_array((matrix.data.astype(float), matrix.indices, matrix.indptr), shape=matrix.shape)
         if self._factors is None:
-            require_factors(csc)
+            require_factors(csc, LOWER)
         try:
             if self.backend == "cholmod":
                 self._cholmod(csc, shift)

@@ -13,7 +13,6 @@ from scipy.sparse.linalg import LinearOperator, gmres, lsmr, splu
 from matjac.conventions import Array
 from matjac.flat import Flat
 from matjac.jacobian import Jacobian
-from matjac.linear.fill import require_factors
 from matjac.solvers import damped
 
 #: Unknowns up to which sparse factors are not worth a look.
@@ -181,7 +180,6 @@ def sparse_lu(matrix: Any) -> Callable[[Array], Array]:
         raise np.linalg.LinAlgError("Jacobian: entries are not finite")
     # its rows are the columns of the transpose, whose factors serve as well
     transposed = sp.csc_array((matrix.data.astype(float), matrix.indices, matrix.indptr), shape=matrix.shape[::-1])
-    require_factors(transposed, "COLAMD")
     try:
         factors = splu(transposed)
     except RuntimeError as error:

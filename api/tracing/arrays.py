@@ -16,6 +16,7 @@ import scipy.sparse as sp
 from matjac.conventions import Array, Shape, size
 from matjac.linear.expression import Expression
 from matjac.linear.program import Parts, Program
+from matjac.tracing.lazy import Lazy, whole
 
 #: NumPy's functions (and Python's, of an index), and what is recorded for each.
 HANDLED: dict[Any, Callable[..., Any]] = {}
@@ -57,13 +58,9 @@ class NoMethodError(TracingError, AttributeError):
 
 
 class Recorder:
-    """A program and an expression that are being recorded, with the values at an example.
+    """A program and an expression that are being recorded, with the values at an example, which may be lazy."""
 
-    Where these may be `rough`, large ones may be zeros: their shapes and dtypes count. `guessed` says that some are.
-    """
-
-    def __init__(self, program: Program | None = None, rough: bool = False) -> None:
-        self.rough, self.guessed = rough, False
+    def __init__(self, program: Program | None = None) -> None:
         self.program = Program() if program is None else program
         self.expression = Expression(self.program, ())
         self.examples: dict[int, Any] = {}
@@ -344,8 +341,11 @@ def _layout(array: Any) -> Array:
 def in_order(array: Any) -> Any:
     """An array that is known to be laid out row by row."""
     if isinstance(array, Traced) and array.shows is None and not array.ordered:
-        value = np.asarray(array._value)
-        array.ordered, array._value = True, value if value.flags.c_contiguous else snapshot(value)
+        array.ordered = True
+        if not isinstance(array._value, Lazy):
+            # a lazy one will be row by row as its operands are
+            value = np.asarray(array._value)
+            array._value = value if value.flags.c_contiguous else snapshot(value)
     return array
 
 
@@ -402,7 +402,7 @@ def _fresh(result: Any, arguments: Sequence[Any]) -> Any:
 
 def renewed(array: Any) -> Any:
     """The same as an array of its own, which shows no other's entries."""
-    return Traced(array.recorder, array.number, array.value) if isinstance(array, Traced) else array
+    return Traced(array.recorder, array.number, array.later) if isinstance(array, Traced) else array
 
 
 class Traced(Recorded):
@@ -444,12 +444,20 @@ class Traced(Recorded):
 
     @property
     def value(self) -> Any:
+        """What it is at the example."""
+        self._now()
+        self._value = whole(self._value)
+        return self._value
+
+    @property
+    def later(self) -> Any:
+        """The same, or what makes it when it is wanted."""
         self._now()
         return self._value
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return self.value.dtype  # type: ignore[no-any-return]
+        return self.later.dtype  # type: ignore[no-any-return]
 
     def _lend(self, entries: Array) -> None:
         owner = self

@@ -25,6 +25,7 @@ from matjac.tracing.arrays import (
     TracingError,
     handles,
 )
+from matjac.tracing.lazy import whole
 from matjac.tracing.recorded import apply, compacted, indexed, positions, reshaped, shape_of, sliced, taken, united
 
 
@@ -213,10 +214,10 @@ def shown(array: Any, move: Callable[[Any], Any], record: Callable[[], Any], pla
     if waiting is not None:
         return waiting
     found = record()
-    made = Traced(recorder, found.number, found.value)
+    made = Traced(recorder, found.number, found.later)
     made.shows = array, move
     if plain and array.ordered:
-        steps = [step for step, n in zip(np.asarray(made._value).strides, made.shape, strict=True) if n > 1]
+        steps = [step for step, n in zip(np.asarray(whole(made._value)).strides, made.shape, strict=True) if n > 1]
         made.ordered = steps == sorted(steps, reverse=True) and all(step >= 0 for step in steps)
     return made
 
@@ -304,7 +305,7 @@ def _assign(array: Any, index: Any, value: Any) -> None:
             )
         if value.shows is not None and np.array_equal(_places_in(root, value), where):
             return  # Y[1:] += 1 writes the part that was added to back where it is
-        value = Traced(value.recorder, value.number, value.value)
+        value = Traced(value.recorder, value.number, value.later)
     elif not isinstance(value, int | float | complex):
         value = np.array(value)  # as it is now
     shape = shape_of(value)

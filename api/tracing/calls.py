@@ -9,6 +9,7 @@ from matjac.checks import describe, shaped
 from matjac.conventions import Order
 from matjac.flat import Variables
 from matjac.structured import Unknown
+from matjac.tracing import lazy
 from matjac.tracing.arrays import Recorded, Recorder, Symbol, Traced, TracingError
 from matjac.tracing.complexes import RECORDED_REAL
 from matjac.tracing.record import Record
@@ -74,7 +75,7 @@ def called(record: Record, variables: Variables, args: Sequence[Any], whole: boo
             if k not in numbers:
                 numbers[k] = _constant(recorder, source.constants[k], source.patterns.get(k))
         operands = [numbers[k] for k in step.operands]
-        value = step.primitive.value(*[recorder.examples[k] for k in operands])
+        value = lazy.example(step.primitive, [recorder.examples[k] for k in operands])
         number = recorder.program.add(step.primitive, operands, np.shape(value))
         recorder.examples[number] = value
         if step.out in source.patterns:

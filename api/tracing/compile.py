@@ -1,8 +1,7 @@
 """`compile`: a function written in NumPy, recorded once."""
 
 import inspect
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from matjac.tracing.calls import flat, is_plain, value_of
 from matjac.tracing.compiled import Compiled
 from matjac.tracing.inplace import INTO_A_PLAIN_ARRAY
 from matjac.tracing.record import Record
-from matjac.tracing.recorded import Recorder, Traced, TracingError
+from matjac.tracing.recorded import Recorder, TracingError
 from matjac.tracing.sampling import sampled
 
 
@@ -58,7 +57,7 @@ def compile(fun: Callable[..., Any], *examples: Any, order: Order = "C") -> Comp
     Notes
     -----
     Of a large array of which few entries are taken, as in ``(U @ V.T + b)[rows, columns]``, those alone are made, also
-    while `fun` is recorded. It is run once, or twice where large arrays at its examples have to be made in full.
+    while `fun` is recorded.
 
     Source: Magnus & Neudecker, *Matrix Differential Calculus*, chapter 5 (product and chain rule of differentials);
     *Mathematics for Machine Learning*, §5.2.2.
@@ -87,47 +86,28 @@ def compile(fun: Callable[..., Any], *examples: Any, order: Order = "C") -> Comp
         raise TypeError(f"compile: got {came}, expected a function and an example for each argument")
     rng = np.random.default_rng(0)
     points = [_example(f"examples[{at}]", example, rng) for at, example in enumerate(examples)]
+    recorder = Recorder()
+    given = [recorder.argument(point) for point in points]
     kinds = [e if isinstance(e, Unknown) else point.shape for e, point in zip(examples, points, strict=True)]
-    writeable = [isinstance(example, np.ndarray) for example in examples]
-    recorder, run = Recorder(rough=True), partial(_run, fun, points, kinds, writeable, order)
-    try:
-        returned, result = run(recorder)
-    except Exception:
-        if not recorder.guessed:
-            raise
-        # zeros may be singular where values are not
-        recorder = Recorder()
-        returned, result = run(recorder)
-    program, out = sampled(recorder.program, len(points), result.number)
-    record = Record(program, range(len(points)), [out], points)
-    compiled = Compiled(record, _names(fun, len(points)), order, kinds)
-    compiled.original = fun if is_plain(returned) else lambda *args: flat(fun(*args), order)
-    return compiled
-
-
-def _run(
-    fun: Callable[..., Any],
-    points: Sequence[Array],
-    kinds: Sequence[Any],
-    writeable: Sequence[bool],
-    order: Order,
-    recorder: Recorder,
-) -> tuple[Any, Traced]:
-    """What the function returns of recorded arguments, and that as one array."""
-    arguments = wholes(kinds, [recorder.argument(point) for point in points])
-    for argument, may in zip(arguments, writeable, strict=True):
-        argument.writeable = may
+    arguments = wholes(kinds, given)
+    for argument, example in zip(arguments, examples, strict=True):
+        argument.writeable = isinstance(example, np.ndarray)
     try:
         # values at the examples are of no use but for their shapes
         with np.errstate(all="ignore"):
             returned = fun(*arguments)
-            return returned, value_of(returned, order)
+            result = value_of(returned, order)
     except TracingError:
         raise
     except (TypeError, ValueError, IndexError) as error:
         raise TracingError(
             f"fun can't be recorded, it raised {type(error).__name__}: {error}{_instead(error)}"
         ) from error
+    program, out = sampled(recorder.program, len(points), result.number)
+    record = Record(program, range(len(points)), [out], points)
+    compiled = Compiled(record, _names(fun, len(points)), order, kinds)
+    compiled.original = fun if is_plain(returned) else lambda *args: flat(fun(*args), order)
+    return compiled
 
 
 def _instead(error: Exception) -> str:

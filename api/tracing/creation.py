@@ -67,7 +67,7 @@ def _full_like(
 def _copy(a: Any, order: Any = "K", subok: bool = False) -> Any:
     if order == "F" and isinstance(a, Traced):
         return a.copy(order)
-    return type(a)(a.recorder, a.number, a.value) if isinstance(a, Traced) else a
+    return type(a)(a.recorder, a.number, a.later) if isinstance(a, Traced) else a
 
 
 @dataclass(frozen=True)

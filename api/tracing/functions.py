@@ -44,8 +44,8 @@ for _of_shape in (np.shape, np.ndim, np.size, np.triu_indices_from, np.tril_indi
     HANDLED[_of_shape] = partial(_of_zeros, _of_shape)
 #: Those that one line says.
 LINES: dict[Any, Any] = {
-    np.iscomplexobj: lambda x: bool(np.iscomplexobj(x.value)),
-    np.isrealobj: lambda x: not np.iscomplexobj(x.value),
+    np.iscomplexobj: lambda x: x.dtype.kind == "c",
+    np.isrealobj: lambda x: x.dtype.kind != "c",
     np.ravel: showing(np.ravel, lambda a, order="C": np.reshape(a, (-1,), order)),
     np.trace: lambda a, offset=0, axis1=0, axis2=1: np.sum(np.diagonal(a, offset, axis1, axis2), -1),
     np.tril: lambda m, k=0: masked(m, np.tril(np.ones(m.shape, bool), k)),

@@ -1,7 +1,6 @@
 """What is recorded of arrays: primitives applied to values and differentials, and what all else is made of."""
 
 from collections.abc import Sequence
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from matjac.linear.primitives import (
     run_length,
 )
 from matjac.linear.program import Indicator, Parts, Primitive
+from matjac.tracing import lazy
 from matjac.tracing.arrays import (
     BRANCH,
     HANDLED,
@@ -72,12 +72,6 @@ __all__ = [
 ]
 
 
-#: Entries of an array that takes no time or memory to speak of.
-LARGE = 1 << 20
-#: How many times as many entries a product of dense matrices has as are made one by one at its cost in a BLAS.
-FEW = 8
-
-
 def positions(x: Recorded) -> Array:
     """The flat position of each entry, in the array's shape."""
     return np.arange(x.size).reshape(x.shape)
@@ -85,7 +79,7 @@ def positions(x: Recorded) -> Array:
 
 def indexed(x: Recorded, index: tuple[Any, ...]) -> Array:
     """The flat positions of the entries at an index; where there are many others, theirs are not made."""
-    if x.size <= LARGE:
+    if x.size <= lazy.LARGE:
         return positions(x)[index]  # type: ignore[no-any-return]
     # along each axis; what is wrong with the index NumPy says here
     taken = np.broadcast_to(False, x.shape)[index]
@@ -131,44 +125,10 @@ def apply(primitive: Primitive, *operands: Any, shape: Shape | None = None) -> A
         return Symbol(recorder, recorder.expression.add(primitive, numbers, linear, shape), shape)
     if any(sp.issparse(x) for x in operands) and not isinstance(primitive, MatMul):
         raise TracingError("a scipy.sparse constant can be recorded in matrix products alone: else use its .toarray()")
-    value = _example(recorder, primitive, [recorder.examples[k] for k in numbers if k is not None])
+    value = lazy.example(primitive, [recorder.examples[k] for k in numbers if k is not None])
     return recorder.traced(
         recorder.program.add(primitive, [k for k in numbers if k is not None], np.shape(value)), value
     )
-
-
-def _example(recorder: Recorder, primitive: Primitive, examples: Sequence[Any]) -> Any:
-    """The value at the examples; one entry broadcast where these may be rough and it is large beside them.
-
-    Few of its entries may be taken, and then the others are never made: see `sampling`.
-    """
-    product = isinstance(primitive, MatMul) and not any(sp.issparse(x) or np.ndim(x) != 2 for x in examples)
-    known = recorder.rough and (product or primitive.is_entrywise or isinstance(primitive, Take))
-    if not known or prod(map(np.size, examples)) <= LARGE:
-        return primitive.value(*examples)
-    there = sum(map(_distinct, examples))
-    if isinstance(primitive, Take):
-        if there == 1 and size(primitive.before) > LARGE:
-            # np.take would make a copy of all
-            return np.broadcast_to(_corner(examples[0]).reshape(()), primitive.after)
-    else:
-        shapes = [np.shape(x) for x in examples]
-        shape = (shapes[0][0], shapes[1][1]) if product else np.broadcast_shapes(*shapes)
-        if size(shape) > max(LARGE, FEW * there):
-            recorder.guessed = True
-            one = np.zeros((), np.result_type(*examples)) if product else primitive.value(*map(_corner, examples))
-            return np.broadcast_to(one.reshape(()), shape)
-    return primitive.value(*examples)
-
-
-def _distinct(x: Any) -> int:
-    """How many entries an array has, those that are broadcast counted once."""
-    return size(tuple(n for n, step in zip(np.shape(x), np.asarray(x).strides, strict=True) if step))
-
-
-def _corner(x: Any) -> Any:
-    """The first entry of an array, with its axes."""
-    return x[(slice(0, 1),) * np.ndim(x)] if np.ndim(x) else x
 
 
 def _number(recorder: Recorder, number: int) -> int:

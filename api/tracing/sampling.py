@@ -1,18 +1,16 @@
 """Few entries of a large result: they are made alone, and what they are taken from never is."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import scipy.sparse as sp
 
-from matjac.conventions import Array, Shape, size
-from matjac.linear.primitives import Broadcast, MatMul, Reshape, Sddmm, Take, Transpose, run_length
-from matjac.linear.program import Primitive, Program, Step
-from matjac.tracing.recorded import FEW, LARGE
+from matjac.conventions import Array, size
+from matjac.linear.primitives import Broadcast, MatMul, Sddmm, Take, run_length
+from matjac.linear.program import Program, Step
+from matjac.tracing import lazy
 
-MOVES = Broadcast, Reshape, Transpose
-#: Steps that take from one large result, each of which gets a chain of its own.
+#: Takes from one large result, each of which gets steps of its own.
 MOST = 32
 
 
@@ -22,9 +20,9 @@ def sampled(program: Program, arguments: int, out: int) -> tuple[Program, int]:
     ``f(A + b)[rows, columns]`` becomes ``f(A[rows, columns] + b[columns])``, and entries of a product of dense matrices
     are made one by one.
     """
-    found = _early(program, out)
-    if found:
-        program, out = _Sampling(program, arguments, found).run(out)
+    late = _late(program, out)
+    if late:
+        program, out = _Sampling(program, arguments, late).run(out)
     _sample_products(program, out)
     return program, out
 
@@ -39,87 +37,90 @@ def _live(program: Program, out: int) -> tuple[dict[int, Step], dict[int, list[S
     return live, users
 
 
-def _takes_few(program: Program, step: Step) -> bool:
-    """Whether it takes so few entries that they cost less one by one."""
-    few = FEW * size(program.shapes[step.out]) <= size(program.shapes[step.operands[0]]) if step.operands else False
-    return few and isinstance(step.primitive, Take)
-
-
-def _early(program: Program, out: int) -> dict[int, Step]:
-    """The steps whose results are large, made entry by entry, and used for few entries alone."""
+def _late(program: Program, out: int) -> dict[int, Step]:
+    """The steps that are to run after the takes: of large results, made entry by entry, and wanted nowhere else."""
     live, users = _live(program, out)
     found: dict[int, Step] = {}
+    takes: dict[int, set[int]] = {}
+    depth: dict[int, int] = {}
     for number in sorted(live, reverse=True):
-        step, later = live[number], users.get(number, [])
-        entries = step.primitive.is_entrywise or isinstance(step.primitive, MOVES)
-        large = size(program.shapes[number]) >= LARGE and len(later) <= MOST
-        if entries and large and number != out and all(u.out in found or _takes_few(program, u) for u in later):
+        step, later, total = live[number], users.get(number, []), size(program.shapes[number])
+        entrywise = step.primitive.is_entrywise or isinstance(step.primitive, lazy.MOVES)
+        known = all(isinstance(u.primitive, Take) or u.out in found for u in later)
+        if number == out or total < lazy.LARGE or not entrywise or not known:
+            continue
+        takes[number] = set().union(*(takes.get(u.out, {u.out}) for u in later))
+        depth[number] = 1 + max(depth.get(u.out, 0) for u in later)
+        wanted = sum(size(program.shapes[k]) for k in takes[number])
+        if lazy.FEW * wanted <= total and len(takes[number]) <= MOST and depth[number] <= lazy.DEEP:
             found[number] = step
     return found
 
 
 class _Sampling:
-    """A program made anew, where entries are taken before the steps `early` and not after."""
+    """A program made anew, where the steps `late` run on what was taken."""
 
-    def __init__(self, program: Program, arguments: int, early: dict[int, Step]) -> None:
-        self.source, self.early, self.made = program, early, Program()
+    def __init__(self, program: Program, arguments: int, late: dict[int, Step]) -> None:
+        self.source, self.late, self.made = program, late, Program()
         self.made.real = program.real
         self.numbers = {k: self.made.given(program.shapes[k]) for k in range(arguments)}
+        self._known: dict[tuple[int, int], tuple[Array, int]] = {}
 
     def run(self, out: int) -> tuple[Program, int]:
         """The program and its result."""
         for step in self.source.steps([out]):
-            if step.out in self.early:
+            if step.out in self.late:
                 continue
-            p = step.primitive
-            if isinstance(p, Take) and step.operands[0] in self.early:
-                at = (p.positions[:, None] * p.block + np.arange(p.block)).reshape(p.after)
-                number = self.taken(step.operands[0], at)
+            if isinstance(step.primitive, Take) and step.operands[0] in self.late:
+                number = self.taken(step.operands[0], lazy.entries_of(step.primitive))
             else:
-                number = self.add(p, [self.again(k) for k in step.operands], self.source.shapes[step.out])
+                operands = [self.again(k) for k in step.operands]
+                number = self.made.add(step.primitive, operands, self.source.shapes[step.out])
             if step.out in self.source.patterns:
                 # some are known from more than the step
                 self.made.patterns.setdefault(number, self.source.patterns[step.out])
             self.numbers[step.out] = number
         return self.made, self.numbers[out]
 
-    def add(self, primitive: Primitive, operands: Sequence[int], shape: Shape) -> int:
-        return self.made.add(primitive, operands, shape)
-
     def again(self, number: int) -> int:
-        """A value that is not early."""
+        """A value that is as it was."""
         if number not in self.numbers:
             constant = self.source.constants[number]
             self.numbers[number] = self.made.constant(constant, self.source.patterns.get(number))
         return self.numbers[number]
 
     def taken(self, number: int, at: Array) -> int:
-        """The entries of a value at flat positions, in the positions' shape; a single number stays one."""
-        shape = self.source.shapes[number]
-        if number not in self.early:
-            if size(shape) == 1:
-                return self.add(Reshape(shape, ()), [self.again(number)], ())
-            flat = at.reshape(-1)
-            block = run_length(flat, size(shape))
-            return self.add(Take(shape, flat[::block] // block, block, at.shape), [self.again(number)], at.shape)
-        step = self.early[number]
-        if isinstance(step.primitive, Reshape):
-            return self.taken(step.operands[0], at)
-        if isinstance(step.primitive, Transpose):
-            before, axes = step.primitive.before, step.primitive.axes
-            index = dict(zip(axes, np.unravel_index(at, shape), strict=True))
-            return self.taken(step.operands[0], np.ravel_multi_index([index[k] for k in range(len(axes))], before))
-        operands = [self.taken(k, _below(at, shape, self.source.shapes[k])) for k in step.operands]
-        return operands[0] if isinstance(step.primitive, Broadcast) else self.add(step.primitive, operands, at.shape)
+        """The entries of a value at flat positions, in the positions' shape."""
+        # an array that is kept has an identity of its own
+        key = number, id(at)
+        if key not in self._known:
+            self._known[key] = at, self._after(number, at) if number in self.late else self._there(number, at)
+        return self._known[key][1]
 
+    def _after(self, number: int, at: Array) -> int:
+        step, shapes = self.late[number], self.source.shapes
+        places = lazy.behind(step.primitive, at, shapes[number], [shapes[k] for k in step.operands])
+        # a number stays one, and takes part as such
+        operands = [
+            self.again(k) if shapes[k] == () else self.taken(k, place)
+            for k, place in zip(step.operands, places, strict=True)
+        ]
+        made = self.made
+        if isinstance(step.primitive, lazy.MOVES):
+            (found,) = operands
+        else:
+            found = made.add(step.primitive, operands, np.broadcast_shapes(*(made.shapes[k] for k in operands)))
+        shape = made.shapes[found]
+        return found if shape == at.shape else made.add(Broadcast(shape, at.shape), [found], at.shape)
 
-def _below(at: Array, shape: Shape, before: Shape) -> Array:
-    """Positions in an array of what is at some positions in a wider one that it is broadcast to."""
-    if before == shape:
-        return at
-    index = np.unravel_index(at, shape)[len(shape) - len(before) :]
-    kept = [k if n > 1 else np.zeros_like(k) for k, n in zip(index, before, strict=True)]
-    return np.ravel_multi_index(kept, before) if kept else np.zeros_like(at)
+    def _there(self, number: int, at: Array) -> int:
+        constant, pattern = self.source.constants.get(number), self.source.patterns.get(number)
+        if isinstance(constant, np.ndarray):
+            index = np.unravel_index(at, constant.shape)
+            return self.made.constant(constant[index], None if pattern is None else pattern[index])
+        shape, flat = self.source.shapes[number], at.reshape(-1)
+        block = run_length(flat, size(shape))
+        return self.made.add(Take(shape, flat[::block] // block, block, at.shape), [self.again(number)], at.shape)
 
 
 def _sample_products(program: Program, out: int) -> None:
@@ -131,10 +132,16 @@ def _sample_products(program: Program, out: int) -> None:
             for take in takes:
                 p = take.primitive
                 assert isinstance(p, Take)
-                at = (p.positions[:, None] * p.block + np.arange(p.block)).reshape(-1)
-                columns = max(program.shapes[number][1], 1)
-                entries = Sddmm(*np.divmod(at, columns), p.after, program.shapes[number])  # type: ignore[arg-type]
+                rows, columns = np.divmod(lazy.entries_of(p).reshape(-1), max(program.shapes[number][1], 1))
+                entries = Sddmm(rows, columns, p.after, program.shapes[number])  # type: ignore[arg-type]
                 program.makers[take.out] = replace(product, primitive=entries, out=take.out)
+
+
+def _takes_few(program: Program, step: Step) -> bool:
+    """Whether it takes so few entries that they cost less one by one than all in a BLAS."""
+    if not isinstance(step.primitive, Take):
+        return False
+    return lazy.FEW * size(program.shapes[step.out]) <= size(program.shapes[step.operands[0]])
 
 
 def _is_dense(program: Program, step: Step) -> bool:

@@ -162,7 +162,7 @@ def _inverse(S: Any) -> Callable[[Array], Array]:
     # columns of length one, so that small ones don't seem to depend on others
     each = 1 / np.sqrt(diagonal)
     gram = canonical(sp.diags_array(each) @ gram @ sp.diags_array(each))
-    require_factors(gram.tocsc(), "COLAMD")
+    require_factors(gram.tocsc())
     try:
         factors = splu(gram.tocsc())
     except RuntimeError:
