@@ -22,7 +22,8 @@ def set_memory_limit(limit: int | None) -> None:
 
     What would take more than the bound raises ``MemoryError``, whose message says how many bytes it would have been;
     nothing was made or written then. Counted are entries, the arrays that a product takes at a time, and factors of
-    sparse matrices in solvers; not the function's own values, nor what SciPy's solvers and Ipopt make of a matrix.
+    sparse normal equations; not the function's own values, factors in ``root``, nor what SciPy's solvers and Ipopt make
+    of a matrix.
 
     Parameters
     ----------

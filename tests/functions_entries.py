@@ -10,6 +10,7 @@ import matjac as mj
 
 rng = np.random.default_rng(11)
 B, W = rng.standard_normal((4, 2)), rng.standard_normal((3, 4))
+M = np.random.default_rng(12).standard_normal((12, 4))
 labels = np.sign(rng.standard_normal((3, 2)))
 kept = np.array([[1, 0, 1, 0], [0, 1, 1, 0], [0, 0, 0, 1]], dtype=bool)
 
@@ -38,6 +39,12 @@ CONDITIONS = {
     "where in a constant mask": (lambda X: np.where(kept, np.where(X > 0, X, -2 * X), 0), X, 5),
     "where of a triangle": (lambda X: np.where(X > 0, np.tril(X), 0), X, 6),
     "where of what is masked, summed": (lambda X: np.where(X > 0, np.tril(X), 0) @ B, X, (1 + 2 + 3) * 2),
+    "where in a constant mask of a product, summed": (
+        # of the last row nothing is summed
+        lambda x: np.where(kept & [[True], [True], [False]], (M @ x).reshape(3, 4), 0) @ B,
+        ((4,),),
+        2 * 2 * 4,
+    ),
     "where of two masks": (lambda X: np.where(X > 0, np.tril(X), np.where(kept, X, 0)), X, 6 + 3),
     "masks of both kinds": (lambda X: X * (kept & (X > 0)) + np.exp(X) * np.logical_and(X > 1, kept), X, 5),
     "relu of a triangle": (lambda X: np.maximum(np.tril(X), 0) @ B, X, (1 + 2 + 3) * 2),

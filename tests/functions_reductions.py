@@ -25,6 +25,12 @@ ANALYTIC = {
     "cumsum": (lambda X: np.cumsum(X, axis=1), X, None),
     "cumsum of columns": (lambda X: np.cumsum(np.exp(X), axis=0), X, None),
     "cumsum of all": (lambda X: X.cumsum() * 2, X, None),
+    # one value of many steps, whose slopes are swept: of no entries but those that its two sums take
+    "one value of a few running sums": (
+        lambda x: np.sum(np.tanh(np.cumsum(np.sin(np.cumsum(x) * x) * x)[:2]) * x[0]),
+        x,
+        2,
+    ),
     "cumsum of a product": (lambda X: np.cumsum(X @ A, axis=0), X, None),
     "cumsum of cumsums": (lambda T: np.cumsum(np.cumsum(T, axis=0), axis=-1), S, None),
     "cumprod": (lambda X: np.cumprod(X, axis=1), X, None),

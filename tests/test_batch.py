@@ -156,6 +156,27 @@ def test_derivatives_that_are_not_finite_stop_one_problem(few):
     assert_allclose(np.delete(fit.variables[0], 3, axis=0), 4, rtol=1e-5)
 
 
+def test_a_problem_whose_derivatives_are_not_finite_ends_at_its_start():
+    F = mj.compile(lambda X: np.sqrt(X) - 2.0, (2, 1))
+    with np.errstate(divide="ignore"):
+        fit = mj.solvers.least_squares(F, np.zeros((2, 1)), batch=1)
+    assert_array_equal(fit.statuses, -9)
+    # there is no gradient to step by: its damping need not grow beyond all first
+    assert fit.nit == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "options"),
+    [(1, {"gtol": 0.1}), (2, {"ftol": 0.1}), (3, {"xtol": 10.0}), (4, {"ftol": 0.1, "xtol": 10.0})],
+)
+def test_each_reason_to_end_has_its_status(status, options):
+    # the cost is 1 + x², and one step from x = 0.01 makes it less by 10⁻⁴ of it
+    F = mj.compile(lambda X: X * np.ones(2) + np.array([-1.0, 1.0]), (2, 1))
+    small = {"ftol": 1e-15, "xtol": 1e-15, "gtol": 1e-13}
+    fit = mj.solvers.least_squares(F, np.full((2, 1), 0.01), batch=1, **{**small, **options})
+    assert_array_equal(fit.statuses, status)
+
+
 def test_a_problem_that_is_finite_at_its_start_alone_ends():
     F = mj.compile(lambda X: np.exp(X) - 3.0, (2, 1))
     alone = lambda X: np.where([[True], [X[1, 0] == 1.0]], F(X), np.nan)  # noqa: E731

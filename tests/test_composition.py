@@ -112,6 +112,13 @@ def test_sums_and_multiples(data, out, into, order, layout):
     check(first + first, 2 * a)
 
 
+def test_stacks_of_rows_without_entries():
+    nothing = mj.compile(lambda X: np.where(np.zeros((3, 2), bool), X, 1.0), (3, 2)).jacobian(np.ones((3, 2)))
+    assert nothing.nnz == 0
+    check(mj.hstack([nothing, nothing]), np.zeros((6, 12)))
+    check(mj.vstack([nothing, nothing]), np.zeros((12, 6)))
+
+
 @given(st.data(), shapes(), shapes(), shapes(), kinds["order"], kinds["layout"])
 def test_stacks(data, out, into, other, order, layout):
     rng = np.random.default_rng(data.draw(st.integers(0, 99)))

@@ -282,6 +282,27 @@ def test_rows_of_a_grid(m, n, p, q, swap, scaled, dtype, seed, gap):
             assert_array_equal(there, [*identity, -7])
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
+@pytest.mark.parametrize("blocks", [False, True])
+@pytest.mark.parametrize("size", range(7))
+def test_rows_of_the_case_split(size, blocks, dtype):
+    """Row (i, j) has a's row j at the columns of i, and b's row i at those of j; long rows are made in other loops."""
+    rng, n = np.random.default_rng(0), 3
+    ab, scale = numbers(rng, (2 * n, size), dtype), numbers(rng, (n * n,), dtype)
+    wanted, places = np.zeros((n * n, n * size), dtype), np.zeros((n * n, n * size), bool)
+    for r in range(n * n):
+        i, j = divmod(r, n)
+        for side, row in ((i, j), (j, n + i)):
+            at = slice(side * size, (side + 1) * size) if blocks else slice(side, None, n)
+            wanted[r, at] += scale[r] * ab[row]
+            places[r, at] = True
+    found, there = np.full(places.sum() + 1, 7, dtype), np.full(places.sum() + 1, -7)
+    kernels.casesplit_values(ab, n, blocks, scale, NONE, NONE, n, NONE, 0, found, 0, n * n)
+    kernels.casesplit_columns(size, size if blocks else n, blocks, NONE, NONE, n, 0, NONE, 0, there, 0, n * n)
+    assert_array_equal(there, [*np.nonzero(places)[1], -7])
+    close(found, np.array([*wanted[places], 7], dtype))
+
+
 @given(absent(), absent(), st.integers(0, 2), st.integers(0, 2))
 def test_merged_rows_that_are_absent(first, second, gap, base):
     """Entries in one place add up; a row is there as far as one of the terms has it."""

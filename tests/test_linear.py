@@ -43,6 +43,7 @@ from matjac.linear.primitives import (
     SpMM,
     Take,
     Transpose,
+    run_length,
 )
 from matjac.linear.primitives import (
     Sum as Total,
@@ -427,6 +428,20 @@ def test_primitives_are_linear(make, at):
     assert_allclose(value(2 * one - 3 * other), 2 * value(one) - 3 * value(other), atol=1e-12)
     # on integers every step is exact, so it is what NumPy makes of them
     assert_allclose(value(np.zeros(given_shapes[at])), 0)
+
+
+@given(st.integers(0, 99), st.integers(1, 4), st.integers(1, 5), st.integers(0, 3))
+def test_runs_of_positions(seed, block, count, more):
+    """The longest blocks, in so many entries, whose order alone is changed."""
+    blocks = np.random.default_rng(seed).permutation(count + more)[:count]
+    positions, total = (blocks[:, None] * block + np.arange(block)).ravel(), (count + more) * block
+
+    def whole(n):
+        parts = positions.reshape(-1, n)
+        return np.array_equal(parts, parts[:, :1] + np.arange(n)) and not (parts[:, 0] % n).any()
+
+    lengths = [n for n in range(1, positions.size + 1) if positions.size % n == 0 and total % n == 0 and whole(n)]
+    assert run_length(positions, total) == max(lengths)
 
 
 #: What NumPy makes of the operands.

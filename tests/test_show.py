@@ -5,6 +5,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -12,6 +13,8 @@ from strategies import cases
 
 import matjac as mj
 from matjac.entries import tiles as counting
+from matjac.entries.assembler import Piece
+from matjac.entries.listed import StoredAssembler
 
 rng = np.random.default_rng(4)
 
@@ -75,6 +78,29 @@ def test_counts_however_entries_are_made(number, tile):
                 counting.tiles(half._assembler, J.shape, down, across),
                 by_hand(J.tocsr(triangle=triangle), down, across),
             )
+
+
+moves = st.one_of(
+    st.tuples(st.just("shifted"), st.integers(0, 3), st.integers(0, 3)),
+    st.tuples(st.just("transposed")),
+    st.tuples(st.just("below"), st.integers(-2, 3)),
+)
+
+
+@given(st.integers(0, 99), st.lists(moves, max_size=5))
+def test_pieces_are_moved_as_matrices_are(seed, made):
+    """Put into a larger matrix, transposed, and cut along a diagonal, in any order."""
+    matrix = (np.random.default_rng(seed).random((3, 4)) < 0.7).astype(np.int64)
+    piece = Piece(StoredAssembler(sp.csr_array(matrix)))
+    for name, *numbers in made:
+        piece = getattr(piece, name)(*numbers)
+        if name == "shifted":
+            matrix = np.pad(matrix, [(n, 0) for n in numbers])
+        else:
+            matrix = matrix.T if name == "transposed" else np.tril(matrix, *numbers)
+    total = np.zeros_like(matrix)
+    counting._count(piece, matrix.shape, total)
+    assert_array_equal(total, matrix)
 
 
 def test_counts_in_bounded_memory(monkeypatch):

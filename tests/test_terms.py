@@ -1,5 +1,7 @@
 """Terms of every kind, and sums of them, against matrices written from their definition."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,10 +10,10 @@ from terms import DTYPES, Maker, Sum, by_loops, dense, recorded, run, sums
 
 from matjac.entries.assembler import Place
 from matjac.entries.kron import CaseSplitAssembler, KronAssembler, is_case_split
-from matjac.entries.merge import MergeAssembler, overlap
+from matjac.entries.merge import DenseSumAssembler, MergeAssembler, is_dense_sum, overlap
 from matjac.linear.factors import Dense, Eye, Sparse
 from matjac.linear.rowmap import counting
-from matjac.linear.terms import Term
+from matjac.linear.terms import Term, seed
 from matjac.linear.transposes import pairs_of, transposed, transposed_factor
 
 
@@ -90,6 +92,49 @@ def test_ranges_of_rows_placed_apart(total, data):
 @given(sums(), st.data())
 def test_merged_ranges_of_rows_placed_apart(total, data):
     check_ranges(MergeAssembler(total.terms), total, *data.draw(ranges(total.shape[0])))
+
+
+def test_no_rows_write_nothing():
+    """Those of an identity too, whose entries are copied at a distance."""
+    out = np.full(5, np.nan)
+    KronAssembler(seed((2, 3))).bind([], np.dtype(float))(out, 2, 2, Place(gap=2))
+    assert np.isnan(out).all()
+
+
+def test_scales_that_repeat_are_copied_to_their_rows_alone():
+    """Of an identity, one entry a row: ranges of whole rows of the array and of parts of them."""
+    scale = np.arange(1.0, 5)[:, None]
+    fill = KronAssembler(replace(seed((4, 3)), scale=0)).bind([scale], np.dtype(float))
+    for start, stop in ((0, 12), (3, 9), (6, 12), (4, 9), (3, 8)):
+        out = np.full(stop - start + 2, np.nan)
+        fill(out, start, stop, Place())
+        assert_array_equal(out[:-2], np.repeat(scale, 3)[start:stop])
+        assert np.isnan(out[-2:]).all()
+
+
+@st.composite
+def dense_sums(draw, dtypes=(np.float64,)):
+    """Two or three terms all of whose rows are dense."""
+    dtype = draw(st.sampled_from(dtypes))
+    make = Maker(draw, dtype)
+    shape = tuple(draw(st.integers(0, 3)) for _ in range(draw(st.integers(0, 3))))
+    p, q = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    terms = []
+    for _ in range(draw(st.integers(2, 3))):
+        f, g, m, n = make.pair(shape, absent=False)
+        terms.append(Term(make.factor(m, p, ["dense"]), f, make.factor(n, q, ["dense"]), g, make.scale(shape)))
+    return Sum(terms, make.values, p * q, dtype, make.known)
+
+
+@given(dense_sums(dtypes=DTYPES))
+def test_sums_of_dense_rows(total):
+    assert is_dense_sum(total.terms)
+    check_entries(DenseSumAssembler(total.terms), total)
+
+
+@given(dense_sums(), st.data())
+def test_ranges_of_sums_of_dense_rows(total, data):
+    check_ranges(DenseSumAssembler(total.terms), total, *data.draw(ranges(total.shape[0])))
 
 
 # the case split ---------------------------------------------------------------------------------------
@@ -178,6 +223,16 @@ def test_grids_are_counted_from_the_factors():
     pointers = np.arange(n + 1, dtype=np.int64)
     sparse = Sparse((n, n), 0, pointers, np.arange(n, dtype=np.int64)[::-1].copy())
     assert KronAssembler(Term(sparse, i, a, j)).nnz == n**3
+
+
+def test_offsets_among_rows_of_different_lengths():
+    """Of pairs of rows of two sparse factors, read row by row or column by column."""
+    u = Sparse((3, 4), 0, np.array([0, 2, 2, 5]), np.array([1, 3, 0, 1, 2]))
+    w = Sparse((2, 3), 1, np.array([0, 1, 4]), np.array([2, 0, 1, 2]))
+    i, j = counting((3, 2), [0]), counting((3, 2), [1])
+    expected = np.cumsum([0, *np.outer([2, 0, 3], [1, 3]).ravel()]).tolist()
+    for term in (Term(u, i, w, j), Term(w, j, u, i)):
+        assert [KronAssembler(term).offset(r) for r in range(7)] == expected
 
 
 # transposes -------------------------------------------------------------------------------------------
