@@ -26,7 +26,7 @@ class Lazy:
     def __init__(self, primitive: Primitive, operands: Sequence[Any], shape: Shape) -> None:
         self.primitive, self.operands, self.shape = primitive, operands, shape
         self.ndim, self.size = len(shape), size(shape)
-        self.depth = 1 + max((x.depth for x in operands if isinstance(x, Lazy)), default=0)
+        self.depth: int = 1 + max((x.depth for x in operands if isinstance(x, Lazy)), default=0)
         ones = [_one_entry(x) for x in operands]
         self.dtype = np.result_type(*ones) if isinstance(primitive, (MatMul, *MOVES)) else primitive.value(*ones).dtype
         self._whole: Any = None
@@ -69,11 +69,7 @@ def example(primitive: Primitive, operands: Sequence[Any]) -> Any:
     moved = isinstance(primitive, MOVES) and isinstance(operands[0], Lazy)
     product = isinstance(primitive, MatMul) and not any(sp.issparse(x) or np.ndim(x) != 2 for x in operands)
     if (moved or product or primitive.is_entrywise) and prod(map(np.size, operands)) > LARGE:
-        shapes = [np.shape(x) for x in operands]
-        if product:
-            shape = shapes[0][0], shapes[1][1]
-        else:
-            shape = _moved(primitive) if moved else np.broadcast_shapes(*shapes)
+        shape = _shape(primitive, [np.shape(x) for x in operands])
         if size(shape) > max(LARGE, FEW * sum(map(_distinct, operands))):
             made = Lazy(primitive, operands, shape)
             return made if made.depth <= DEEP else made.whole()
@@ -82,7 +78,7 @@ def example(primitive: Primitive, operands: Sequence[Any]) -> Any:
 
 def entries_of(take: Take) -> Array:
     """The flat positions that it takes, in the shape of what it makes."""
-    return (take.positions[:, None] * take.block + np.arange(take.block)).reshape(take.after)  # type: ignore[no-any-return]
+    return (take.positions[:, None] * take.block + np.arange(take.block)).reshape(take.after)
 
 
 def behind(primitive: Primitive, at: Array, shape: Shape, shapes: Sequence[Shape]) -> list[Array]:
@@ -104,8 +100,13 @@ def _below(at: Array, shape: Shape, before: Shape) -> Array:
     return np.ravel_multi_index(kept, before) if kept else np.zeros_like(at)
 
 
-def _moved(move: Any) -> Shape:
-    return tuple(move.before[k] for k in move.axes) if isinstance(move, Transpose) else move.after
+def _shape(primitive: Any, shapes: Sequence[Shape]) -> Shape:
+    """The shape of what a product of matrices, a move, or a step entry by entry makes."""
+    if isinstance(primitive, MatMul):
+        return shapes[0][0], shapes[1][1]
+    if isinstance(primitive, Transpose):
+        return tuple(primitive.before[k] for k in primitive.axes)
+    return primitive.after if isinstance(primitive, MOVES) else np.broadcast_shapes(*shapes)  # type: ignore[no-any-return]
 
 
 def _picked(x: Any, at: Array, known: dict[Any, Any]) -> Any:
