@@ -106,7 +106,7 @@ def _shape(primitive: Any, shapes: Sequence[Shape]) -> Shape:
         return shapes[0][0], shapes[1][1]
     if isinstance(primitive, Transpose):
         return tuple(primitive.before[k] for k in primitive.axes)
-    return primitive.after if isinstance(primitive, MOVES) else np.broadcast_shapes(*shapes)  # type: ignore[no-any-return]
+    return primitive.after if isinstance(primitive, Broadcast | Reshape) else np.broadcast_shapes(*shapes)
 
 
 def _picked(x: Any, at: Array, known: dict[Any, Any]) -> Any:
