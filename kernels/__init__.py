@@ -23,7 +23,7 @@ from matjac.kernels.blocks import add_row_blocks
 from matjac.kernels.boxes import box_minimize
 from matjac.kernels.casesplit import casesplit_columns, casesplit_values
 from matjac.kernels.cholesky import cholesky_factor, cholesky_solve, cholesky_solve_columns
-from matjac.kernels.fill import count_factor
+from matjac.kernels.elimination import count_factor
 from matjac.kernels.gram import gram_blocks
 from matjac.kernels.kron import kron_columns, kron_values
 from matjac.kernels.marquardt import marquardt_judge, marquardt_scale, marquardt_trial

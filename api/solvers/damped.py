@@ -11,9 +11,9 @@ from scipy.sparse.linalg import LinearOperator, cg, splu
 
 from matjac import memory
 from matjac.conventions import Array
+from matjac.elimination import require_factors
 from matjac.jacobian import Jacobian
 from matjac.linear.factors import require_product
-from matjac.linear.fill import require_factors
 from matjac.maps.gram import alone
 from matjac.solvers.precondition import direct, summed_blocks
 

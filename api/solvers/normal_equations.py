@@ -8,9 +8,9 @@ import scipy.sparse as sp
 
 from matjac import checks
 from matjac.conventions import Array
+from matjac.elimination import LOWER, require_factors
 from matjac.extras import optional
 from matjac.jacobian import Jacobian
-from matjac.linear.fill import LOWER, require_factors
 
 #: The packages that factorise, and their modules.
 Backend: TypeAlias = Literal["cholmod", "qdldl"]

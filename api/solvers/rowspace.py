@@ -15,9 +15,9 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import LinearOperator, lsmr, splu
 
 from matjac.conventions import Array, parts
+from matjac.elimination import require_factors
 from matjac.extras import optional
 from matjac.jacobian import Jacobian
-from matjac.linear.fill import require_factors
 from matjac.solvers.normal_equations import BACKENDS
 from matjac.solvers.precondition import block_views, direct
 from matjac.solvers.steps import factors_stay_sparse

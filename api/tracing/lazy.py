@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 from matjac.conventions import Array, Shape, size
 from matjac.linear.primitives import Broadcast, MatMul, Reshape, Sddmm, Take, Transpose
-from matjac.linear.program import Primitive
+from matjac.linear.program import Primitive, contents
 
 #: Entries of an array that takes no time or memory to speak of.
 LARGE = 1 << 20
@@ -37,24 +37,62 @@ class Lazy:
             self._whole = self.primitive.value(*map(whole, self.operands))
         return self._whole
 
-    def taken(self, at: Array, known: dict[Any, Any] | None = None) -> Any:
+    def taken(self, at: Array) -> Any:
         """The entries at flat positions, in the positions' shape."""
-        known = {} if known is None else known
-        # an array that is kept has an identity of its own
-        key = id(self), id(at)
-        if key not in known:
-            known[key] = at, self._taken(at, known)
-        return known[key][1]
+        places = Places()
+        return self._taken(places.number(at), places, {})
 
-    def _taken(self, at: Array, known: dict[Any, Any]) -> Any:
+    def _taken(self, place: int, places: "Places", known: dict[Any, Any]) -> Any:
+        if (self, place) not in known:
+            known[self, place] = self._made(place, places, known)
+        return known[self, place]
+
+    def _made(self, place: int, places: "Places", known: dict[Any, Any]) -> Any:
+        at = places.arrays[place]
         if isinstance(self.primitive, MatMul):
-            rows, columns = np.divmod(at.reshape(-1), max(self.shape[1], 1))
-            pairs = Sddmm(rows, columns, at.shape, self.shape)  # type: ignore[arg-type]
-            return pairs.value(*map(whole, self.operands))
-        places = behind(self.primitive, at, self.shape, [np.shape(x) for x in self.operands])
-        parts = [_picked(x, place, known) for x, place in zip(self.operands, places, strict=True)]
+            return pairs(at, self.shape).value(*map(whole, self.operands))
+        parts = []
+        shapes = [np.shape(x) for x in self.operands]
+        for x, behind in zip(self.operands, places.behind(self.primitive, place, self.shape, shapes), strict=True):
+            if isinstance(x, Lazy):
+                parts.append(x._taken(behind, places, known))
+            else:
+                parts.append(x[np.unravel_index(places.arrays[behind], x.shape)] if np.ndim(x) else x)
         value = parts[0] if isinstance(self.primitive, MOVES) else self.primitive.value(*parts)
         return np.broadcast_to(value, at.shape)
+
+
+class Places:
+    """Arrays of flat positions by number: equal ones have one number, so that what is taken there is made once."""
+
+    def __init__(self) -> None:
+        self.arrays: list[Array] = []
+        self._numbers: dict[Any, int] = {}
+
+    def number(self, at: Array) -> int:
+        """The number of an array."""
+        key = contents(at)
+        if key not in self._numbers:
+            self._numbers[key] = len(self.arrays)
+            self.arrays.append(at)
+        return self._numbers[key]
+
+    def behind(self, primitive: Primitive, place: int, shape: Shape, shapes: Sequence[Shape]) -> list[int]:
+        """The positions, in each operand, of what a move or a step entry by entry makes entries from."""
+        at = self.arrays[place]
+        if isinstance(primitive, Reshape):
+            return [place]
+        if isinstance(primitive, Transpose):
+            index = dict(zip(primitive.axes, np.unravel_index(at, shape), strict=True))
+            return [self.number(np.ravel_multi_index([index[k] for k in range(len(shape))], primitive.before))]
+        return [place if before == shape else self.number(_below(at, shape, before)) for before in shapes]
+
+
+def _below(at: Array, shape: Shape, before: Shape) -> Array:
+    """Positions in an array of what is at some positions in a wider one that it is broadcast to."""
+    index = np.unravel_index(at, shape)[len(shape) - len(before) :]
+    kept = [k if n > 1 else np.zeros_like(k) for k, n in zip(index, before, strict=True)]
+    return np.ravel_multi_index(kept, before) if kept else np.zeros_like(at)
 
 
 def whole(x: Any) -> Any:
@@ -81,23 +119,10 @@ def entries_of(take: Take) -> Array:
     return (take.positions[:, None] * take.block + np.arange(take.block)).reshape(take.after)
 
 
-def behind(primitive: Primitive, at: Array, shape: Shape, shapes: Sequence[Shape]) -> list[Array]:
-    """The flat positions, in each operand, of what a move or a step entry by entry makes entries at positions from."""
-    if isinstance(primitive, Reshape):
-        return [at]
-    if isinstance(primitive, Transpose):
-        index = dict(zip(primitive.axes, np.unravel_index(at, shape), strict=True))
-        return [np.ravel_multi_index([index[k] for k in range(len(shape))], primitive.before)]
-    return [_below(at, shape, before) for before in shapes]
-
-
-def _below(at: Array, shape: Shape, before: Shape) -> Array:
-    """Positions in an array of what is at some positions in a wider one that it is broadcast to."""
-    if before == shape:
-        return at
-    index = np.unravel_index(at, shape)[len(shape) - len(before) :]
-    kept = [k if n > 1 else np.zeros_like(k) for k, n in zip(index, before, strict=True)]
-    return np.ravel_multi_index(kept, before) if kept else np.zeros_like(at)
+def pairs(at: Array, shape: Shape) -> Sddmm:
+    """What makes the entries of a product of matrices at flat positions."""
+    rows, columns = np.divmod(at.reshape(-1), max(shape[1], 1))
+    return Sddmm(rows, columns, at.shape, shape)  # type: ignore[arg-type]
 
 
 def _shape(primitive: Any, shapes: Sequence[Shape]) -> Shape:
@@ -107,12 +132,6 @@ def _shape(primitive: Any, shapes: Sequence[Shape]) -> Shape:
     if isinstance(primitive, Transpose):
         return tuple(primitive.before[k] for k in primitive.axes)
     return primitive.after if isinstance(primitive, Broadcast | Reshape) else np.broadcast_shapes(*shapes)
-
-
-def _picked(x: Any, at: Array, known: dict[Any, Any]) -> Any:
-    if isinstance(x, Lazy):
-        return x.taken(at, known)
-    return x[np.unravel_index(at, x.shape)] if np.ndim(x) else x
 
 
 def _distinct(x: Any) -> int:

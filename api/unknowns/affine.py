@@ -9,7 +9,7 @@ from scipy.sparse.linalg import splu
 
 from matjac import checks
 from matjac.conventions import Array, Shape, cached_property, canonical
-from matjac.linear.fill import require_factors
+from matjac.elimination import require_factors
 from matjac.linear.program import contents
 from matjac.linear.spread import Spread
 from matjac.tracing.recorded import Recorded, TracingError, apply

@@ -9,7 +9,7 @@ from scipy.sparse.linalg import splu
 
 import matjac as mj
 from matjac import kernels
-from matjac.linear.fill import require_factors
+from matjac.elimination import require_factors
 from matjac.solvers import NormalEquations, damped
 from matjac.unknowns.affine import _inverse
 
