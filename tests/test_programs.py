@@ -7,7 +7,7 @@ from programs import program
 
 import matjac as mj
 
-MANY = max(LONG, 1500)
+MANY = max(LONG, 500)
 
 
 def differences(value, x, step):
