@@ -75,8 +75,13 @@ def multigammaln(a: Any, d: Any) -> Any:
 
 def _bessel_series(n: Any, z: Any, sign: float) -> Any:
     """A spherical Bessel function as a series, which has no quotient at zero."""
-    double_factorial = float(2.0 ** (n + 1) * scipy.special.gamma(n + 1.5) / np.sqrt(np.pi))
-    return z**n / double_factorial * scipy.special.hyp0f1(n + 1.5, sign * z * z / 4)
+    double_factorial = 2.0 ** (n + 1) * scipy.special.gamma(n + 1.5) / np.sqrt(np.pi)
+    # a Python number leaves float32 as it is
+    return (
+        z**n
+        / (double_factorial if np.ndim(n) else float(double_factorial))
+        * scipy.special.hyp0f1(n + 1.5, sign * z * z / 4)
+    )
 
 
 @_recorded
@@ -97,14 +102,23 @@ def spherical_in(n: Any, z: Any, derivative: bool = False) -> Any:
 def spherical_yn(n: Any, z: Any, derivative: bool = False) -> Any:
     """The spherical Bessel function of the second kind, of a constant order."""
     _value("spherical_yn", derivative)
-    return np.sqrt(np.pi / 2 / z) * scipy.special.yv(n + 0.5, z)
+    return _second_kind(scipy.special.yv, n, z)[0]
 
 
 @_recorded
 def spherical_kn(n: Any, z: Any, derivative: bool = False) -> Any:
     """The modified spherical Bessel function of the second kind, of a constant order."""
     _value("spherical_kn", derivative)
-    return np.sqrt(np.pi / 2 / z) * scipy.special.kv(n + 0.5, z)
+    made, negative, there = _second_kind(scipy.special.kv, n, z)
+    return np.where(negative, made - np.pi * _bessel_series(n, there, 1.0), made)
+
+
+def _second_kind(bessel: Any, n: Any, z: Any) -> tuple[Any, Any, Any]:
+    """The function at z or -z, by its parity; where z is negative, for its square root has no value there; z or -z."""
+    negative = z < 0
+    there = np.where(negative, -z, z) + 0.0  # not -0, whose inverse is -inf
+    made = np.sqrt(np.pi / 2 / there) * bessel(n + 0.5, there)
+    return np.where(negative, (-1.0) ** (n + 1) * made, made), negative, there
 
 
 def _value(name: str, derivative: bool) -> None:

@@ -158,6 +158,7 @@ WRONG = [
     ("edges", lambda x: np.gradient(x, edge_order=3), r"edge_order: got 3, expected 1 or 2"),
     ("mode", lambda x: np.convolve(x, x, "most"), r"mode: got 'most', expected 'full', 'same' or 'valid'"),
     ("nothing", lambda x: np.convolve(x, []), r"np.convolve: got an empty array"),
+    ("axes of one operand in einsum", lambda x: np.einsum("ii->i", x[:, None]), r"expected equal axes 'i' \(ii\)"),
     ("operands of einsum", lambda x: np.einsum("i,i", x), r"np.einsum: got 1 operands for 2 terms"),
     ("result of einsum", lambda x: np.einsum("i->j", x), r"np.einsum: got the result's axes 'j'"),
     (

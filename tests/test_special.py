@@ -184,6 +184,18 @@ def test_the_same_function_on_plain_arrays(name):
     assert_allclose(getattr(mj.special, name)(*given), theirs(*given), rtol=1e-14)
 
 
+@pytest.mark.parametrize("name", [name for name in dir(mj.special) if name.startswith("spherical")])
+@pytest.mark.parametrize("n", [0, 1, 2, np.array([0, 3, 4, 1])], ids=str)
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_spherical_functions_on_both_sides_of_zero(name, n, dtype):
+    x, theirs = np.array([-2.5, -0.3, 0.4, 3.0], dtype), getattr(scipy.special, name)
+    x = x + 0.5j if dtype == "complex128" else x
+    F = mj.compile(lambda x: getattr(mj.special, name)(n, x), x)
+    assert_allclose(F(x), theirs(n, x), rtol=1e-10, atol=1e-12)
+    assert_allclose(F.jacobian(x).toarray(), np.diag(theirs(n, x, derivative=True)), rtol=1e-10, atol=1e-10)
+    assert F(np.zeros(4, x.dtype)).dtype == x.dtype
+
+
 @pytest.mark.parametrize("function", [mj.special.logsumexp, mj.special.softmax, mj.special.log_softmax])
 def test_large_numbers(function):
     x = np.array([[1000.0, -1000, 999], [-5000, -5001, -5002]])

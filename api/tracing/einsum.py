@@ -107,7 +107,10 @@ def _sizes(arrays: Sequence[Any], labels: Sequence[str]) -> dict[str, int]:
     """The length of each letter's axis."""
     found: dict[str, int] = {}
     for x, own in zip(arrays, labels, strict=True):
+        axes = dict(zip(own, shape_of(x), strict=True))
         for n, c in zip(shape_of(x), own, strict=True):
+            if n != axes[c]:
+                raise ValueError(f"np.einsum: got an operand of shape {shape_of(x)}, expected equal axes {c!r} ({own})")
             if found.setdefault(c, n) == 1:
                 found[c] = n
             elif n not in (1, found[c]):

@@ -12,7 +12,7 @@ import numpy as np
 
 from matjac.conventions import Array, size
 from matjac.linear.primitives import Pad, Scatter
-from matjac.tracing.arrays import HANDLED, Recorded, TracingError, handles, module_name
+from matjac.tracing.arrays import HANDLED, Recorded, TracingError, handles, module_name, renewed
 from matjac.tracing.assignment import shown
 from matjac.tracing.conditions import SHAPED
 from matjac.tracing.recorded import (
@@ -42,15 +42,12 @@ MOVES: dict[Any, str] = {
     np.block: "arrays",
     np.pad: "array",
     np.append: "arr values",
-    np.insert: "arr values",
     np.compress: "a",
     np.extract: "arr",
     np.choose: "choices",
     np.meshgrid: "xi",
     np.unstack: "",
 }
-#: Those in which a Python number takes the dtype of what it meets.
-WEAK = {np.insert}
 
 
 @cache
@@ -73,7 +70,7 @@ def rearranged(function: Any, *args: Any, **kwargs: Any) -> Any:
         if isinstance(x, list | tuple) and type(x) in (list, tuple):
             return type(x)(map(numbered, x))
         x = united(x)
-        parts.append(x if isinstance(x, Recorded) else (_narrow if function in WEAK else np.asarray)(x))
+        parts.append(x if isinstance(x, Recorded) else np.asarray(x))
         shape = shape_of(x)
         ends.append(ends[-1] + size(shape))
         grids.append(np.arange(ends[-2], ends[-1]).reshape(shape))
@@ -138,13 +135,6 @@ def _holds(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return any(map(_holds, value))
     return isinstance(value, Recorded)
-
-
-def _narrow(x: Any) -> Array:
-    """A constant as an array; a Python number in the narrowest dtype that holds it, float32 at least."""
-    array = np.asarray(x)
-    narrow = isinstance(x, int | float) and (float(np.float32(x)) == x or x != x)
-    return array.astype(np.float32) if narrow else array
 
 
 def _as_view(x: Recorded, where: Array, grid: Array) -> Any:
@@ -212,6 +202,34 @@ def _box(where: Array) -> tuple[slice, ...]:
         along = np.flatnonzero(np.any(where != 0, axis=tuple(k for k in range(where.ndim) if k != axis)))
         slices.append(slice(int(along[0]), int(along[-1]) + 1) if along.size else slice(0, 0))
     return tuple(slices)
+
+
+@handles(np.insert)
+def _insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
+    """As in NumPy: a longer array of the same dtype, which values are assigned to."""
+    arr, values = united(arr), united(values)
+    if isinstance(obj, Recorded):
+        raise TracingError("np.insert with obj= that depends on a variable can't be recorded")
+
+    def longer(x: Any, inserted: Any) -> Array:
+        return np.insert(x, obj, inserted, axis)
+
+    places = longer(_counted(arr), np.zeros(shape_of(values), int))
+    if isinstance(arr, Recorded):
+        made = renewed(gathered([arr], places))
+    else:
+        made = HANDLED[np.asarray](longer(arr, np.zeros(shape_of(values))), like=values)
+    new = places == 0
+    if isinstance(values, Recorded) or np.ndim(values):
+        at = longer(np.zeros(shape_of(arr), int), _counted(values))[new] - 1
+        values = np.ravel(values)[at]
+    made[new] = values
+    return made
+
+
+def _counted(x: Any) -> Array:
+    """The positions of an array's entries, from 1."""
+    return 1 + np.arange(size(shape_of(x))).reshape(shape_of(x))
 
 
 @handles(np.pad)

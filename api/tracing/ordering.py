@@ -38,6 +38,9 @@ def _extreme(function: Any) -> Any:
                 raise ValueError(f"np.{function.__name__} with where= needs initial=")
             a = np.where(where, a, initial)
         axes = axes_of(a, axis)
+        if initial is not None and not all(shape_of(a)[k] for k in axes):
+            # of no entries: the sum is zero
+            return np.sum(a, axis=axes, keepdims=keepdims) + initial
         result = whole(function, a, axis=axes)
         result = kept(result, a, axes) if keepdims else result
         if initial is None:
