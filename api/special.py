@@ -75,13 +75,10 @@ def multigammaln(a: Any, d: Any) -> Any:
 
 def _bessel_series(n: Any, z: Any, sign: float) -> Any:
     """A spherical Bessel function as a series, which has no quotient at zero."""
-    double_factorial = 2.0 ** (n + 1) * scipy.special.gamma(n + 1.5) / np.sqrt(np.pi)
+    divisor = 2.0 ** (n + 1) * scipy.special.gamma(n + 1.5) / np.sqrt(np.pi)
     # a Python number leaves float32 as it is
-    return (
-        z**n
-        / (double_factorial if np.ndim(n) else float(double_factorial))
-        * scipy.special.hyp0f1(n + 1.5, sign * z * z / 4)
-    )
+    divisor = divisor if np.ndim(n) else float(divisor)
+    return z**n / divisor * scipy.special.hyp0f1(n + 1.5, sign * z * z / 4)
 
 
 @_recorded
