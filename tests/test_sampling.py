@@ -35,6 +35,8 @@ STEPS = {
     "negative": lambda Y: -Y,
     "again": lambda Y: Y - 0.1 * Y * np.exp(-Y * Y) + Y.T.T,
     "if positive": lambda Y: np.where(Y > 0, Y, 0.5 * Y),
+    "where there is data": lambda Y: np.where(np.tri(*Y.shape[-2:]) > 0, Y, 0),
+    "one of two": lambda Y: np.where((Y > 0.3) & (np.sign(Y) > Y - 1), Y, np.arange(Y.shape[-1])),
     "between": lambda Y: np.clip(Y, -0.6, 0.7),
     "written": lambda Y: _written(Y),
     "narrow": lambda Y: Y.astype(np.float32),
@@ -54,6 +56,7 @@ TAKES = {
     "rows": lambda Y, rng: Y[[1, 0, 1]],
     "beside a slice": lambda Y, rng: Y[1:, [0, 1]],
     "take": lambda Y, rng: np.take(Y, rng.integers(0, Y.size, 5)),
+    "take rows": lambda Y, rng: np.take(Y, [1, -1, 1], axis=-2),
     "twice": lambda Y, rng: Y[[0, 1], [1, 0]] * Y[[1, 1], [0, 1]],
     "and the whole": lambda Y, rng: Y[[0, 1], [1, 0]] + np.sum(Y),
 }
@@ -101,6 +104,8 @@ LARGE = {
     "links": lambda U, V: 1 / (1 + np.exp(-(U @ V.T)))[ROWS, COLUMNS],
     "transposed": lambda U, V: (V @ U.T).T[ROWS, COLUMNS],
     "flat": lambda U, V: (2 * (U @ V.T)).ravel()[ROWS * 1500 + COLUMNS],
+    "rectified": lambda U, V: np.where(U @ V.T > 1, U @ V.T, U[:, :1])[ROWS, COLUMNS],
+    "taken flat": lambda U, V: np.take(2 * (U @ V.T), ROWS * 1500 + COLUMNS),
     "outer": lambda U, V: np.outer(U[:, 0], V[:, 0])[ROWS, COLUMNS],
     "distances": lambda U, V: np.sqrt(np.sum(U**2, 1)[:, None] + np.sum(V**2, 1) - 2 * U @ V.T)[ROWS, COLUMNS],
 }

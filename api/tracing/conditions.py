@@ -38,6 +38,14 @@ class Stepwise(Primitive):
             return None
         return given if isinstance(given, tuple) else (given,)
 
+    @property
+    def is_entrywise(self) -> bool:  # type: ignore[override]
+        # of np.isin and np.digitize the other operand is read whole
+        alone = self.places == (0,) or isinstance(self.function, np.ufunc)
+        return (
+            self.function in ENTRYWISE and alone and not any(map(np.ndim, (*self.args, *dict(self.options).values())))
+        )
+
     def value(self, *operands: Any) -> Any:
         args, options = list(self.args), dict(self.options)
         for place, operand in zip(self.places, operands, strict=True):
@@ -70,6 +78,7 @@ class Where(Primitive):
     """The entries of the second operand where the first is true, and of the third elsewhere."""
 
     keeps_real = True
+    is_entrywise = True
 
     def value(self, *operands: Any) -> Any:
         return np.where(*operands)

@@ -7,7 +7,7 @@ import numpy as np
 from matjac.conventions import Array
 from matjac.linear.along import TakeAlong
 from matjac.tracing import moving  # noqa: F401  (constant places are its)
-from matjac.tracing.arrays import HANDLED, Recorded, TracingError, handles, shape_of
+from matjac.tracing.arrays import HANDLED, Recorded, TracingError, handles, renewed, shape_of
 from matjac.tracing.recorded import mapped
 from matjac.tracing.reductions import axes_of, back, kept, last, plain
 from matjac.tracing.whole import DIFFERENTIALS, whole
@@ -268,9 +268,14 @@ _take, _take_along_axis = HANDLED[np.take], HANDLED[np.take_along_axis]
 
 @handles(np.take)
 def _taken(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "raise") -> Any:
-    if not isinstance(indices, Recorded):
-        return _take(a, indices, axis, mode=mode)
     plain("np.take", out=out)
+    if not isinstance(indices, Recorded):
+        if mode != "raise" or not isinstance(a, Recorded):
+            return _take(a, indices, axis, mode=mode)
+        # an index makes positions of what is taken alone
+        a, axis = (np.ravel(a), 0) if axis is None else (a, axis)
+        ahead = np.lib.array_utils.normalize_axis_index(axis, a.ndim)
+        return renewed(a[(slice(None),) * ahead + (np.asarray(indices),)])
     if getattr(indices, "dtype", np.dtype(float)).kind not in "iu":
         raise TracingError(
             "np.take with indices= that depends on a variable can't be recorded, unless np.argsort made it"
