@@ -48,7 +48,7 @@ from matjac.stacking import hstack, scale_rows, vstack
 from matjac.tracing.compile import compile, jacobian
 from matjac.tracing.compiled import Compiled
 from matjac.tracing.custom import rule
-from matjac.tracing.recorded import TracingError
+from matjac.tracing.handlers import TracingError
 
 __all__ = [
     "CheckError",

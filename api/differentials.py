@@ -17,7 +17,9 @@ from matjac.maps.point import Point
 from matjac.structured import FreeShape, Unknown, free_shape
 from matjac.threads import lock
 from matjac.tracing import rules  # noqa: F401  (importing it registers what is handled)
-from matjac.tracing.recorded import Recorder, Symbol, joined, snapshot, transposed, united
+from matjac.tracing.arrays import Symbol, snapshot
+from matjac.tracing.recorded import joined, transposed, united
+from matjac.tracing.recorder import Recorder
 
 #: Plans of identities that are kept: those used last.
 KEPT = 64

@@ -25,8 +25,9 @@ from matjac.tracing import (
     rules,  # noqa: F401  (what is listed below must not depend on what was imported before)
 )
 from matjac.tracing import linalg as of_numpy
-from matjac.tracing.arrays import HANDLED, Recorded, TracingError, shape_of
+from matjac.tracing.arrays import Recorded, shape_of
 from matjac.tracing.counterparts import counterpart_in
+from matjac.tracing.handlers import HANDLED, TracingError
 from matjac.tracing.moving import MOVES, rearranged
 from matjac.tracing.whole import whole
 

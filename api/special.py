@@ -18,8 +18,9 @@ import numpy as np
 import scipy.special
 
 from matjac.tracing import exponentials
-from matjac.tracing.arrays import Recorded, TracingError
+from matjac.tracing.arrays import Recorded
 from matjac.tracing.counterparts import counterpart_in
+from matjac.tracing.handlers import TracingError
 from matjac.tracing.slopes import SLOPES, STEPS
 from matjac.tracing.special import SEVERAL
 

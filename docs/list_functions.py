@@ -11,8 +11,8 @@ import scipy
 
 import matjac as mj
 from matjac.tracing import rules  # noqa: F401
-from matjac.tracing.arrays import HANDLED, module_name
 from matjac.tracing.conditions import REFUSED
+from matjac.tracing.handlers import HANDLED, module_name
 from matjac.tracing.slopes import FLAT_SLOPES, SLOPES, STEPS
 
 PAGE = Path(__file__).with_name("functions.md")

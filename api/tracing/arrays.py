@@ -8,104 +8,31 @@ import operator
 import sys
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import scipy.sparse as sp
 
 from matjac.conventions import Array, Shape, size
-from matjac.linear.expression import Expression
-from matjac.linear.program import Parts, Program
+from matjac.tracing.handlers import (
+    BRANCH,
+    CURRENT,
+    HANDLED,
+    METHODS,
+    OPTIONS,
+    UNITED,
+    UNKNOWN,
+    NoMethodError,
+    TracingError,
+    module_name,
+)
 from matjac.tracing.lazy import Lazy, whole
 
-#: NumPy's functions (and Python's, of an index), and what is recorded for each.
-HANDLED: dict[Any, Callable[..., Any]] = {}
-#: What is done with a ufunc that has no handler of its own: `elementwise` says it.
-UNKNOWN: list[Any] = [None]
-#: What is recorded for methods of ufuncs other than a call ("at", "outer"): of the ufunc and its arguments.
-METHODS: dict[str, Callable[..., Any]] = {}
-#: The options, beside those of all ufuncs, that the handler of a ufunc takes.
-OPTIONS: dict[Any, set[str]] = {}
-#: What makes a recorded array of an array of objects.
-UNITED: list[Any] = [None]
-#: What makes up-to-date the number of an array that shows another's entries, or that was written to.
-CURRENT: list[Any] = [None]
+if TYPE_CHECKING:
+    from matjac.tracing.recorder import Recorder
+
 #: Entries above which no array of objects is made of a recorded array.
 MOST_OBJECTS = 2000
-
-BRANCH = (
-    "that depends on a variable can't be recorded: the function is run once. "
-    "Write np.where(condition, a, b), np.maximum or np.clip, which choose by value at each call; "
-    "for `and`, `or`, `not` write &, |, ~"
-)
-
-
-class TracingError(TypeError):
-    """A function did what can't be recorded; the message says what to write instead. `compile` raises it.
-
-    Examples
-    --------
-    >>> import matjac as mj
-    >>> mj.compile(lambda X: float(X[0, 0]) * X, (2, 2))  # doctest: +ELLIPSIS
-    Traceback (most recent call last):
-        ...
-    matjac.tracing.arrays.TracingError: ...
-    """
-
-
-class NoMethodError(TracingError, AttributeError):
-    """An attribute that recorded arrays do not have."""
-
-
-class Recorder:
-    """A program and an expression that are being recorded, with the values at an example, which may be lazy."""
-
-    def __init__(self, program: Program | None = None) -> None:
-        self.program = Program() if program is None else program
-        self.expression = Expression(self.program, ())
-        self.examples: dict[int, Any] = {}
-        #: how many assignments there were
-        self.clock = 0
-
-    def argument(self, example: Array) -> "Traced":
-        """A value that is given."""
-        made = self.traced(self.program.given(np.shape(example)), snapshot(np.asarray(example)))
-        made.ordered = True
-        return made
-
-    def variables(self, shapes: Sequence[Shape]) -> list["Symbol"]:
-        """The differentials of variables of those shapes."""
-        self.expression = Expression(self.program, shapes)
-        return [Symbol(self, number, shape) for number, shape in enumerate(shapes)]
-
-    def traced(self, number: int, value: Any) -> "Traced":
-        """A value by its number."""
-        self.examples[number] = value
-        return Traced(self, number, value)
-
-    def constant(self, value: Any) -> int:
-        """The number of a constant, which is copied."""
-        if sp.issparse(value):
-            value = sp.csr_array(value, copy=True)
-            value.sum_duplicates()
-        elif isinstance(value, int | float | complex) and not isinstance(value, bool):
-            pass  # a Python number takes the dtype of what it meets
-        elif isinstance(value, Parts):
-            pass  # made of constants that are copies
-        else:
-            if isinstance(value, np.ma.MaskedArray):
-                raise TracingError(
-                    "a masked constant can't be recorded, its mask would be lost: use np.where, or fill it"
-                )
-            array = np.asarray(value)
-            if array.dtype.kind not in "biufc":
-                raise TracingError(f"a constant of dtype {array.dtype} can't be recorded: use numbers")
-            if array.dtype.char in "gG":
-                raise TracingError(f"a constant of dtype {array.dtype} can't be recorded: use float64 or complex128")
-            value = snapshot(array)
-        number = self.program.constant(value)
-        self.examples[number] = value
-        return number
 
 
 def snapshot(array: Array) -> Array:
@@ -122,7 +49,7 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
     __array_priority__ = 1000
     __pandas_priority__ = 10_000
 
-    recorder: Recorder
+    recorder: "Recorder"
     number: int
     _shape: Shape
 
@@ -364,17 +291,6 @@ def _is_in_order(constant: Any) -> bool:
     return isinstance(constant, np.ndarray) and constant.flags.c_contiguous
 
 
-def module_name(function: Any) -> str:
-    """What a function is called, with its module."""
-    name: str = function.__name__
-    if getattr(np, name, None) is function:
-        return f"np.{name}"
-    if isinstance(function, np.ufunc):
-        return f"scipy.special.{name.lstrip('_')}"
-    module = (function.__module__ or "").replace("numpy", "np", 1)
-    return f"{module}.{name}" if module else name
-
-
 def _any_recorded(parts: Any) -> bool:
     for part in parts:
         if isinstance(part, Recorded) or (isinstance(part, np.ndarray) and part.dtype == object):
@@ -412,7 +328,7 @@ class Traced(Recorded):
     of its. It may have been written to: `writes` are what is not yet recorded. Its number is what it is by now.
     """
 
-    def __init__(self, recorder: Recorder, number: int | None, value: Any, shape: Shape | None = None) -> None:
+    def __init__(self, recorder: "Recorder", number: int | None, value: Any, shape: Shape | None = None) -> None:
         self.recorder, self._number, self._value = recorder, number, value
         self._shape = shape_of(value) if shape is None else shape
         self.shows: tuple[Traced, Callable[[Any], Any]] | None = None
@@ -523,23 +439,12 @@ for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "
 class Symbol(Recorded):
     """A differential."""
 
-    def __init__(self, recorder: Recorder, number: int, shape: Shape) -> None:
+    def __init__(self, recorder: "Recorder", number: int, shape: Shape) -> None:
         self.recorder, self.number, self._shape = recorder, number, shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
         raise TracingError("a differential has no dtype")
-
-
-def handles(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Register what to do for NumPy functions."""
-
-    def register(handler: Callable[..., Any]) -> Callable[..., Any]:
-        for function in functions:
-            HANDLED[function] = handler
-        return handler
-
-    return register
 
 
 def shape_of(x: Any) -> Shape:

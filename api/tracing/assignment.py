@@ -17,16 +17,10 @@ import numpy as np
 from matjac.conventions import Array, Shape, size
 from matjac.linear.primitives import Join
 from matjac.linear.program import Primitive
-from matjac.tracing.arrays import (
-    CURRENT,
-    Recorded,
-    Symbol,
-    Traced,
-    TracingError,
-    handles,
-)
+from matjac.tracing.arrays import Recorded, Symbol, Traced, shape_of
+from matjac.tracing.handlers import CURRENT, TracingError, handles
 from matjac.tracing.lazy import whole
-from matjac.tracing.recorded import apply, compacted, indexed, positions, reshaped, shape_of, sliced, taken, united
+from matjac.tracing.recorded import apply, compacted, indexed, positions, reshaped, sliced, taken, united
 
 
 @dataclass(frozen=True)

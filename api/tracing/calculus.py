@@ -7,8 +7,9 @@ import scipy.sparse as sp
 
 from matjac.conventions import Array
 from matjac.linear.primitives import SpMM
-from matjac.tracing.arrays import Recorded, Symbol, TracingError, handles, shape_of
+from matjac.tracing.arrays import Recorded, Symbol, shape_of
 from matjac.tracing.complexes import conjugated
+from matjac.tracing.handlers import TracingError, handles
 from matjac.tracing.recorded import apply, matmul, taken
 from matjac.tracing.reductions import back, last, plain
 

@@ -5,7 +5,7 @@ from types import CodeType
 
 import numpy as np
 
-from matjac.tracing.arrays import TracingError, handles
+from matjac.tracing.handlers import TracingError, handles
 
 
 @handles(np.ndarray.__array__)

@@ -10,10 +10,12 @@ from matjac.conventions import Order
 from matjac.flat import Variables
 from matjac.structured import Unknown
 from matjac.tracing import lazy
-from matjac.tracing.arrays import Recorded, Recorder, Symbol, Traced, TracingError
+from matjac.tracing.arrays import Recorded, Symbol, Traced
 from matjac.tracing.complexes import RECORDED_REAL
+from matjac.tracing.handlers import TracingError
 from matjac.tracing.record import Record
 from matjac.tracing.recorded import united
+from matjac.tracing.recorder import Recorder
 
 
 def is_plain(result: Any) -> bool:

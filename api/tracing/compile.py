@@ -13,9 +13,10 @@ from matjac.structured import Unknown, wholes
 from matjac.tracing import rules  # noqa: F401  (importing it registers what is handled)
 from matjac.tracing.calls import flat, is_plain, value_of
 from matjac.tracing.compiled import Compiled
+from matjac.tracing.handlers import TracingError
 from matjac.tracing.inplace import INTO_A_PLAIN_ARRAY
 from matjac.tracing.record import Record
-from matjac.tracing.recorded import Recorder, TracingError
+from matjac.tracing.recorder import Recorder
 from matjac.tracing.sampling import sampled
 
 

@@ -11,10 +11,11 @@ from matjac.flat import Flat, Variables, weighted
 from matjac.jacobian import Hessian, Jacobian
 from matjac.maps.point import Point
 from matjac.structured import Unknown
+from matjac.tracing.arrays import Recorded
 from matjac.tracing.calls import called
 from matjac.tracing.explain import explain
+from matjac.tracing.handlers import TracingError
 from matjac.tracing.record import Record
-from matjac.tracing.recorded import Recorded, TracingError
 from matjac.tracing.squares import gauss_newton
 
 #: What to differentiate by: an argument's name or place, or several; None is all.

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from matjac.linear.primitives import Real
-from matjac.tracing.arrays import HANDLED, UNKNOWN, Symbol, Traced, TracingError, handles
+from matjac.tracing.arrays import Symbol, Traced
+from matjac.tracing.handlers import HANDLED, UNKNOWN, TracingError, handles
 from matjac.tracing.recorded import apply, multiplied
 
 #: Why there is no derivative where an argument or a result is complex.

@@ -9,7 +9,9 @@ import numpy as np
 
 from matjac.conventions import Array, Shape
 from matjac.linear.program import Primitive
-from matjac.tracing.recorded import BRANCH, HANDLED, Recorded, Symbol, TracingError, apply, broadcast, handles, shape_of
+from matjac.tracing.arrays import Recorded, Symbol, shape_of
+from matjac.tracing.handlers import BRANCH, HANDLED, TracingError, handles
+from matjac.tracing.recorded import apply, broadcast
 from matjac.tracing.slopes import module_name
 
 

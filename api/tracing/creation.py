@@ -7,10 +7,11 @@ import numpy as np
 
 from matjac.conventions import Array, Shape
 from matjac.linear.program import Primitive
-from matjac.tracing.arrays import HANDLED, UNITED, Recorded, Symbol, Traced, TracingError, handles, in_order
+from matjac.tracing.arrays import Recorded, Symbol, Traced, in_order, shape_of
 from matjac.tracing.assignment import Like, rooted
+from matjac.tracing.handlers import HANDLED, UNITED, TracingError, handles
 from matjac.tracing.moving import gathered
-from matjac.tracing.recorded import apply, broadcast, shape_of
+from matjac.tracing.recorded import apply, broadcast
 
 
 def _constant(array: Any, value: Any) -> Traced:

@@ -15,7 +15,8 @@ from matjac.entries.plan import Plan
 from matjac.jacobian import Jacobian
 from matjac.linear.primitives import MatMul, Scatter
 from matjac.linear.program import Primitive
-from matjac.tracing.recorded import Recorded, Symbol, Traced, apply, mask_of, reshaped, united
+from matjac.tracing.arrays import Recorded, Symbol, Traced
+from matjac.tracing.recorded import apply, mask_of, reshaped, united
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,8 @@ from scipy.linalg import lapack
 
 from matjac.conventions import Array
 from matjac.linear.cholesky import CholeskyDerivative, halved
-from matjac.tracing.arrays import TracingError, handles, shape_of
+from matjac.tracing.arrays import shape_of
+from matjac.tracing.handlers import TracingError, handles
 from matjac.tracing.linalg import square
 from matjac.tracing.recorded import mapped, matmul
 from matjac.tracing.whole import DIFFERENTIALS, OF_COEFFICIENTS, TRIANGLES, real, whole

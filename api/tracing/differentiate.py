@@ -11,11 +11,14 @@ from matjac.linear.maps import Linear
 from matjac.linear.primitives import Add, Join, MatMul, Multilinear, Multiply, Sddmm, SpMM
 from matjac.linear.program import Primitive, Step
 from matjac.tracing import assignment, conditions, elementwise, whole
+from matjac.tracing.arrays import Symbol, Traced
 from matjac.tracing.creation import Cast
 from matjac.tracing.custom import Custom
 from matjac.tracing.custom import differential as of_custom
 from matjac.tracing.guards import flowing, guards_of, kept
-from matjac.tracing.recorded import Recorder, Symbol, Traced, TracingError, added, apply, broadcast
+from matjac.tracing.handlers import TracingError
+from matjac.tracing.recorded import added, apply, broadcast
+from matjac.tracing.recorder import Recorder
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from matjac.conventions import size
-from matjac.tracing.arrays import Recorded, TracingError, handles, renewed, shape_of
+from matjac.tracing.arrays import Recorded, renewed, shape_of
+from matjac.tracing.handlers import TracingError, handles
 from matjac.tracing.recorded import reshaped
 from matjac.tracing.reductions import converted, plain, total
 

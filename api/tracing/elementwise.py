@@ -11,21 +11,10 @@ import scipy.special
 
 from matjac.conventions import Array, Shape
 from matjac.linear.program import Primitive
+from matjac.tracing.arrays import Recorded, Symbol, Traced
 from matjac.tracing.conditions import narrow
-from matjac.tracing.recorded import (
-    HANDLED,
-    UNKNOWN,
-    Recorded,
-    Symbol,
-    Traced,
-    TracingError,
-    added,
-    apply,
-    broadcast,
-    handles,
-    matmul,
-    multiplied,
-)
+from matjac.tracing.handlers import HANDLED, UNKNOWN, TracingError, handles
+from matjac.tracing.recorded import added, apply, broadcast, matmul, multiplied
 from matjac.tracing.slopes import (
     FLAT_SLOPES,
     SLOPES,

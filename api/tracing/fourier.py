@@ -7,7 +7,8 @@ import numpy as np
 
 from matjac.linear.fourier import HalfInverse, HalfTransform, Transform
 from matjac.linear.maps import Map
-from matjac.tracing.arrays import HANDLED, Symbol, TracingError, shape_of
+from matjac.tracing.arrays import Symbol, shape_of
+from matjac.tracing.handlers import HANDLED, TracingError
 from matjac.tracing.recorded import mapped
 from matjac.tracing.reductions import plain
 

@@ -9,22 +9,11 @@ import numpy as np
 
 from matjac.conventions import Array, size
 from matjac.linear.primitives import Mask
-from matjac.tracing.arrays import renewed
+from matjac.tracing.arrays import Recorded, renewed, shape_of
 from matjac.tracing.assignment import showing
 from matjac.tracing.conditions import SHAPED, chosen
-from matjac.tracing.recorded import (
-    HANDLED,
-    Recorded,
-    TracingError,
-    apply,
-    broadcast,
-    handles,
-    joined,
-    reshaped,
-    shape_of,
-    taken,
-    transposed,
-)
+from matjac.tracing.handlers import HANDLED, TracingError, handles
+from matjac.tracing.recorded import apply, broadcast, joined, reshaped, taken, transposed
 
 
 def _of_zeros(function: Any, a: Recorded, *args: Any, **kwargs: Any) -> Any:

@@ -24,9 +24,11 @@ from matjac.linear.primitives import (
     Transpose,
 )
 from matjac.linear.program import Indicator, Primitive, Step
+from matjac.tracing.arrays import Recorded, Traced, shape_of
 from matjac.tracing.conditions import Stepwise, Where, sides
 from matjac.tracing.elementwise import Elementwise, Slope
-from matjac.tracing.recorded import Recorded, Recorder, Traced, apply, shape_of
+from matjac.tracing.recorded import apply
+from matjac.tracing.recorder import Recorder
 from matjac.tracing.slopes import FINITE, STEPS
 from matjac.tracing.whole import DIFFERENTIALS, Whole
 

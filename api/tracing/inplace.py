@@ -7,9 +7,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from matjac.conventions import size
-from matjac.tracing.arrays import HANDLED, METHODS, Recorded, Traced, TracingError, module_name
+from matjac.tracing.arrays import Recorded, Traced, shape_of
 from matjac.tracing.assignment import constant_index
-from matjac.tracing.recorded import broadcast, positions, reshaped, shape_of, united
+from matjac.tracing.handlers import HANDLED, METHODS, TracingError, module_name
+from matjac.tracing.recorded import broadcast, positions, reshaped, united
 
 #: What is wrong with writing into one.
 INTO_A_PLAIN_ARRAY = (

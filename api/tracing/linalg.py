@@ -10,7 +10,8 @@ import numpy as np
 from matjac.conventions import Array, size
 from matjac.linear.adjugate import adjugate, second_products
 from matjac.linear.solves import Solve, Triangular, factored
-from matjac.tracing.arrays import HANDLED, Recorded, Symbol, TracingError, handles, shape_of
+from matjac.tracing.arrays import Recorded, Symbol, shape_of
+from matjac.tracing.handlers import HANDLED, TracingError, handles
 from matjac.tracing.recorded import apply, mapped, matmul, reshaped
 from matjac.tracing.whole import DIFFERENTIALS, KEPT, OF_COEFFICIENTS, real, together, whole
 

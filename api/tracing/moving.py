@@ -12,21 +12,11 @@ import numpy as np
 
 from matjac.conventions import Array, size
 from matjac.linear.primitives import Pad, Scatter
-from matjac.tracing.arrays import HANDLED, Recorded, TracingError, handles, module_name, renewed
+from matjac.tracing.arrays import Recorded, renewed, shape_of
 from matjac.tracing.assignment import shown
 from matjac.tracing.conditions import SHAPED
-from matjac.tracing.recorded import (
-    apply,
-    broadcast,
-    compacted,
-    joined,
-    reshaped,
-    shape_of,
-    sliced,
-    taken,
-    transposed,
-    united,
-)
+from matjac.tracing.handlers import HANDLED, TracingError, handles, module_name
+from matjac.tracing.recorded import apply, broadcast, compacted, joined, reshaped, sliced, taken, transposed, united
 
 #: Functions that move entries, and the parameters that they take them from.
 MOVES: dict[Any, str] = {

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from matjac.tracing.arrays import HANDLED, Recorded, TracingError, handles, shape_of
+from matjac.tracing.arrays import Recorded, shape_of
 from matjac.tracing.complexes import squared
+from matjac.tracing.handlers import HANDLED, TracingError, handles
 
 
 @handles(np.linalg.norm)

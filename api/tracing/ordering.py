@@ -7,7 +7,8 @@ import numpy as np
 from matjac.conventions import Array
 from matjac.linear.along import TakeAlong
 from matjac.tracing import moving  # noqa: F401  (constant places are its)
-from matjac.tracing.arrays import HANDLED, Recorded, TracingError, handles, renewed, shape_of
+from matjac.tracing.arrays import Recorded, renewed, shape_of
+from matjac.tracing.handlers import HANDLED, TracingError, handles
 from matjac.tracing.recorded import mapped
 from matjac.tracing.reductions import axes_of, back, kept, last, plain
 from matjac.tracing.whole import DIFFERENTIALS, whole

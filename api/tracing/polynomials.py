@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from matjac.conventions import Array
-from matjac.tracing.arrays import HANDLED, Recorded, TracingError, handles, shape_of
+from matjac.tracing.arrays import Recorded, shape_of
 from matjac.tracing.calculus import convolve
+from matjac.tracing.handlers import HANDLED, TracingError, handles
 from matjac.tracing.recorded import matmul
 from matjac.tracing.whole import DIFFERENTIALS, whole
 

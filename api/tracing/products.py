@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from matjac.conventions import size
-from matjac.tracing.arrays import HANDLED, OPTIONS, handles, shape_of
+from matjac.tracing.arrays import shape_of
 from matjac.tracing.complexes import conjugated
+from matjac.tracing.handlers import HANDLED, OPTIONS, handles
 from matjac.tracing.recorded import matmul, with_zeros
 from matjac.tracing.reductions import last, plain
 

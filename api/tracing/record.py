@@ -13,7 +13,8 @@ from matjac.linear.primitives import Add, Broadcast, Join, MatMul, Multiply, Rea
 from matjac.linear.program import Indicator, Primitive, Program, Step
 from matjac.tracing.complexes import REAL_ALONE, RECORDED_REAL
 from matjac.tracing.differentiate import One, differentiate
-from matjac.tracing.recorded import Recorder, TracingError
+from matjac.tracing.handlers import TracingError
+from matjac.tracing.recorder import Recorder
 from matjac.tracing.reuse import reused, run
 from matjac.tracing.sums import doubled, late_factor, masked, sum_of_squares
 

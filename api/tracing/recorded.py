@@ -24,52 +24,9 @@ from matjac.linear.primitives import (
 )
 from matjac.linear.program import Indicator, Parts, Primitive
 from matjac.tracing import lazy
-from matjac.tracing.arrays import (
-    BRANCH,
-    HANDLED,
-    UNITED,
-    UNKNOWN,
-    Recorded,
-    Recorder,
-    Symbol,
-    Traced,
-    TracingError,
-    handles,
-    shape_of,
-    snapshot,
-)
-
-__all__ = [
-    "BRANCH",
-    "HANDLED",
-    "UNKNOWN",
-    "Recorded",
-    "Recorder",
-    "Symbol",
-    "Traced",
-    "TracingError",
-    "added",
-    "apply",
-    "broadcast",
-    "compacted",
-    "handles",
-    "indexed",
-    "joined",
-    "mapped",
-    "mask_of",
-    "matmul",
-    "multiplied",
-    "positions",
-    "reshaped",
-    "shape_of",
-    "sliced",
-    "snapshot",
-    "summed",
-    "taken",
-    "transposed",
-    "united",
-    "with_zeros",
-]
+from matjac.tracing.arrays import Recorded, Symbol, Traced, shape_of
+from matjac.tracing.handlers import UNITED, TracingError
+from matjac.tracing.recorder import Recorder
 
 
 def positions(x: Recorded) -> Array:

@@ -6,8 +6,9 @@ import numpy as np
 
 from matjac.conventions import size
 from matjac.linear.along import Recurrence, RunningSum
-from matjac.tracing.arrays import HANDLED, Recorded, TracingError, handles, shape_of
+from matjac.tracing.arrays import Recorded, shape_of
 from matjac.tracing.complexes import conjugated, squared
+from matjac.tracing.handlers import HANDLED, TracingError, handles
 from matjac.tracing.recorded import apply, mapped, reshaped, summed
 from matjac.tracing.whole import DIFFERENTIALS, OF_COEFFICIENTS, whole
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from matjac.conventions import Array
 from matjac.tracing import special
-from matjac.tracing.arrays import module_name as module_name
+from matjac.tracing.handlers import module_name as module_name
 
 LOG2, LOG10, DEGREE = float(np.log(2)), float(np.log(10)), float(np.pi / 180)
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from matjac.tracing.arrays import METHODS, TracingError, module_name
 from matjac.tracing.conditions import stepwise
 from matjac.tracing.exponentials import log_sum_exp
+from matjac.tracing.handlers import METHODS, TracingError, module_name
 
 
 def _places(a: Any, better: np.ufunc, axis: int) -> Any:

@@ -9,7 +9,8 @@ import numpy as np
 
 from matjac.conventions import Array, Shape
 from matjac.linear.program import Parts, Primitive
-from matjac.tracing.arrays import Recorded, Symbol, TracingError, module_name
+from matjac.tracing.arrays import Recorded, Symbol
+from matjac.tracing.handlers import TracingError, module_name
 from matjac.tracing.recorded import apply
 
 

@@ -12,7 +12,9 @@ from matjac.conventions import Array, Shape, cached_property, canonical
 from matjac.elimination import require_factors
 from matjac.linear.program import contents
 from matjac.linear.spread import Spread
-from matjac.tracing.recorded import Recorded, TracingError, apply
+from matjac.tracing.arrays import Recorded
+from matjac.tracing.handlers import TracingError
+from matjac.tracing.recorded import apply
 from matjac.unknowns.base import Structured, index
 
 

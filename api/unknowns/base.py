@@ -8,9 +8,9 @@ from matjac import checks
 from matjac.conventions import LAYOUTS, ORDERS, Array, Layout, Order, Shape, size
 from matjac.jacobian import Jacobian
 from matjac.structured import FreeShape, Unknown
+from matjac.tracing.arrays import Recorded
 from matjac.tracing.compile import compile
 from matjac.tracing.compiled import Compiled
-from matjac.tracing.recorded import Recorded
 
 #: How far, in parts of the largest entry, a whole array may be from its structure: rounding, of either precision.
 ROUNDING = {np.dtype(np.float32): 1e-5, np.dtype(np.complex64): 1e-5}

@@ -7,7 +7,8 @@ import numpy as np
 from matjac import checks, special
 from matjac.conventions import Array, Shape, cached_property, size
 from matjac.linear.spread import Spread, selection
-from matjac.tracing.recorded import Recorded, apply
+from matjac.tracing.arrays import Recorded
+from matjac.tracing.recorded import apply
 from matjac.unknowns.base import Structured, index
 
 
