@@ -28,7 +28,7 @@ from matjac.kernels.gram import gram_blocks
 from matjac.kernels.kron import kron_columns, kron_values
 from matjac.kernels.marquardt import marquardt_judge, marquardt_scale, marquardt_trial
 from matjac.kernels.merge import merge_rows
-from matjac.kernels.pick import pick_values
+from matjac.kernels.pick import pick_products, pick_values
 from matjac.kernels.recurrence import recurrence
 from matjac.kernels.schur import (
     SchurLists,
@@ -76,6 +76,7 @@ __all__ = [
     "merge_rows",
     "mirror",
     "normal_equations",
+    "pick_products",
     "pick_values",
     "recurrence",
     "scatter_entries",

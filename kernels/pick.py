@@ -38,3 +38,36 @@ def pick_values(
                 row[u(k)] = s * numbers[u(source[u(first + k)])]
         for m in range(sums[r * alike], sums[r * alike + 1]):
             row[u(to[u(m)])] += s * signs[u(m)] * numbers[u(more[u(m)])]
+
+
+@kernel
+def pick_products(
+    a: A, b: A, f: A, g: A, scale: A, lo: A, hi: A, mirrored: int, place: A, out: A, start: int, stop: int
+) -> None:
+    """Fill rows ``start:stop``, row r from ``out[place[r]]`` on, with products of two rows.
+
+    They are row ``f[r]`` of `a` and row ``g[r]`` of `b`. For each p there is one entry for each q from ``lo[p]`` to
+    ``hi[p]``: ``scale[r] * a[f[r], p] * b[g[r], q]``. Where `mirrored` is 1 or -1 the product of q and p is added, or
+    subtracted, unless q is p. `scale` has one number a row, or one for all.
+    """
+    each = 0 if scale.size == 1 else 1
+    for r in range(start, stop):
+        s = scale[r * each]
+        x = a[f[r]]
+        y = b[g[r]]
+        # indices are unsigned, and no run is a view of its own: runs are short, and loops are three times as fast so
+        pos = u(place[r])
+        for p in range(lo.size):
+            first = u(lo[p])
+            last = u(hi[p])
+            c = s * x[p]
+            if mirrored == 0:
+                for q in range(first, last):
+                    out[pos - first + q] = c * y[q]
+            else:
+                d = s * y[p] if mirrored > 0 else -s * y[p]
+                for q in range(first, last):
+                    out[pos - first + q] = c * y[q] + d * x[q]
+                if first <= u(p) < last:
+                    out[pos - first + u(p)] = c * y[p]
+            pos += last - first

@@ -537,6 +537,28 @@ def test_picks(seed, rows, width, alike, signed, scaled):
     close(out, wanted)
 
 
+@given(seeds, st.integers(0, 5), st.integers(1, 5), st.sampled_from([-1, 0, 1]), st.booleans())
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
+def test_picked_products(dtype, seed, rows, n, mirrored, scaled):
+    """Runs of products of two rows, and of the same with places exchanged; anything between rows stays."""
+    rng = np.random.default_rng(seed)
+    a, b, f, g = numbers(rng, (3, n), dtype), numbers(rng, (4, n), dtype), *rng.integers(0, 3, (2, rows))
+    scale = numbers(rng, rows if scaled else 1, dtype)
+    lo, hi = np.sort(rng.integers(0, n + 1, (2, n)), axis=0)
+    place = np.arange(rows) * (int((hi - lo).sum()) + 1)
+    wanted, out = np.full((2, int((hi - lo).sum() + 1) * rows + 1), 7, dtype)
+    for r in range(rows):
+        at, s = place[r], scale[r if scaled else 0]
+        for p in range(n):
+            for q in range(lo[p], hi[p]):
+                wanted[at] = s * a[f[r], p] * b[g[r], q]
+                if mirrored and p != q:
+                    wanted[at] += mirrored * s * a[f[r], q] * b[g[r], p]
+                at += 1
+    kernels.pick_products(a, b, f, g, scale, lo, hi, mirrored, place, out, 0, rows)
+    close(out, wanted)
+
+
 @given(seeds, st.integers(1, 6), st.integers(1, 8), st.data())
 def test_count_tiles(seed, rows, columns, data):
     random = np.random.default_rng(seed)

@@ -263,6 +263,44 @@ def test_entries_beside_those_of_another_unknown(name, parts, order, monkeypatch
     assert_array_equal(again.tocsr(out=A.copy()).toarray(), again.toarray())
 
 
+@pytest.mark.parametrize(
+    ("name", "mirrored"),
+    [
+        ("symmetric", 1),
+        ("skew", -1),
+        ("lower", 0),
+        ("upper", 0),
+        ("diagonal", 0),
+        ("free", None),
+        ("free, zeros", None),
+    ],
+)
+@orders
+def test_dense_rows(name, mirrored, order, monkeypatch):
+    """Products of rows of two dense matrices, in the free entries' runs or picked from the whole row."""
+    runs_of, found = pick.runs_of, []
+    monkeypatch.setattr(pick, "runs_of", lambda *given: found.append(runs_of(*given)) or found[-1])
+    monkeypatch.setattr(pick, "CHUNK", 3)
+    kind, build = KINDS[name]
+    L, R, y = (np.random.default_rng(5).standard_normal(shape) for shape in ((5, N), (N, 4), 4))
+
+    def f(X, y):
+        return np.concatenate([np.ravel(np.tanh(L @ X @ R) * y), y * y])
+
+    F, x = mj.compile(f, kind, (4,), order=order), start(kind)
+    J = F.jacobian(build(x), y)
+    A = J.tocsr()
+    # f is flat, so the order is that of its second argument alone
+    assert_allclose(A.toarray()[:, : kind.size], derivative(lambda X: f(X, y), build, x), rtol=1e-11, atol=1e-13)
+    assert_allclose(J @ np.ones(J.shape[1]), A.sum(axis=1), rtol=1e-11)
+    assert_allclose(J.T.tocsr().toarray(), A.toarray().T, rtol=1e-15)
+    for first, last in ((0, 3), (2, 19), (19, 24)):
+        assert_array_equal(J.rows(first, last).toarray(), A[first:last].toarray())
+    again = F.jacobian(build(2 * x), y)
+    assert_array_equal(again.tocsr(out=A.copy()).toarray(), again.toarray())
+    assert {None if runs is None else runs.mirrored for runs in found} == {mirrored}
+
+
 def test_several_unknowns_of_which_some_have_structure():
     F = mj.compile(lambda L, x, D: L @ (x - D @ np.ones(3)), U.lower(3), (3,), U.diagonal(3))
     L, x, D = np.tril(rng.standard_normal((3, 3))), rng.standard_normal(3), np.diag([1.0, 2.0, 3.0])

@@ -11,7 +11,7 @@ import numpy as np
 
 from matjac import kernels
 from matjac.conventions import Array, cached_property, cumulative, index_dtype
-from matjac.entries.assembler import PLAIN, TILE, Assembler, Fill, Place, scales, steps
+from matjac.entries.assembler import CHUNK, PLAIN, TILE, Assembler, Fill, Place, scales, steps
 from matjac.entries.kron import KronAssembler
 from matjac.entries.merge import DenseSumAssembler, is_dense_sum
 from matjac.linear.factors import Eye, Factor, taken_rows
@@ -202,6 +202,62 @@ class RowPicks(PickAssembler):
         return fill
 
 
+class Runs(NamedTuple):
+    """Where the free entries are in the rows of a whole matrix, or of its transpose, one after another.
+
+    Row p has those from column ``lo[p]`` to ``hi[p]``. Entry (q, p) is 1 or -1 times entry (p, q) as `mirrored` says,
+    and where that is 0 no free entry.
+    """
+
+    lo: Array
+    hi: Array
+    mirrored: int
+    transposed: bool
+
+
+class RunPicks(RowPicks):
+    """Of one term with dense rows where the free entries are runs: a triangle, a symmetric matrix."""
+
+    def __init__(self, terms: Sequence[Term], matrix: Any, runs: Runs) -> None:
+        super().__init__(terms, matrix)
+        self.runs = runs
+
+    def bind(self, values: Sequence[Any], dtype: np.dtype[Any]) -> Fill:
+        (term,), (lo, hi, mirrored, transposed) = self.terms, self.runs
+        scale = scales(term, values, dtype)
+        a, b = (factor.data(values, dtype).reshape(factor.shape) for factor in (term.u, term.w))
+
+        def fill(out: Array, start: int, stop: int, place: Place) -> None:
+            pointers = self.indptr(start, stop)
+            # the numbers of so many rows stay in the cache
+            for first, last in steps(start, stop, CHUNK):
+                f, g = (m.rows(first, last) for m in (term.f, term.g))
+                x, y = ((b, g), (a, f)) if transposed else ((a, f), (b, g))
+                mine = scale if scale.size == 1 else scale[first:last]
+                to = _places(place, pointers, start, first, last)
+                kernels.pick_products(x[0], y[0], x[1], y[1], mine, lo, hi, mirrored, to, out, 0, last - first)
+
+        return fill
+
+
+def runs_of(number: Array, sign: Array) -> Runs | None:
+    """The runs of a matrix whose entries are these free ones, or -1 for none, with signs; None where it has others."""
+    above = np.triu(number >= 0, 1)
+    signs = np.unique(sign[above])
+    twice = above.any() and signs.size == 1 and np.array_equal(number, number.T)
+    if twice:
+        number = np.where(above, -1, number)
+    for transposed in (False, True):
+        n, s = (number.T, sign.T) if transposed else (number, sign)
+        there = n >= 0
+        lo, count = there.argmax(axis=1), np.count_nonzero(there, axis=1)
+        columns = np.arange(n.shape[1])
+        runs = (columns >= lo[:, None]) & (columns < (lo + count)[:, None])
+        if np.array_equal(there, runs) and np.array_equal(n[there], np.arange(count.sum())) and np.all(s[there] == 1):
+            return Runs(lo, lo + count, int(signs[0]) if twice else 0, transposed)
+    return None
+
+
 def picked(terms: Sequence[Term], matrix: Any) -> PickAssembler | None:
     """How to fill the product of a sum of terms and that matrix by picking numbers; None where it can't be done so."""
     if np.diff(matrix.indptr).max(initial=0) > 1 or not ((matrix.data == 1) | (matrix.data == -1)).all():
@@ -211,7 +267,12 @@ def picked(terms: Sequence[Term], matrix: Any) -> PickAssembler | None:
         t.scale == first.scale and t.shape == first.shape for t in terms
     ):
         return FactorPicks(terms, matrix)
-    return RowPicks(terms, matrix) if is_dense_sum(terms) else None
+    if not is_dense_sum(terms):
+        return None
+    made = RowPicks(terms, matrix)
+    whole = first.u.shape[1], first.w.shape[1]
+    runs = runs_of(made.number.reshape(whole), made.sign.reshape(whole)) if len(terms) == 1 else None
+    return made if runs is None else RunPicks(terms, matrix, runs)
 
 
 def _numbers(term: Term) -> Factor:
