@@ -299,6 +299,12 @@ def test_dense_rows(name, mirrored, order, monkeypatch):
     again = F.jacobian(build(2 * x), y)
     assert_array_equal(again.tocsr(out=A.copy()).toarray(), again.toarray())
     assert {None if runs is None else runs.mirrored for runs in found} == {mirrored}
+    assert F.explain().endswith("every step is structured")
+
+
+def test_what_is_not_picked_is_explained():
+    F = mj.compile(lambda X: X @ X @ A.T, U.symmetric(N))
+    assert "matmul(2, constant) → (4, 3): general sparse product" in F.explain()
 
 
 def test_several_unknowns_of_which_some_have_structure():

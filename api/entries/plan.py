@@ -4,7 +4,7 @@ import weakref
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -33,6 +33,18 @@ Part: TypeAlias = Layout | Literal["lower", "upper"]
 Grid: TypeAlias = tuple[Sequence[Sequence[Assembler | None]], Sequence[int], Sequence[int]]
 #: Values of a function up to which its Jacobian's rows are made by adjoint sweeps, where terms would take more numbers.
 FEW = 4
+
+
+class Cells(NamedTuple):
+    """Terms by bands of rows and by variables.
+
+    Those of the variables in `matrices` are by a whole array, whose entries that matrix makes of the variable's.
+    """
+
+    terms: Terms
+    rows: list[list[list[Term]]]
+    heights: list[int]
+    matrices: dict[int, Any]
 
 
 class Plan:
@@ -124,6 +136,23 @@ class Plan:
             return self.terms, {}
         matrices = {k: step.primitive.matrix for k, step in steps.items()}  # type: ignore[attr-defined]
         return self.derived("by whole", lambda: terms_of(self.expression, whole=steps)), matrices
+
+    @property
+    def cells(self) -> "Cells":
+        """The terms as blocks of entries are filled from them."""
+
+        def make() -> Cells:
+            terms = Terms(self.expression.program)
+            rows, variables = self.shape[0], len(self.expression.in_shapes)
+            found, matrices = self.terms_by_whole
+            cells, heights = _cells(terms, found, rows, variables)
+            if all(
+                row[k] == [] or picked(row[k], matrix) is not None for row in cells for k, matrix in matrices.items()
+            ):
+                return Cells(terms, cells, heights, matrices)
+            return Cells(terms, *_cells(terms, self.terms, rows, variables), {})
+
+        return self.derived("cells", make)  # type: ignore[no-any-return]
 
     def derived(self, key: Any, make: Callable[..., Any], *given: Any) -> Any:
         """What is made of what is given, once, when it is first asked for, by its name."""
@@ -226,17 +255,11 @@ class Entries:
         if plan.operator is not None:
             stored = StoredAssembler(plan.operator.matrix())
             return [[TransposedAssembler(stored, columns) if upright else stored]], *sizes
-        terms = Terms(expression.program)
         if rows <= FEW and not _cheap(expression, plan):
             self.wanted |= plan.backward.coefficients
             return [[SweepAssembler(plan.backward, upright)]], *sizes
-        count = len(expression.in_shapes)
         widths = [size(shape) for shape in expression.in_shapes]
-        found, matrices = plan.terms_by_whole
-        cells, heights = _cells(terms, found, rows, count)
-        if any(k in matrices and row[k] and picked(row[k], matrices[k]) is None for row in cells for k in range(count)):
-            matrices = {}
-            cells, heights = _cells(terms, plan.terms, rows, count)
+        terms, cells, heights, matrices = plan.cells
         if upright:
             made = [[self._upright(terms, cell, matrices.get(k), h, widths[k]) for k, cell in enumerate(row)]
                     for row, h in zip(cells, heights, strict=True)]  # fmt: skip

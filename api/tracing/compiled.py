@@ -416,7 +416,7 @@ class Compiled(Flat):
         >>> print(mj.compile(lambda A, B: np.linalg.inv(A) @ B, (2, 2), (2, 3)).explain().splitlines()[-2])
         costly: step 2, an inverse times a matrix: np.linalg.solve(A, B) takes less work than inv(A) @ B
         """
-        return explain(self._record, self.names)
+        return explain(self._record, self.names, self.order)
 
     def _chosen(self, wrt: Wrt) -> tuple[int, ...]:
         if wrt is None:

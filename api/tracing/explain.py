@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from matjac.conventions import Array, size
+from matjac.conventions import Array, Order, size
 from matjac.entries.plan import ready
 from matjac.linear.factors import KhatriRao, Sparse, SpGemm
 from matjac.linear.maps import Linear
@@ -21,13 +21,16 @@ NUMBERS = 30
 SMALL = 1 << 12
 
 
-def explain(record: Record, names: Sequence[str]) -> str:
+def explain(record: Record, names: Sequence[str], order: Order) -> str:
     """The lines of `Compiled.explain`."""
     program, (expression, symbols) = record.program, record.differential
     (result,) = record.results
     trail: dict[int, ByVariable] = {}
-    # the row of a scalar function is made by a sweep
-    terms_of(expression, trail, 1 if size(program.shapes[result]) == 1 else 0)
+    if size(program.shapes[result]) == 1:
+        # its one row is made by a sweep
+        terms_of(expression, trail, leave=1)
+    else:
+        terms_of(expression, trail, whole=record.plan(order, tuple(range(len(names)))).cells.matrices)
     shown = _shown(record)
     lines = [f"{shown[k]} {name} {program.shapes[k]}" for k, name in zip(record.arguments, names, strict=True)]
     general: dict[int, int] = {}
