@@ -67,8 +67,9 @@ GROUPS: list[tuple[set[str], str, str]] = [
         "Linear algebra, of stacks too",
         "A decomposition is computed once a point. Of symmetric matrices the triangle that NumPy reads has entries, "
         "the other has none. Vectors of equal eigenvalues or singular values have no derivative: it is not a number. "
-        "`pinv` and `lstsq` are differentiated where the rank does not change. Real matrices alone, where a rule "
-        "conjugates.",
+        "`pinv` and `lstsq` are differentiated where the rank does not change and rcond= cuts rounding alone; else "
+        "the derivative is NaN. The derivative of `slogdet` is that of log det, of complex matrices too. Real "
+        "matrices alone, where a rule conjugates.",
     ),
     (
         {"fourier", "complexes"},

@@ -211,6 +211,22 @@ def test_what_cannot_be_recorded(fun, message):
         mj.compile(fun, (3, 3))
 
 
+@pytest.mark.parametrize("of", [
+    lambda A: np.linalg.pinv(A, rcond=0.3), lambda A: np.linalg.lstsq(A, np.eye(4), rcond=0.3)[0],
+    lambda A: mj.linalg.pinv(A, rtol=0.3), lambda A: mj.linalg.lstsq(A, np.eye(4), cond=0.3)[0],
+])  # fmt: skip
+def test_singular_values_that_are_cut(of):
+    """Those of rounding alone; with others the pseudoinverse is that of another matrix."""
+    random = np.random.default_rng(0)
+    U, V = np.linalg.qr(random.standard_normal((4, 4)))[0], np.linalg.qr(random.standard_normal((3, 3)))[0]
+    F = mj.compile(of, (4, 3))
+    mj.check(F, U[:, :3] @ np.diag([2, 1, 0.9]) @ V.T)
+    assert np.isnan(F.jacobian(U[:, :3] @ np.diag([2, 1, 0.1]) @ V.T).toarray()).all()
+    # of a rank that stays
+    G = mj.compile(lambda B, C: of(B @ C), (4, 2), (2, 3))
+    mj.check(G, U[:, :2], np.diag([2, 1]) @ V[:2])
+
+
 NOT_ANALYTIC = {
     **{name: getattr(np.linalg, name) for name in ("cholesky", "eigvalsh", "svdvals", "pinv", "qr")},
     "lstsq": lambda A: np.linalg.lstsq(A, A)[0],

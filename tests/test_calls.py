@@ -211,6 +211,7 @@ BAD = [
     ("resize", lambda x: x.resize(2), r"^the array method .resize"),
     ("nothing", lambda x: None, r"^fun: got NoneType None as its value"),
     ("constants", lambda x: (1.0, np.ones(2)), r"^fun: got tuple"),
+    ("np.matrix", lambda x: sp.csr_matrix(np.eye(3)).todense() * x[:, None], r"^an np.matrix can't be recorded"),
 ]
 
 
@@ -218,6 +219,19 @@ BAD = [
 def test_what_cannot_be_recorded(fun, message):
     with pytest.raises(mj.TracingError, match=message):
         mj.compile(fun, (3,))
+
+
+@pytest.mark.parametrize("use", [lambda x, kept: kept, lambda x, kept: x + kept, lambda x, kept: (x, np.sum(kept))])
+def test_what_was_kept_of_another_record_is_refused(use):
+    kept = []
+
+    def first(x):
+        kept.append(np.tanh(x))
+        return kept[0] * x
+
+    mj.compile(first, (3,))
+    with pytest.raises(mj.TracingError, match=r"^an array that was recorded for another function"):
+        mj.compile(lambda x: use(x, kept[0]), (3,))
 
 
 def test_complex_values_are_refused_where_they_have_no_derivative():

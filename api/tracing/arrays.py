@@ -302,6 +302,10 @@ def _any_recorded(parts: Any) -> bool:
 
 def _united(parts: Any) -> Any:
     """Arrays of objects among arguments as recorded arrays."""
+    if isinstance(parts, np.matrix):
+        raise TracingError(
+            "an np.matrix can't be recorded, for which * is the matrix product: write np.asarray(S) and @"
+        )
     if isinstance(parts, np.ndarray):
         return UNITED[0](parts) if parts.dtype == object else parts
     if type(parts) in (tuple, list):

@@ -16,6 +16,7 @@ from matjac.tracing.compiled import Compiled
 from matjac.tracing.handlers import TracingError
 from matjac.tracing.inplace import INTO_A_PLAIN_ARRAY
 from matjac.tracing.record import Record
+from matjac.tracing.recorded import LEFT_OVER
 from matjac.tracing.recorder import Recorder
 from matjac.tracing.sampling import sampled
 
@@ -98,6 +99,8 @@ def compile(fun: Callable[..., Any], *examples: Any, order: Order = "C") -> Comp
         with np.errstate(all="ignore"):
             returned = fun(*arguments)
             result = value_of(returned, order)
+        if result.recorder is not recorder:
+            raise TracingError(LEFT_OVER)
     except TracingError:
         raise
     except (TypeError, ValueError, IndexError) as error:

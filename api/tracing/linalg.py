@@ -105,7 +105,7 @@ def _pinv(a: Array, rcond: Any) -> Array:
 
 @handles(np.linalg.pinv)
 def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = None) -> Any:
-    """``np.linalg.pinv``, recorded: where the rank does not change."""
+    """``np.linalg.pinv``, recorded: where the rank does not change, and `rcond` cuts rounding alone (else NaN)."""
     if hermitian:
         a = np.tril(a) + np.tril(a, -1).mT
     if isinstance(rcond, Recorded) or isinstance(rtol, Recorded):
@@ -115,9 +115,20 @@ def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = None
     return whole(_pinv, a, rcond=rcond if rtol is None else rtol)
 
 
+def _uncut(a: Array, rcond: Any) -> Array:
+    """Of each matrix 1, or NaN where `rcond` cuts singular values that are more than rounding."""
+    values = np.linalg.svd(a, compute_uv=False)
+    largest = values.max(axis=-1, keepdims=True, initial=0)
+    rounding = max(a.shape[-2:]) * np.finfo(values.dtype).eps * largest
+    cut = (values <= np.expand_dims(rcond, -1) * largest) & (values > rounding)
+    return np.where(cut.any(axis=-1)[..., None, None], np.nan, 1).astype(values.dtype)
+
+
 def _of_pseudoinverse(x: Any, P: Any, dx: Any, rcond: Any) -> Any:
     """Golub and Pereyra, 1973."""
     (A,), (dA,) = x, dx
+    # theirs is the derivative of the pseudoinverse of all of A
+    P = P if rcond is None else P * whole(_uncut, A, rcond=rcond)
     m, n = A.shape[-2:]
     first = -P @ dA @ P
     rows = (P @ P.mT) @ (dA.mT @ (np.eye(m) - A @ P))
@@ -136,6 +147,7 @@ def _least_squares(a: Array, b: Array, rcond: Any) -> Array:
 def _of_least_squares(x: Any, X: Any, dx: Any, rcond: Any) -> Any:
     (A, B), (dA, dB) = x, dx
     P = pinv(A, rcond=rcond)
+    P = P if rcond is None else P * whole(_uncut, A, rcond=rcond)
     total = None if dB is None else P @ dB
     if dA is not None:
         residual = B - A @ X
@@ -150,7 +162,7 @@ DIFFERENTIALS[_least_squares] = _of_least_squares
 
 @handles(np.linalg.lstsq)
 def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
-    """``np.linalg.lstsq``, recorded: where the rank does not change."""
+    """``np.linalg.lstsq``, recorded: where the rank does not change, and `rcond` cuts rounding alone (else NaN)."""
     columns = np.reshape(b, (-1, 1)) if len(shape_of(b)) == 1 else b
     m, n = shape_of(a)
     X = whole(_least_squares, a, columns, rcond=rcond)

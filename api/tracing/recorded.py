@@ -28,6 +28,11 @@ from matjac.tracing.arrays import Recorded, Symbol, Traced, shape_of
 from matjac.tracing.handlers import UNITED, TracingError
 from matjac.tracing.recorder import Recorder
 
+LEFT_OVER = (
+    "an array that was recorded for another function is used here, which an earlier call must have kept (in a cache, "
+    "an attribute, a global variable): compute it anew in each call"
+)
+
 
 def positions(x: Recorded) -> Array:
     """The flat position of each entry, in the array's shape."""
@@ -70,6 +75,8 @@ def apply(primitive: Primitive, *operands: Any, shape: Shape | None = None) -> A
     """
     recorder = next(x.recorder for x in operands if isinstance(x, Recorded))
     operands = tuple(united(x) for x in operands)
+    if any(isinstance(x, Recorded) and x.recorder.program is not recorder.program for x in operands):
+        raise TracingError(LEFT_OVER)
     linear = [isinstance(x, Symbol) or x is None for x in operands]
     numbers = [None if x is None else x.number if isinstance(x, Recorded) else recorder.constant(x) for x in operands]
     if any(linear):
