@@ -95,6 +95,73 @@ def test_narrow_dtypes_stay(name):
     assert_allclose(J.toarray(), wide, atol=1e-4 * max(1, np.abs(wide).max()))
 
 
+SEEN = np.array([[True, False], [True, True]])
+DATA, SCALES = np.where(SEEN, [[1.0, 9], [2, 3]], np.nan), np.where(SEEN, 2.0, 0)
+
+
+def misfit(U):
+    return U @ np.array([[1.0, 0.5], [2, 1]]) - DATA
+
+
+def written_over(U, write):
+    E = misfit(U) ** 2
+    write(E)
+    return E
+
+
+def distances(U):
+    return np.sum((U[:, None] - U) ** 2, axis=-1)
+
+
+#: Functions with values or slopes that are not finite in entries that are not taken, or written over.
+MISSING = {
+    "seen": lambda U: (misfit(U) ** 2)[SEEN],
+    "where": lambda U: np.where(SEEN, misfit(U) ** 2, 0),
+    "sum where": lambda U: np.sum(misfit(U) ** 2, axis=0, where=SEEN),
+    "quotient": lambda U: (misfit(U) / SCALES)[SEEN],
+    "tanh": lambda U: np.tanh(misfit(U))[SEEN],
+    "rows": lambda U: np.sum((misfit(U) ** 2)[1:]),
+    "a sum": lambda U: np.sum(misfit(U) ** 2, axis=0)[0],
+    "take": lambda U: np.take(misfit(U) ** 2, [0, 2, 2]),
+    "extract": lambda U: np.extract(SEEN, misfit(U) ** 2),
+    "triangle": lambda U: np.tril(misfit(U) ** 2),
+    "written": lambda U: written_over(U, lambda E: E.__setitem__(~SEEN, 0)),
+    "copied to": lambda U: written_over(U, lambda E: np.copyto(E, 0, where=~SEEN)),
+    "written and taken": lambda U: written_over(U, lambda E: E.__setitem__((0, 1), E[0, 0]))[0],
+    "nansum": lambda U: np.nansum(misfit(U) ** 2, axis=0),
+    "nanmean": lambda U: np.nanmean(misfit(U) ** 2),
+    "nanstd": lambda U: np.nanstd(misfit(U)),
+    "nan_to_num": lambda U: np.nan_to_num(misfit(U) ** 2),
+    "distances": lambda U: np.sqrt(distances(U))[np.triu_indices(2, 1)],
+    "inverse distances": lambda U: written_over_diagonal(1 / distances(U)),
+    "roots": lambda U: np.sqrt(U @ np.zeros(2) + np.array([0.0, 1]) * U[:, 0])[1:],
+}
+
+
+def written_over_diagonal(E):
+    np.fill_diagonal(E, 0)
+    return E
+
+
+@pytest.mark.parametrize("name", MISSING)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_entries_that_are_not_used_may_be_anything(name):
+    fun, U = MISSING[name], np.array([[3.0, 4], [5, 7]])
+    F, x, step = mj.compile(fun, U.shape), U.ravel(), 1e-5
+    wanted = np.stack([(F.fun(x + d) - F.fun(x - d)) / (2 * step) for d in step * np.eye(4)], axis=-1)
+    wanted = wanted.reshape(-1, 4)
+    J = F.jacobian(U)
+    u = np.arange(1.0, 1 + J.shape[0])
+    for found, expected in (
+        (J.toarray(), wanted), (J @ x, wanted @ x), (J.T @ u, wanted.T @ u), (J.normal().toarray(), wanted.T @ wanted)
+    ):  # fmt: skip
+        assert_allclose(found, expected, rtol=1e-7, atol=1e-7)
+    H = F.hess(x, u)
+    assert np.isfinite(H @ x).all()
+    assert np.isfinite(H.toarray()).all()
+    mj.check(F, U)
+
+
 #: Points where an untaken branch is not finite, and the slopes there.
 UNTAKEN = {
     "x log x": (lambda x: np.where(x > 0, x * np.log(x), 0), [0, 1, 2, -1], [0, 1, 1 + np.log(2), 0]),
