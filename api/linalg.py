@@ -223,8 +223,19 @@ def qr(a: Any, lwork: Any = None, mode: str = "full", pivoting: bool = False, **
     """Q and R; write mode="economic" where the matrix has more rows than columns."""
     if pivoting:
         raise TracingError("scipy.linalg.qr with pivoting=True can't be recorded: leave it out")
-    found = decompositions.qr(a, {"full": "complete", "economic": "reduced", "r": "r"}.get(mode, mode))
-    return (found,) if mode == "r" else tuple(found)
+    if mode not in ("full", "economic", "r"):
+        raise TracingError(f"scipy.linalg.qr with mode={mode!r} can't be recorded: use 'full', 'economic' or 'r'")
+    m, n = shape_of(a)[-2:]
+    if mode == "full" and m > n:
+        raise TracingError(
+            f"scipy.linalg.qr with mode='full' of a matrix of {m} rows and {n} columns can't be recorded: the last "
+            "columns of Q are not determined. Write mode='economic'"
+        )
+    if mode != "r":
+        return tuple(decompositions.qr(a))
+    R = decompositions.qr(a, "r")
+    # SciPy's R has as many rows as the matrix, those below the triangle of zeros
+    return (np.concatenate([R, np.zeros_like(a[..., n:, :])], axis=-2) if m > n else R,)
 
 
 @_recorded

@@ -105,6 +105,17 @@ def test_vectors_have_the_signs_that_numpy_computes():
         assert_array_equal(F(A), np.linalg.eigh(A, "U")[1])
 
 
+@pytest.mark.parametrize("shape", [(5, 3), (3, 3), (3, 5)])
+def test_the_shape_of_scipys_triangle(shape):
+    """SciPy's R alone has as many rows as the matrix, NumPy's as many as the triangle."""
+    A = np.random.default_rng(0).standard_normal(shape)
+    (R,) = scipy.linalg.qr(A, mode="r")
+    F = mj.compile(lambda A: mj.linalg.qr(A, mode="r")[0], shape)
+    assert F.out_shape == R.shape
+    assert_allclose(F(A), R, atol=1e-14)
+    mj.check(F, A)
+
+
 def test_what_is_factored_once(monkeypatch):
     """Products at one point use factors that were made once."""
     rng = np.random.default_rng(0)
@@ -199,6 +210,8 @@ REFUSED = [
     ("an exponent", lambda A: mj.linalg.fractional_matrix_power(A, A[0, 0]), r"a constant exponent alone"),
     ("not positive definite", lambda A: np.linalg.cholesky(-A), r"not positive definite\. Values at the examples"),
     ("pivoting", lambda A: mj.linalg.qr(A, pivoting=True), r"^scipy.linalg.qr with pivoting=True"),
+    ("a full Q", lambda A: mj.linalg.qr(A[:, :2])[0], r"^scipy.linalg.qr with mode='full' of.*Write mode='economic'"),
+    ("raw", lambda A: mj.linalg.qr(A, mode="raw"), r"^scipy.linalg.qr with mode='raw' can't be recorded: use 'full'"),
     ("assume_a", lambda A: mj.linalg.solve(A, b=A, assume_a="banded"), r"^scipy.linalg.solve with assume_a='banded'"),
     ("trans", lambda A: mj.linalg.solve_triangular(A, A, trans="C"), r"^scipy.linalg.solve_triangular with trans=2"),
     ("wrapped by SciPy", lambda A: scipy.linalg.cho_factor(A), r"write mj\.linalg\.cho_factor"),
