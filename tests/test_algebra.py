@@ -224,6 +224,33 @@ def test_what_cannot_be_recorded(fun, message):
         mj.compile(fun, (3, 3))
 
 
+OPTIONS = [
+    ("eigh", {"subset_by_index": [0, 1]}),
+    ("eigh", {"subset_by_value": (0, 1), "eigvals_only": True}),
+    ("eigh", {"type": 2}),
+    ("eigvalsh", {"subset_by_index": [0, 1]}),
+    ("pinv", {"atol": 0.1}),
+    ("pinv", {"return_rank": True}),
+    ("pinvh", {"atol": 0.1}),
+    ("lu", {"p_indices": True}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), OPTIONS)
+def test_options_that_cannot_be_recorded_are_named(name, options):
+    with pytest.raises(mj.TracingError, match=rf"^scipy\.linalg\.{name} with {next(iter(options))}= can't be recorded"):
+        mj.compile(lambda S: getattr(mj.linalg, name)(S, **options), (3, 3))
+
+
+def test_other_options_of_scipy():
+    """Those that are as SciPy has them, and those that say how it computes, change nothing; others are no options."""
+    S = point("S", np.random.default_rng(0))
+    F = mj.compile(lambda S: mj.linalg.eigh(S, type=1, subset_by_index=None, driver="ev", check_finite=False)[0], S)
+    assert_allclose(F(S), np.linalg.eigvalsh(S))
+    with pytest.raises(mj.TracingError, match=r"scipy\.linalg\.svd has no option hermitian$"):
+        mj.compile(lambda S: mj.linalg.svd(S, hermitian=True)[1], S)
+
+
 NOT_ANALYTIC = {
     **{name: getattr(np.linalg, name) for name in ("cholesky", "eigvalsh", "svdvals", "pinv", "qr")},
     "lstsq": lambda A: np.linalg.lstsq(A, A)[0],
