@@ -207,6 +207,16 @@ def test_large_numbers(function):
     assert np.isfinite(F.hessian(x, weights=np.ones(F.out_shape)).toarray()).all()
 
 
+def test_the_reciprocal_gamma_function_where_it_is_zero():
+    """1 / Γ is entire: at −n its derivatives are those of (−1)^n n! (x − ψ(n + 1) x²)."""
+    n = np.arange(8.0)
+    F = mj.compile(lambda x: scipy.special.rgamma(x), n.shape)
+    first = (-1) ** n * scipy.special.factorial(n)
+    assert_allclose(F.jacobian(-n).toarray(), np.diag(first), rtol=1e-13)
+    second = -2 * first * scipy.special.digamma(n + 1)
+    assert_allclose(F.hessian(-n, weights=np.ones(8)).toarray(), np.diag(second), rtol=1e-13)
+
+
 def test_logsumexp_of_nothing_there():
     x = np.array([-np.inf, 0.0, -np.inf])
     F = mj.compile(mj.special.logsumexp, (3,))
