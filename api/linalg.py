@@ -194,12 +194,15 @@ def cholesky(a: Any, lower: bool = False, **options: Any) -> Any:
 
 
 @_recorded
-def eigh(a: Any, b: Any = None, *, lower: bool = True, eigvals_only: bool = False, **options: Any) -> Any:
+def eigh(
+    a: Any, b: Any = None, *, lower: bool = True, eigvals_only: bool = False, driver: Any = None, **options: Any
+) -> Any:
     """Eigenvalues and eigenvectors of a symmetric matrix; of a pencil ``a v = w b v``."""
     _ignored(scipy.linalg.eigh, options)
-    UPLO = "L" if lower else "U"
+    if b is None and eigvals_only:
+        return decompositions.eigvalsh(a, "L" if lower else "U")
     if b is None:
-        return decompositions.eigvalsh(a, UPLO) if eigvals_only else tuple(decompositions.eigh(a, UPLO))
+        return decompositions.scipys_eigh(a, lower, driver)
     # b = L Lᵀ: the eigenvalues of L⁻¹ a L⁻ᵀ, whose vectors are Lᵀ v
     L = np.linalg.cholesky(b if lower else b.mT)
     symmetric = decompositions.from_lower(a if lower else a.mT)

@@ -105,6 +105,33 @@ def test_vectors_have_the_signs_that_numpy_computes():
         assert_array_equal(F(A), np.linalg.eigh(A, "U")[1])
 
 
+VECTORS = {
+    "eigh": lambda A: mj.linalg.eigh(A)[1],
+    "eigh, upper": lambda A: mj.linalg.eigh(A, lower=False)[1],
+    "eigh, another driver": lambda A: mj.linalg.eigh(A, driver="ev")[1],
+    "svd of a symmetric matrix, left": lambda A: np.linalg.svd(A, hermitian=True)[0],
+    "svd of a symmetric matrix, right": lambda A: np.linalg.svd(A, hermitian=True)[2],
+}
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_vectors_have_the_signs_of_plain_arrays(name):
+    rng = np.random.default_rng(0)
+    F = mj.compile(VECTORS[name], (5, 5))
+    for _ in range(10):
+        A = rng.standard_normal((5, 5))
+        assert_array_equal(F(A), VECTORS[name](A))
+    mj.check(F, A)
+
+
+def test_a_stack_has_scipys_vectors_of_each():
+    stack = np.random.default_rng(0).standard_normal((2, 3, 5, 5))
+    F = mj.compile(lambda A: mj.linalg.eigh(A, lower=False)[1], stack)
+    for at in np.ndindex(2, 3):
+        assert_array_equal(F(stack)[at], scipy.linalg.eigh(stack[at], lower=False)[1])
+    assert mj.compile(lambda A: mj.linalg.eigh(A)[1], (0, 3, 3)).out_shape == (0, 3, 3)
+
+
 @pytest.mark.parametrize("shape", [(5, 3), (3, 3), (3, 5)])
 def test_the_shape_of_scipys_triangle(shape):
     """SciPy's R alone has as many rows as the matrix, NumPy's as many as the triangle."""
