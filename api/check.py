@@ -57,7 +57,7 @@ def check(
         The function to differentiate numerically; the one that was compiled, unless given. A function that
         was unpickled has what it recorded alone.
     directions : int, optional
-        Number of random directions.
+        Number of random directions, at least one.
     tol : float, optional
         Largest difference allowed, relative to the largest entry of the derivative (at least 1). Of a Jacobian in
         float32 a thousand roundings are allowed.
@@ -74,7 +74,7 @@ def check(
     ------
     CheckError
         Where they differ by more: names the row, the column, both values, and the terms the entry is from. Where an
-        entry is not finite, names the step that made it so.
+        entry is not finite, names the step that made it so; where the point is not, the entry of the argument.
 
     Examples
     --------
@@ -94,14 +94,19 @@ def check(
         raise TypeError(f"F: got {checks.describe(F)}, expected a compiled function")
     if not (fun is None or callable(fun)):
         raise TypeError(f"fun: got {checks.describe(fun)}, expected a function")
-    checks.count("directions", directions)
+    if checks.count("directions", directions) < 1:
+        raise ValueError(f"directions: got {directions}, expected a positive integer")
     if not checks.array("tol", tol, 0) > 0:
         raise ValueError(f"tol: got {tol!r}, expected a positive number")
+    x = F.pack(*args)
+    if not np.all(np.isfinite(x)):
+        at = int(np.argmin(np.isfinite(x)))
+        raise CheckError(f"{F.variables.entry(at)} is {x[at]}: nothing can be compared where an argument is not finite")
     with np.errstate(all="ignore"), warnings.catch_warnings():
         # of points beyond the function's domain
         warnings.simplefilter("ignore")
-        worst = _first(F, F.pack(*args), fun or F.original or F, directions, tol)
-        return worst if order == 1 else max(worst, _second(F, F.pack(*args), directions, tol))
+        worst = _first(F, x, fun or F.original or F, directions, tol)
+        return worst if order == 1 else max(worst, _second(F, x, directions, tol))
 
 
 def _first(F: Compiled, x: Array, fun: Callable[..., Any], directions: int, tol: float) -> float:

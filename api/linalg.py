@@ -14,6 +14,7 @@ array([[1., 0., 0., 0.],
 """
 
 from functools import partial
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,19 @@ from matjac.tracing.whole import whole
 _recorded = counterpart_in(scipy.linalg)
 
 
-def _ignored(overwrite_a: bool = False, overwrite_b: bool = False, check_finite: bool = True) -> None:
-    """Options that say how a plain array is treated."""
+#: Options that say how SciPy computes.
+_IGNORED = {"overwrite_a", "overwrite_b", "check_finite", "driver", "lapack_driver", "lwork"}
+
+
+def _ignored(function: Any, options: dict[str, Any]) -> None:
+    """Refuse options of SciPy's function but those that say how it computes, and those that are as they are there."""
+    known = signature(function).parameters
+    for option, value in options.items():
+        if option not in known:
+            raise TypeError(f"scipy.linalg.{function.__name__} has no option {option}")
+        default = known[option].default
+        if option not in _IGNORED and not (type(value) is type(default) and value == default):
+            raise TracingError(f"scipy.linalg.{function.__name__} with {option}= can't be recorded: leave it out")
 
 
 # solutions and inverses ---------------------------------------------------------------------------------
@@ -50,20 +62,21 @@ def inv(a: Any, **options: Any) -> Any:
 @_recorded
 def det(a: Any, **options: Any) -> Any:
     """The determinant."""
-    _ignored(**options)
+    _ignored(scipy.linalg.det, options)
     return np.linalg.det(a)
 
 
 @_recorded
 def pinv(a: Any, *, rtol: Any = None, **options: Any) -> Any:
     """The pseudoinverse, where the rank does not change."""
-    _ignored(**options)
+    _ignored(scipy.linalg.pinv, options)
     return np.linalg.pinv(a, rtol=rtol)
 
 
 @_recorded
 def lstsq(a: Any, b: Any, cond: Any = None, **options: Any) -> Any:
     """The least-squares solution, the sums of squares, the rank and the singular values."""
+    _ignored(scipy.linalg.lstsq, options)
     return of_numpy.lstsq(a, b, cond)
 
 
@@ -72,7 +85,7 @@ def solve(
     a: Any, b: Any, lower: bool = False, *, assume_a: Any = None, transposed: bool = False, **options: Any
 ) -> Any:
     """The solution of ``a x = b``; of a symmetric matrix one triangle is read, as SciPy does."""
-    _ignored(**options)
+    _ignored(scipy.linalg.solve, options)
     kind = assume_a or "general"
     if kind in ("her", "hermitian", "pos", "positive definite"):
         a = whole(matrix_functions.positive_definite_matrix, a)
@@ -93,7 +106,7 @@ def solve_triangular(
     a: Any, b: Any, trans: Any = 0, lower: bool = False, unit_diagonal: bool = False, **options: Any
 ) -> Any:
     """The solution of ``a x = b`` for a triangular matrix, of which that triangle alone is read."""
-    _ignored(**options)
+    _ignored(scipy.linalg.solve_triangular, options)
     turned = trans in (1, "T")
     if trans in (2, "C"):
         raise TracingError(
@@ -105,14 +118,14 @@ def solve_triangular(
 @_recorded
 def cho_factor(a: Any, lower: bool = False, **options: Any) -> Any:
     """The Cholesky factor for `cho_solve`, and whether it is the lower one."""
-    _ignored(**options)
+    _ignored(scipy.linalg.cho_factor, options)
     return cholesky(a, lower), lower
 
 
 @_recorded
 def cho_solve(c_and_lower: Any, b: Any, **options: Any) -> Any:
     """The solution of ``a x = b`` by what `cho_factor` returned."""
-    _ignored(**options)
+    _ignored(scipy.linalg.cho_solve, options)
     c, lower = c_and_lower
     inside = solve_triangular(c, b, trans=0 if lower else 1, lower=lower)
     return solve_triangular(c, inside, trans=1 if lower else 0, lower=lower)
@@ -121,14 +134,14 @@ def cho_solve(c_and_lower: Any, b: Any, **options: Any) -> Any:
 @_recorded
 def lu_factor(a: Any, **options: Any) -> Any:
     """The factors for `lu_solve`: both triangles in one matrix, and the interchanges of rows."""
-    _ignored(**options)
+    _ignored(scipy.linalg.lu_factor, options)
     return decompositions.lu_factor(a)
 
 
 @_recorded
 def lu_solve(lu_and_piv: Any, b: Any, trans: int = 0, **options: Any) -> Any:
     """The solution of ``a x = b`` by what `lu_factor` returned, as it is."""
-    _ignored(**options)
+    _ignored(scipy.linalg.lu_solve, options)
     if trans == 2:
         raise TracingError("scipy.linalg.lu_solve with trans=2 conjugates, which has no derivative: use trans=1")
     if isinstance(lu_and_piv, decompositions.Factors):
@@ -176,17 +189,20 @@ def solve_circulant(c: Any, b: Any) -> Any:
 @_recorded
 def cholesky(a: Any, lower: bool = False, **options: Any) -> Any:
     """The Cholesky factor: of the triangle that is asked for."""
-    _ignored(**options)
+    _ignored(scipy.linalg.cholesky, options)
     return np.linalg.cholesky(a, upper=not lower)
 
 
 @_recorded
-def eigh(a: Any, b: Any = None, *, lower: bool = True, eigvals_only: bool = False, **options: Any) -> Any:
+def eigh(
+    a: Any, b: Any = None, *, lower: bool = True, eigvals_only: bool = False, driver: Any = None, **options: Any
+) -> Any:
     """Eigenvalues and eigenvectors of a symmetric matrix; of a pencil ``a v = w b v``."""
-    _ignored(**{k: v for k, v in options.items() if v is not None and k != "driver"})
-    UPLO = "L" if lower else "U"
+    _ignored(scipy.linalg.eigh, options)
+    if b is None and eigvals_only:
+        return decompositions.eigvalsh(a, "L" if lower else "U")
     if b is None:
-        return decompositions.eigvalsh(a, UPLO) if eigvals_only else tuple(decompositions.eigh(a, UPLO))
+        return decompositions.scipys_eigh(a, lower, driver)
     # b = L Lᵀ: the eigenvalues of L⁻¹ a L⁻ᵀ, whose vectors are Lᵀ v
     L = np.linalg.cholesky(b if lower else b.mT)
     symmetric = decompositions.from_lower(a if lower else a.mT)
@@ -201,12 +217,14 @@ def eigh(a: Any, b: Any = None, *, lower: bool = True, eigvals_only: bool = Fals
 @_recorded
 def eigvalsh(a: Any, b: Any = None, *, lower: bool = True, **options: Any) -> Any:
     """Eigenvalues of a symmetric matrix, or of a pencil."""
-    return eigh(a, b, lower=lower, eigvals_only=True, **options)
+    _ignored(scipy.linalg.eigvalsh, options)
+    return eigh(a, b, lower=lower, eigvals_only=True)
 
 
 @_recorded
 def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, **options: Any) -> Any:
     """Singular values and vectors."""
+    _ignored(scipy.linalg.svd, options)
     found = decompositions.svd(a, full_matrices, compute_uv)
     return tuple(found) if compute_uv else found
 
@@ -214,29 +232,43 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, **options: 
 @_recorded
 def svdvals(a: Any, **options: Any) -> Any:
     """Singular values."""
-    _ignored(**options)
+    _ignored(scipy.linalg.svdvals, options)
     return np.linalg.svdvals(a)
 
 
 @_recorded
 def qr(a: Any, lwork: Any = None, mode: str = "full", pivoting: bool = False, **options: Any) -> Any:
     """Q and R; write mode="economic" where the matrix has more rows than columns."""
+    _ignored(scipy.linalg.qr, options)
     if pivoting:
         raise TracingError("scipy.linalg.qr with pivoting=True can't be recorded: leave it out")
-    found = decompositions.qr(a, {"full": "complete", "economic": "reduced", "r": "r"}.get(mode, mode))
-    return (found,) if mode == "r" else tuple(found)
+    if mode not in ("full", "economic", "r"):
+        raise TracingError(f"scipy.linalg.qr with mode={mode!r} can't be recorded: use 'full', 'economic' or 'r'")
+    m, n = shape_of(a)[-2:]
+    if mode == "full" and m > n:
+        raise TracingError(
+            f"scipy.linalg.qr with mode='full' of a matrix of {m} rows and {n} columns can't be recorded: the last "
+            "columns of Q are not determined. Write mode='economic'"
+        )
+    if mode != "r":
+        return tuple(decompositions.qr(a))
+    R = decompositions.qr(a, "r")
+    # SciPy's R has as many rows as the matrix, those below the triangle of zeros
+    return (np.concatenate([R, np.zeros_like(a[..., n:, :])], axis=-2) if m > n else R,)
 
 
 @_recorded
-def lu(a: Any, permute_l: bool = False, overwrite_a: bool = False, check_finite: bool = True) -> Any:
+def lu(a: Any, permute_l: bool = False, **options: Any) -> Any:
     """The permutation and the two triangles of a square matrix."""
+    _ignored(scipy.linalg.lu, options)
     P, L, U = decompositions.lu(a)
     return (P @ L, U) if permute_l else (P, L, U)
 
 
 @_recorded
-def pinvh(a: Any, rtol: Any = None, lower: bool = True) -> Any:
+def pinvh(a: Any, *, rtol: Any = None, lower: bool = True, **options: Any) -> Any:
     """The pseudoinverse of a symmetric matrix, of which one triangle is read."""
+    _ignored(scipy.linalg.pinvh, options)
     return np.linalg.pinv(a if lower else a.mT, rtol=rtol, hermitian=True)
 
 

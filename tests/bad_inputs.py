@@ -364,6 +364,13 @@ REFUSED = {
     "uncertainty, sigma2": (lambda: solvers.uncertainty(square, x, sigma2=-1), ValueError, "sigma2: got -1"),
     "uncertainty, of": (lambda: solvers.uncertainty(square, x, of=3, sigma2=1.0), TypeError, "of: got int 3"),
     "block_jacobi of 3": (lambda: solvers.block_jacobi(3), TypeError, "J: got int 3"),
+    "negative damping": (lambda: solvers.block_jacobi(J, damping=-1), ValueError, "damping: got int -1, expected"),
+    "a negative damping of a column": (
+        lambda: solvers.block_jacobi(J, damping=[0, 1, -2, 0, 0, 0]),
+        ValueError,
+        r"damping: got list \[0, 1, -2, 0, 0, 0\], expected",
+    ),
+    "complex damping": (lambda: solvers.block_jacobi(J, damping=1j), ValueError, "damping: got complex 1j, expected"),
     "damping of NaN": (lambda: solvers.block_jacobi(J, damping=np.nan), ValueError, "damping: got float nan"),
     "damping of text": (lambda: solvers.damped_step(J, nine, "a"), TypeError, "damping: got dtype <U1"),
     "no factors": (lambda: solvers.NormalEquations().solve(x), ValueError, "solve: got no factors"),

@@ -196,6 +196,16 @@ def in_place(X):
     return Y
 
 
+def flat_values(X):
+    """They are repeated where they are too few, and left out where they are too many."""
+    Y, Z = np.tanh(X), X * 2
+    Y.T.flat = 3.0
+    Y[1:].flat = [1.0, X[0, 0] ** 2, 2.0]
+    Y[:1].flat = []
+    Z[:, 1:].flat = X.T
+    return np.concatenate([Y, Z])
+
+
 def laplacian(u):
     r = np.zeros_like(u)
     r[1:-1, 1:-1] = u[2:, 1:-1] + u[:-2, 1:-1] + u[1:-1, 2:] + u[1:-1, :-2] - 4 * u[1:-1, 1:-1]
@@ -282,6 +292,7 @@ ASSIGNED = {
     "later writes are seen": (later_writes_are_seen, X),
     "through views": (through_views, X),
     "copies stay": (copies_stay, X),
+    "flat values": (flat_values, X),
     "in place": (in_place, X),
     "laplacian": (laplacian, ((4, 5),)),
     "by functions": (by_functions, X),

@@ -105,6 +105,44 @@ def test_vectors_have_the_signs_that_numpy_computes():
         assert_array_equal(F(A), np.linalg.eigh(A, "U")[1])
 
 
+VECTORS = {
+    "eigh": lambda A: mj.linalg.eigh(A)[1],
+    "eigh, upper": lambda A: mj.linalg.eigh(A, lower=False)[1],
+    "eigh, another driver": lambda A: mj.linalg.eigh(A, driver="ev")[1],
+    "svd of a symmetric matrix, left": lambda A: np.linalg.svd(A, hermitian=True)[0],
+    "svd of a symmetric matrix, right": lambda A: np.linalg.svd(A, hermitian=True)[2],
+}
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_vectors_have_the_signs_of_plain_arrays(name):
+    rng = np.random.default_rng(0)
+    F = mj.compile(VECTORS[name], (5, 5))
+    for _ in range(10):
+        A = rng.standard_normal((5, 5))
+        assert_array_equal(F(A), VECTORS[name](A))
+    mj.check(F, A)
+
+
+def test_a_stack_has_scipys_vectors_of_each():
+    stack = np.random.default_rng(0).standard_normal((2, 3, 5, 5))
+    F = mj.compile(lambda A: mj.linalg.eigh(A, lower=False)[1], stack)
+    for at in np.ndindex(2, 3):
+        assert_array_equal(F(stack)[at], scipy.linalg.eigh(stack[at], lower=False)[1])
+    assert mj.compile(lambda A: mj.linalg.eigh(A)[1], (0, 3, 3)).out_shape == (0, 3, 3)
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (3, 3), (3, 5)])
+def test_the_shape_of_scipys_triangle(shape):
+    """SciPy's R alone has as many rows as the matrix, NumPy's as many as the triangle."""
+    A = np.random.default_rng(0).standard_normal(shape)
+    (R,) = scipy.linalg.qr(A, mode="r")
+    F = mj.compile(lambda A: mj.linalg.qr(A, mode="r")[0], shape)
+    assert F.out_shape == R.shape
+    assert_allclose(F(A), R, atol=1e-14)
+    mj.check(F, A)
+
+
 def test_what_is_factored_once(monkeypatch):
     """Products at one point use factors that were made once."""
     rng = np.random.default_rng(0)
@@ -199,6 +237,8 @@ REFUSED = [
     ("an exponent", lambda A: mj.linalg.fractional_matrix_power(A, A[0, 0]), r"a constant exponent alone"),
     ("not positive definite", lambda A: np.linalg.cholesky(-A), r"not positive definite\. Values at the examples"),
     ("pivoting", lambda A: mj.linalg.qr(A, pivoting=True), r"^scipy.linalg.qr with pivoting=True"),
+    ("a full Q", lambda A: mj.linalg.qr(A[:, :2])[0], r"^scipy.linalg.qr with mode='full' of.*Write mode='economic'"),
+    ("raw", lambda A: mj.linalg.qr(A, mode="raw"), r"^scipy.linalg.qr with mode='raw' can't be recorded: use 'full'"),
     ("assume_a", lambda A: mj.linalg.solve(A, b=A, assume_a="banded"), r"^scipy.linalg.solve with assume_a='banded'"),
     ("trans", lambda A: mj.linalg.solve_triangular(A, A, trans="C"), r"^scipy.linalg.solve_triangular with trans=2"),
     ("wrapped by SciPy", lambda A: scipy.linalg.cho_factor(A), r"write mj\.linalg\.cho_factor"),
@@ -225,6 +265,33 @@ def test_singular_values_that_are_cut(of):
     # of a rank that stays
     G = mj.compile(lambda B, C: of(B @ C), (4, 2), (2, 3))
     mj.check(G, U[:, :2], np.diag([2, 1]) @ V[:2])
+
+
+OPTIONS = [
+    ("eigh", {"subset_by_index": [0, 1]}),
+    ("eigh", {"subset_by_value": (0, 1), "eigvals_only": True}),
+    ("eigh", {"type": 2}),
+    ("eigvalsh", {"subset_by_index": [0, 1]}),
+    ("pinv", {"atol": 0.1}),
+    ("pinv", {"return_rank": True}),
+    ("pinvh", {"atol": 0.1}),
+    ("lu", {"p_indices": True}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), OPTIONS)
+def test_options_that_cannot_be_recorded_are_named(name, options):
+    with pytest.raises(mj.TracingError, match=rf"^scipy\.linalg\.{name} with {next(iter(options))}= can't be recorded"):
+        mj.compile(lambda S: getattr(mj.linalg, name)(S, **options), (3, 3))
+
+
+def test_other_options_of_scipy():
+    """Those that are as SciPy has them, and those that say how it computes, change nothing; others are no options."""
+    S = point("S", np.random.default_rng(0))
+    F = mj.compile(lambda S: mj.linalg.eigh(S, type=1, subset_by_index=None, driver="ev", check_finite=False)[0], S)
+    assert_allclose(F(S), np.linalg.eigvalsh(S))
+    with pytest.raises(mj.TracingError, match=r"scipy\.linalg\.svd has no option hermitian$"):
+        mj.compile(lambda S: mj.linalg.svd(S, hermitian=True)[1], S)
 
 
 NOT_ANALYTIC = {

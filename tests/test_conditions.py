@@ -299,9 +299,34 @@ def test_truth_values_as_a_result():
     assert mj.compile(lambda X: np.argmax(X), (3,))([1, 3, 2]) == 1
 
 
+BESIDE_ZEROS = {
+    "maximum": lambda a, zero: np.maximum(np.triu(a), zero),
+    "where": lambda a, zero: np.where(a > 0.1, np.triu(a), zero),
+    "clip": lambda a, zero: np.clip(np.triu(a), zero, None),
+    "hypot": lambda a, zero: np.hypot(zero, np.triu(a)),
+}
+
+
+ZEROS = [0, 0.0, np.float64(0), np.float32(0), np.zeros(3), np.zeros(3, "f4"), np.zeros(3, int)]
+
+
+@pytest.mark.parametrize("zero", ZEROS)
+@pytest.mark.parametrize("name", BESIDE_ZEROS)
+def test_zeros_have_the_dtype_that_numpy_gives_them(name, zero):
+    """And they are zeros by structure, of whatever dtype."""
+    fun = BESIDE_ZEROS[name]
+    F = mj.compile(lambda a: fun(a, zero), (3, 3))
+    for dtype in (np.float32, np.float64):
+        a = np.random.default_rng(0).standard_normal((3, 3)).astype(dtype)
+        assert F(a).dtype == fun(a, zero).dtype
+        assert_allclose(F(a), fun(a, zero), rtol=1e-6)
+        assert F.jacobian(a).nnz == 6
+
+
 BAD = [
     ("if", lambda X: X if X[0] > 0 else -X, r"^a branch on a value that .* Write np.where\(condition, a, b\)"),
     ("and", lambda X: np.where(X[0] > 0 and X[1] > 0, X, 0), r"write &, \|, ~"),
+    ("None", lambda X: np.where(X > 0, X, None), r"^None can't be recorded"),
     ("while", lambda X: next(X for _ in iter(int, 1) if X.sum() > 0), r"^a branch on a value"),
     ("index", lambda X: X[X > 0], r"^an index by a condition .* X \* \(X > 0\)"),
     ("nonzero", lambda X: X * np.nonzero(X)[0], r"^np.nonzero can't be recorded: its shape"),

@@ -77,6 +77,29 @@ def test_zeros_among_factors():
         assert_array_equal(G.jacobian(x) @ np.arange(1.0, len(x) + 1), np.array(wanted) @ np.arange(1.0, len(x) + 1))
 
 
+ALONE = {
+    "a number": lambda A: np.std(A[0, 0]),
+    "one entry": lambda A: np.std(A[:1, :1], axis=0),
+    "no axes": lambda A: np.std(A, axis=()),
+    "one row": lambda A: np.std(A[:1], axis=0, keepdims=True),
+    "nanstd": lambda A: np.nanstd(A[:1], axis=0),
+    "among others": lambda A: np.std(A[:1], axis=0) * A[1] + A[0],
+}
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_the_spread_of_one_entry(name):
+    """It is zero wherever the entry is, and so has a derivative."""
+    A = np.random.default_rng(0).standard_normal((2, 3))
+    F = mj.compile(ALONE[name], (2, 3))
+    assert_allclose(F(A), ALONE[name](A))
+    wanted = np.eye(3, 6) if name == "among others" else np.zeros((F(A).size, 6))
+    assert_array_equal(F.jacobian(A).toarray(), wanted)
+    # the spread itself has no entries, and is a factor of those of A[1]
+    assert F.jacobian(A).nnz == (6 if name == "among others" else 0)
+    mj.check(F, A, order=2)
+
+
 def test_ties_share():
     x = np.array([1.0, 3.0, 3.0, 3.0])
     assert_allclose(mj.compile(np.max, (4,)).gradient(x), [0, 1 / 3, 1 / 3, 1 / 3])

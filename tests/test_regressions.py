@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -105,6 +106,24 @@ def test_sweeps_are_not_cut_into_parts():
     thread = threading.Thread(target=lambda: (F.jacobian(U, U).tocsr(), done.set()), daemon=True)
     thread.start()
     assert done.wait(60)
+
+
+def test_the_places_of_a_long_recurrence_do_not_overflow():
+    """They are found by products of ones, of which there may be more than any number counts."""
+    mask = np.kron(np.eye(2), np.ones((30, 30))) > 0
+
+    def states(A, x):
+        for _ in range(250):
+            x = np.sin(np.where(mask, A, 0) @ x)
+        return x[:2]
+
+    A = RNG.standard_normal((60, 60)) * mask
+    A *= 0.995 / np.abs(np.linalg.eigvals(A)).max()
+    F = mj.compile(states, (60, 60), (60,))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        J = F.jacobian(A, RNG.standard_normal(60)).tocsr()
+    assert J.nnz == 2 * (30 * 30 + 30)
 
 
 def test_gradients_that_are_equal_are_two_arrays():

@@ -143,8 +143,19 @@ def test_complex_points(name):
 
 
 def test_every_slope_is_tested():
-    tested = {name.rpartition(".")[2] for name in SLOPES} | {"psi", "_zeta", "_lambertw"}
+    tested = {name.rpartition(".")[2] for name in SLOPES} | {"psi", "_zeta", "_lambertw", "direction"}
     assert {f.__name__ for f in (*slopes.SLOPES, *slopes.FLAT_SLOPES)} <= tested
+
+
+def test_the_hypotenuse_at_zero():
+    """As at the zeros of the others its gradient there is zero; a second derivative there is not."""
+    x, y, w = np.array([0.0, 3.0, 0.0]), np.array([0.0, 4.0, 2.0]), np.ones(3)
+    F = mj.compile(lambda x, y: np.hypot(x, y), (3,), (3,))
+    assert_allclose(F.jacobian(x, y).toarray(), [[0] * 6, [0, 0.6, 0, 0, 0.8, 0], [0, 0, 0, 0, 0, 1]])
+    norm = mj.compile(lambda x, y: np.linalg.norm(np.stack([x, y]), axis=0), (3,), (3,))
+    H = F.hessian(x, y, weights=w).toarray()
+    assert np.all(np.isnan(H[np.ix_([0, 3], [0, 3])]))
+    assert_allclose(H, norm.hessian(x, y, weights=w).toarray(), atol=1e-15)
 
 
 def test_operands_that_must_be_constants():
@@ -165,7 +176,7 @@ def test_what_is_zero_stays_out(name):
 
 def test_zero_at_zero():
     for function in slopes.ZERO_AT_ZERO:
-        count = getattr(function, "nin", 1)
+        count = 2 if function is slopes.direction else getattr(function, "nin", 1)
         assert function(0.0, *(2.0,) * (count - 1)) == 0, function.__name__
 
 
@@ -205,6 +216,16 @@ def test_large_numbers(function):
     shifted = F.jacobian(x - x.max(axis=1, keepdims=True))
     assert_allclose(J.toarray(), shifted.toarray(), atol=1e-12)
     assert np.isfinite(F.hessian(x, weights=np.ones(F.out_shape)).toarray()).all()
+
+
+def test_the_reciprocal_gamma_function_where_it_is_zero():
+    """1 / Γ is entire: at −n its derivatives are those of (−1)^n n! (x − ψ(n + 1) x²)."""
+    n = np.arange(8.0)
+    F = mj.compile(lambda x: scipy.special.rgamma(x), n.shape)
+    first = (-1) ** n * scipy.special.factorial(n)
+    assert_allclose(F.jacobian(-n).toarray(), np.diag(first), rtol=1e-13)
+    second = -2 * first * scipy.special.digamma(n + 1)
+    assert_allclose(F.hessian(-n, weights=np.ones(8)).toarray(), np.diag(second), rtol=1e-13)
 
 
 def test_logsumexp_of_nothing_there():

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from matjac.conventions import Array, Shape, cached_property, canonical, size
-from matjac.linear.primitives import Add, MatMul, Multilinear, Real, Reshape, Transpose
+from matjac.linear.primitives import Add, AtMostOne, MatMul, Multilinear, Multiply, Real, Reshape, Transpose
 from matjac.linear.program import Program, shortened
 
 
@@ -174,10 +174,15 @@ class Expression:
         return found[count + self.out]  # type: ignore[no-any-return]
 
     def positive(self) -> "Expression":
-        """The same steps with absolute values of their own numbers: with `ones` for values nothing cancels."""
+        """The same steps of zeros and numbers up to one: with `ones` for values nothing cancels, nor overflows."""
+
+        def bounded(primitive: Multilinear) -> Multilinear:
+            made = primitive.positive()
+            return made if made.makes_view or isinstance(made, Multiply) else AtMostOne(made)
+
         made = Expression(self.program, self.in_shapes)
         made.shapes, made.out, made.out_shape = self.shapes, self.out, self.out_shape
-        made.steps = [LinearStep(s.primitive.positive(), s.operands, s.linear, s.out) for s in self.steps]
+        made.steps = [LinearStep(bounded(s.primitive), s.operands, s.linear, s.out) for s in self.steps]
         return made
 
     def ones(self) -> list[Any]:

@@ -29,6 +29,18 @@ class Multilinear(Primitive):
         return self
 
 
+@dataclass(frozen=True)
+class AtMostOne(Multilinear):
+    """A primitive of numbers that tell where entries are: what it adds up is one again, so that no step overflows."""
+
+    primitive: Multilinear
+
+    def value(self, *operands: Any) -> Any:
+        total = np.asarray(self.primitive.value(*operands))
+        # what shows an operand is that already, and is not changed
+        return np.minimum(total, 1, out=total if total.flags.writeable else None)
+
+
 PLUS = 1, 1
 
 

@@ -87,8 +87,9 @@ def block_jacobi(J: Jacobian, damping: Any = 0.0, weights: Any = None, axis: int
     J : Jacobian
         In numerator layout, of matrices or vectors.
     damping : float or array_like, optional
-        D, a number or one for each column. Where a block is not positive definite without it, for J does not reach it
-        in all directions, such blocks are given √ε of their largest diagonal entry (a zero block, the identity).
+        D, a number or one for each column, none negative. Where a block is not positive definite without it, for J does
+        not reach it in all directions, such blocks are given √ε of their largest diagonal entry (a zero block, the
+        identity).
     weights : array_like, optional
         W, one for each row.
     axis : {0, 1}, optional
@@ -117,7 +118,10 @@ def block_jacobi(J: Jacobian, damping: Any = 0.0, weights: Any = None, axis: int
         raise TypeError(f"J: got {checks.describe(J)}, expected a matjac.Jacobian in numerator layout")
     if J.dtype.kind == "c":
         raise TypeError(f"J: got dtype {J.dtype}, expected a real Jacobian")
-    squares = np.broadcast_to(_damping(damping, J.shape[1]), (J.shape[1],)) ** 2
+    scale = _damping(damping, J.shape[1])
+    if scale.dtype.kind == "c" or np.any(scale < 0):
+        raise ValueError(f"damping: got {checks.describe(damping)}, expected real numbers of at least 0")
+    squares = np.broadcast_to(scale, (J.shape[1],)) ** 2
     views = partial(block_views, parts(J.in_shape), axis, J.order)
     return _factored(J.normal_blocks(axis, weights), squares, views)
 

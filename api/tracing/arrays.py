@@ -81,6 +81,13 @@ class Recorded(np.lib.mixins.NDArrayOperatorsMixin):
     def flat(self) -> Any:
         return HANDLED[np.ndarray.flat](self)
 
+    @flat.setter
+    def flat(self, value: Any) -> None:
+        values = value if isinstance(value, Recorded) else _united(np.asarray(value))
+        # NumPy repeats values that are too few, and leaves out those that are too many
+        if values.size:
+            self[...] = np.resize(values, self.shape)
+
     def __repr__(self) -> str:
         return f"<recorded array of shape {self.shape}>"
 

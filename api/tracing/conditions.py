@@ -104,10 +104,17 @@ def chosen(condition: Any, x: Any, y: Any) -> Any:
 
 
 def narrow(part: Any, other: Any) -> Any:
-    """Zeros beside a recorded array: of a dtype that leaves its own as it is, and zeros by structure."""
-    if isinstance(part, Recorded) or not isinstance(other, Recorded) or np.any(part) or other.dtype.kind not in "fc":
+    """Zeros beside a recorded array, as zeros by structure: Python's of a dtype that leaves its own as it is."""
+    if part is None or isinstance(part, Recorded) or not isinstance(other, Recorded):
         return part
-    return np.zeros(np.shape(part), bool)
+    if np.any(part) or other.dtype.kind not in "fc":
+        return part
+    nowhere = np.zeros(np.shape(part), bool)
+    if type(part) in (bool, int, float):
+        return nowhere
+    # an array's or a NumPy number's dtype counts, as it does there
+    number = other.recorder.program.constant(np.zeros_like(part), nowhere)
+    return other.recorder.traced(number, other.recorder.program.constants[number])
 
 
 def differential(primitive: Where, x: Sequence[Any], y: Any, dx: Sequence[Any]) -> Any:

@@ -91,6 +91,18 @@ def _eigenvalues_and_vectors(A: Array, triangle: str) -> Array:
     return np.concatenate([values[..., None, :], vectors], axis=-2)
 
 
+@real
+def _scipys_eigenvalues_and_vectors(A: Array, triangle: str, driver: Any) -> Array:
+    # another routine of LAPACK's than NumPy's, whose vectors may have other signs; what is not read may be anything
+    read = np.tril(A) if triangle == "L" else np.triu(A)
+    *stack, n, _ = A.shape
+    packed = np.empty((*stack, n + 1, n), np.result_type(A, np.float32))
+    # SciPy takes no stacks before 1.16
+    for at in np.ndindex(*stack):
+        packed[at][0], packed[at][1:] = scipy.linalg.eigh(read[at], lower=triangle == "L", driver=driver)
+    return packed
+
+
 def _eigenvalues(A: Array, packed: Array, triangle: str) -> Array:
     return packed[..., 0, :]
 
@@ -147,8 +159,18 @@ def eigh(a: Any, UPLO: str = "L") -> Any:
     """``np.linalg.eigh``, recorded: of one triangle of the matrix."""
     triangle = _triangle(UPLO)
     packed = whole(_eigenvalues_and_vectors, square("np.linalg.eigh", a), triangle=triangle)
-    parts = (whole(part, a, packed, triangle=triangle) for part in (_eigenvalues, _eigenvectors))
-    return EIGENVALUES_AND_VECTORS(*parts)
+    return EIGENVALUES_AND_VECTORS(*_unpacked(a, packed, triangle))
+
+
+def scipys_eigh(a: Any, lower: bool, driver: Any) -> tuple[Any, Any]:
+    """``scipy.linalg.eigh`` of a matrix alone, recorded."""
+    triangle = "L" if lower else "U"
+    packed = whole(_scipys_eigenvalues_and_vectors, square("scipy.linalg.eigh", a), triangle=triangle, driver=driver)
+    return _unpacked(a, packed, triangle)
+
+
+def _unpacked(a: Any, packed: Any, triangle: str) -> tuple[Any, Any]:
+    return whole(_eigenvalues, a, packed, triangle=triangle), whole(_eigenvectors, a, packed, triangle=triangle)
 
 
 @handles(np.linalg.eigvalsh)
@@ -163,6 +185,13 @@ def eigvalsh(a: Any, UPLO: str = "L") -> Any:
 @real
 def _singular_values_and_vectors(A: Array) -> Array:
     U, s, Vh = np.linalg.svd(A, full_matrices=False)
+    return np.concatenate([U, s[..., None, :], Vh.mT], axis=-2)
+
+
+@real
+def _singular_values_and_vectors_of_symmetric(A: Array) -> Array:
+    # NumPy makes them of eigenvectors, whose signs may be others
+    U, s, Vh = np.linalg.svd(A, hermitian=True)
     return np.concatenate([U, s[..., None, :], Vh.mT], axis=-2)
 
 
@@ -225,7 +254,7 @@ def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: 
         )
     if not compute_uv:
         return whole(_singular_values_alone, a)
-    packed = whole(_singular_values_and_vectors, a)
+    packed = whole(_singular_values_and_vectors_of_symmetric if hermitian else _singular_values_and_vectors, a)
     values = whole(_singular_values, a, packed)
     return LEFT_VALUES_RIGHT(whole(_left, a, packed), values, whole(_right, a, packed).mT)
 

@@ -22,6 +22,7 @@ from matjac.tracing.slopes import (
     ZERO_AT_ZERO,
     ZERO_AT_ZEROS,
     ZERO_BESIDE_ZERO,
+    direction,
     module_name,
     times_power,
 )
@@ -43,7 +44,7 @@ class Elementwise(Primitive):
     @property
     def keeps_real(self) -> bool:  # type: ignore[override]
         # some of SciPy's have complex values of real numbers
-        return any(set(kinds) <= set("fd->") for kinds in getattr(self.ufunc, "types", ()))
+        return self.ufunc is direction or any(set(kinds) <= set("fd->") for kinds in getattr(self.ufunc, "types", ()))
 
     def value(self, *operands: Any) -> Any:
         if self.ufunc is np.sign and np.iscomplexobj(operands[0]):
@@ -197,6 +198,10 @@ def _fabs(_: Any, a: Any) -> Any:
     return _elementwise(np.absolute, a)
 
 
+SLOPES[np.hypot] = (
+    lambda x, z, y: _elementwise(direction, x, y),
+    lambda x, z, y: _elementwise(direction, z, y),
+)
 HANDLED[np.sinc] = partial(_elementwise, np.sinc)
 HANDLED |= {
     several: lambda ufunc, *x: tuple(_elementwise(PartOf(ufunc, at), *x) for at in range(ufunc.nout))

@@ -71,7 +71,7 @@ def coarsest(record: Record, arguments: Sequence[Array]) -> float:
 
 
 def not_finite(record: Record, arguments: Sequence[Array], directions: Sequence[Array]) -> str:
-    """The first step at a point whose value is not finite, or its differential in those directions."""
+    """The first step at a finite point whose value is not finite, or its differential in those directions."""
     program, (expression, symbols), shown = record.program, record.differential, _shown(record)
     values = record.start(arguments)
     with np.errstate(all="ignore"):
@@ -82,9 +82,6 @@ def not_finite(record: Record, arguments: Sequence[Array], directions: Sequence[
             pairs = zip(made.operands, made.linear, strict=True)
             operands = [None if k is None else differentials[k] if linear else values[k] for k, linear in pairs]
             differentials[made.out] = made.primitive.value(*operands)
-    for k in record.arguments:
-        if not np.all(np.isfinite(values[k])):
-            return f"since argument {shown[k]} is not finite{_place(values[k])}"
     for step in record.steps:
         parts = {"value": values[step.out], "differential": differentials[symbols.get(step.out, 0)]}
         for what, array in parts.items():

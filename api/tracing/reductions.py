@@ -8,6 +8,7 @@ from matjac.conventions import size
 from matjac.linear.along import Recurrence, RunningSum
 from matjac.tracing.arrays import Recorded, shape_of
 from matjac.tracing.complexes import conjugated, squared
+from matjac.tracing.conditions import stepwise
 from matjac.tracing.handlers import HANDLED, TracingError, handles
 from matjac.tracing.recorded import apply, mapped, reshaped, summed
 from matjac.tracing.whole import DIFFERENTIALS, OF_COEFFICIENTS, whole
@@ -213,8 +214,11 @@ def _count(a: Any, axis: Any, keepdims: bool, where: Any) -> Any:
 
 
 @handles(np.std)
-def _std(a: Any, *args: Any, **kwargs: Any) -> Any:
-    return np.sqrt(variance(a, *args, **kwargs))
+def _std(a: Any, axis: Any = None, *args: Any, mean: Any = None, **kwargs: Any) -> Any:
+    spread = np.sqrt(variance(a, axis, *args, mean=mean, **kwargs))
+    alone = size(tuple(shape_of(a)[k] for k in axes_of(a, axis))) == 1
+    # one entry alone has none, wherever it is: no derivative is taken of a root at zero
+    return stepwise(np.copy, spread) if alone and mean is None else spread
 
 
 @handles(np.average)

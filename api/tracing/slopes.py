@@ -26,7 +26,8 @@ def _log(base: Any) -> Any:
     return np.log(np.where(base == 0, 1, base))
 
 
-def _hypotenuse_slope(x: Any, y: Any) -> Any:
+def direction(x: Any, y: Any) -> Any:
+    """x / y, and 0 where y is zero, where it has no derivative."""
     return x / np.where(y == 0, 1, y)
 
 
@@ -75,7 +76,7 @@ SLOPES: dict[Any, tuple[Any, ...]] = {
     np.logaddexp: (lambda x, z, y: np.exp(x - y), lambda x, z, y: np.exp(z - y)),
     np.logaddexp2: (lambda x, z, y: np.exp2(x - y), lambda x, z, y: np.exp2(z - y)),
     np.copysign: (lambda x, z, y: np.sign(x) * np.sign(y), 0),
-    np.hypot: (lambda x, z, y: _hypotenuse_slope(x, y), lambda x, z, y: _hypotenuse_slope(z, y)),
+    direction: (lambda x, z, y: 1 / z, lambda x, z, y: -y / z),
     np.arctan2: (lambda x, z, y: z / (x * x + z * z), lambda x, z, y: -x / (x * x + z * z)),
     np.fmod: (lambda x, z, y: 1, lambda x, z, y: -np.trunc(x / z)),
     np.remainder: (lambda x, z, y: 1, lambda x, z, y: -np.floor_divide(x, z)),
@@ -123,7 +124,7 @@ STEPS = {
 }
 #: Functions whose value is zero where the first operand's is.
 ZERO_AT_ZERO = {
-    *(np.divide, np.expm1, np.log1p, np.sqrt, np.cbrt, np.square, np.sin, np.tan, np.arcsin, np.arctan),
+    *(np.divide, direction, np.expm1, np.log1p, np.sqrt, np.cbrt, np.square, np.sin, np.tan, np.arcsin, np.arctan),
     *(np.sinh, np.tanh, np.arcsinh, np.arctanh, np.deg2rad, np.radians, np.rad2deg, np.degrees),
     *(np.absolute, np.conjugate, np.real, np.imag, np.copysign, np.fmod, np.remainder),
     *(np.sign, np.floor, np.ceil, np.rint, np.trunc, np.floor_divide),

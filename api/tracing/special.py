@@ -65,6 +65,14 @@ def _spence(x: Any, y: Any) -> Any:
     return np.where(near, -s.hyp2f1(1, 1, 2, 1 - np.where(near, x, 1)), np.log(x) / (1 - x))
 
 
+def _rgamma(x: Any, y: Any) -> Any:
+    """On the left by the reflection Γ(1 − x) sin(πx) / π: there y is zero where the other slope is infinite."""
+    left = np.real(x) < 0.5
+    t = np.where(left, x, 0)
+    reflected = s.gamma(1 - t) * (np.cos(PI * t) - s.digamma(1 - t) * np.sin(PI * t) / PI)
+    return np.where(left, reflected, -y * s.digamma(np.where(left, 1, x)))
+
+
 def _log_ndtr(x: Any, y: Any) -> Any:
     below = np.where(x < 0, x, 0)
     return np.where(x < 0, 2 / (ROOT_2PI * s.erfcx(-below / ROOT2)), np.exp(-x * x / 2 - y) / ROOT_2PI)
@@ -168,7 +176,7 @@ SLOPES: dict[Any, tuple[Any, ...]] = {
     s.gamma: (lambda x, y: y * s.digamma(x),),
     s.gammaln: (lambda x, y: s.digamma(x),),
     s.loggamma: (lambda x, y: s.digamma(x),),
-    s.rgamma: (lambda x, y: -y * s.digamma(x),),
+    s.rgamma: (_rgamma,),
     s.digamma: (lambda x, y: s.zeta(2, x),),
     zeta_of: (None, lambda p, x, y: -p * s.zeta(p + 1, x)),
     s.beta: (
