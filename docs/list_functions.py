@@ -38,7 +38,8 @@ GROUPS: list[tuple[set[str], str, str]] = [
         "Conditions and counts",
         "Evaluated anew at each call; their derivative is zero. `np.where`, `np.select`, `np.clip`, `X * (X > 0)` "
         "choose by value, and the pattern has the entries of every branch. A slope that is not finite where a branch "
-        "is not taken does not count.",
+        "is not taken does not count, nor where an entry is not taken, as in `((U @ V.T - data) ** 2)[seen]`, or is "
+        "written over.",
     ),
     (
         {"reductions"},

@@ -211,6 +211,11 @@ BAD = [
     ("resize", lambda x: x.resize(2), r"^the array method .resize"),
     ("nothing", lambda x: None, r"^fun: got NoneType None as its value"),
     ("constants", lambda x: (1.0, np.ones(2)), r"^fun: got tuple"),
+    (
+        "objects",
+        lambda x: np.hypot(np.array([1.0, x[0]]), np.array([1.0, x[1]])),
+        r"AttributeError: 'float' .* np.array of recorded numbers is an array of objects",
+    ),
     ("np.matrix", lambda x: sp.csr_matrix(np.eye(3)).todense() * x[:, None], r"^an np.matrix can't be recorded"),
 ]
 
@@ -232,6 +237,12 @@ def test_what_was_kept_of_another_record_is_refused(use):
     mj.compile(first, (3,))
     with pytest.raises(mj.TracingError, match=r"^an array that was recorded for another function"):
         mj.compile(lambda x: use(x, kept[0]), (3,))
+
+
+def test_faults_of_the_function_itself_are_raised_as_they_are():
+    with pytest.raises(AttributeError, match="'list' object has no attribute 'shape'") as caught:
+        mj.compile(lambda x: x * [1, 2].shape, (2,))
+    assert caught.type is AttributeError
 
 
 def test_complex_values_are_refused_where_they_have_no_derivative():

@@ -4,6 +4,7 @@ import ctypes
 import os
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -91,6 +92,18 @@ def test_entries_are_counted_as_they_are_made(row, layout):
             assert counted == A.data.size == A.indptr[-1]
             assert nbytes == A.data.nbytes + A.indices.nbytes + A.indptr.nbytes
             np.testing.assert_array_equal(offsets, A.indptr)
+
+
+@pytest.mark.parametrize("face", ["structure", "coo_structure", "tocsr", "tocsc", "tocoo", "toarray"])
+def test_what_takes_long_to_count_is_refused_at_once(face):
+    """Counting the entries of these row by row takes minutes."""
+    N = mj.d_gram_dR(np.ones((50, 3000))).normal()
+    H = mj.compile(lambda Z: np.sum(np.tanh(Z @ Z.T)), (300, 300)).hessian(np.ones((300, 300)))
+    for J in (N, H):
+        began = time.perf_counter()
+        with pytest.raises(MemoryError, match=r"at least|a dense array"):
+            FACES[face](J)
+        assert time.perf_counter() - began < 5
 
 
 @every_kind
@@ -438,7 +451,9 @@ def test_the_environment_sets_the_limit(text, said):
 def test_sizes_beyond_the_machine_are_refused():
     """What would have the process killed: terabytes, told at once."""
     J = mj.d_matvec_dA(np.ones(10**6), 10**6)
-    for face in (J.tocsr, J.structure, J.toarray, J.tocoo, J.tocsc, J.tensor, J.coo_structure):
+    for face in (J.tocsr, J.structure, J.tocoo, J.tocsc, J.tensor, J.coo_structure):
         with pytest.raises(MemoryError, match="1,000,000,000,000 entries"):
             face()
+    with pytest.raises(MemoryError, match="a dense array of 1,000,000 × 1,000,000,000,000 of"):
+        J.toarray()
     assert "1000000000000 entries" in repr(J)

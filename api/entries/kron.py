@@ -24,8 +24,17 @@ class KronAssembler(Assembler):
         u, w = self.term.u.per_row, self.term.w.per_row
         return None if u is None or w is None or not self.term.f.full else u * w
 
+    @cached_property
+    def _grid(self) -> tuple[int, int, bool] | None:
+        return grid_of(self.term.f, self.term.g) if self.per_row is None and self.rows else None
+
+    @property
+    def at_least(self) -> int:
+        """Number of entries, or 0 where only counting row by row tells."""
+        return 0 if self.per_row is None and self._grid is None else self.nnz
+
     def offset(self, row: int) -> int:
-        grid = None if self.per_row is not None or not self.rows else grid_of(self.term.f, self.term.g)
+        grid = self._grid
         if grid is None:
             return super().offset(row)
         # row (i, j) of m × n is the product of one factor's row i and the other's row j

@@ -177,6 +177,8 @@ class Entries:
         #: the values that fills need, and which of them are scales of rows
         self.wanted: set[int] = set()
         self.scales: set[int] = set()
+        #: entries that there are at least, of sums whose rows have to be merged to count all, which may take minutes
+        self.at_least = 0
         if plan.symmetric:
             self.assembler = self._symmetric(plan, layout)
         else:
@@ -229,8 +231,11 @@ class Entries:
         That is the pattern, unless it is there or not wanted; `each` bytes an entry and `more`; and what a fill of
         numbers of that size takes beside its result, where there is one.
         """
+        made = pattern and self._held() is None and not isinstance(self.assembler, StoredAssembler)
+        least = self.at_least
+        memory.require(f"at least {least:,} entries", least * (each + made * index_dtype(*self.shape, least).itemsize))
         rows, nnz, first = self.shape[0], self.assembler.nnz, 0
-        if pattern and self._held() is None and not isinstance(self.assembler, StoredAssembler):
+        if made:
             index = index_dtype(*self.shape, nnz).itemsize
             each, more = each + index, more + (rows + 1) * index
             # row pointers are int64 at first, when there is nothing else
@@ -241,6 +246,8 @@ class Entries:
     def _symmetric(self, plan: Plan, part: Part) -> Assembler:
         grid, heights, widths = self._grid(plan, upright=False)
         half = _blocks(lower(grid, heights, widths), heights, widths)
+        if part in ("lower", "upper"):
+            self.at_least //= 2
         if part == "lower":
             return half
         return TransposedAssembler(half, half.rows) if part == "upper" else SymmetricAssembler(half)
@@ -278,7 +285,10 @@ class Entries:
             return KronAssembler(terms[0])
         if is_case_split(terms):
             return CaseSplitAssembler(*terms)
-        return DenseSumAssembler(terms) if is_dense_sum(terms) else MergeAssembler(terms)
+        if is_dense_sum(terms):
+            return DenseSumAssembler(terms)
+        self.at_least += max(KronAssembler(term).at_least for term in terms)
+        return MergeAssembler(terms)
 
     def _upright(
         self, recorder: Terms, terms: Sequence[Term], matrix: Any, rows: int, columns: int

@@ -112,7 +112,9 @@ class Matrix:
     @property
     def _index(self) -> int:
         """Bytes of an index."""
-        return index_dtype(*self.shape, self.nnz).itemsize
+        # where so many are enough to tell, counting them all may take minutes
+        wide = index_dtype(*self.shape, self._point.entries(self.layout).at_least)
+        return (wide if wide == np.int64 else index_dtype(*self.shape, self.nnz)).itemsize
 
     def _require(self, each: int, more: int = 0, fill: bool = True, pattern: bool = True) -> None:
         """Refuse what would not fit in memory; see `Entries.require`."""
@@ -332,6 +334,8 @@ class Matrix:
     def toarray(self) -> Array:
         """The Jacobian as a dense array."""
         dense = self.shape[0] * self.shape[1]
+        # before entries are counted, which may take minutes
+        memory.require(f"a dense array of {self.shape[0]:,} × {self.shape[1]:,}", dense * self.dtype.itemsize)
         sparse = self.nnz < dense
         self._require(self.dtype.itemsize if sparse else 0, dense * self.dtype.itemsize, pattern=sparse)
         if sparse:

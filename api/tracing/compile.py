@@ -103,7 +103,9 @@ def compile(fun: Callable[..., Any], *examples: Any, order: Order = "C") -> Comp
             raise TracingError(LEFT_OVER)
     except TracingError:
         raise
-    except (TypeError, ValueError, IndexError) as error:
+    except (TypeError, ValueError, IndexError, AttributeError) as error:
+        if isinstance(error, AttributeError) and not isinstance(getattr(error, "obj", None), float):
+            raise  # of numbers it is NumPy's, which asks entries of an array of objects for what it calls
         raise TracingError(
             f"fun can't be recorded, it raised {type(error).__name__}: {error}{_instead(error)}"
         ) from error
