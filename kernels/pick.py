@@ -63,11 +63,11 @@ def pick_products(
             c = s * x[p]
             if mirrored == 0:
                 for q in range(first, last):
-                    out[pos - first + q] = c * y[q]
+                    out[pos + q - first] = c * y[q]
             else:
                 d = s * y[p] if mirrored > 0 else -s * y[p]
                 for q in range(first, last):
-                    out[pos - first + q] = c * y[q] + d * x[q]
+                    out[pos + q - first] = c * y[q] + d * x[q]
                 if first <= u(p) < last:
-                    out[pos - first + u(p)] = c * y[p]
+                    out[pos + u(p) - first] = c * y[p]
             pos += last - first
