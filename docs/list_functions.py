@@ -144,7 +144,10 @@ def text() -> str:
         f"{scipy.__version__}). What is not listed raises a",
         "`TracingError` that says what to write instead; `mj.rule` adds a function of your own.",
         "",
-        "Options are taken as NumPy documents them, but for `out=`, `dtype=` and `where=` where the message says so.",
+        "Most options are taken as NumPy documents them. Those that can't be recorded raise a `TracingError` with "
+        'their name: `out=`, `dtype=` and `where=` of some functions; `order="A"` and `"K"`; the modes of `np.pad` '
+        "that compute numbers, and its odd reflections; methods of `np.nanquantile` but the linear one; weights of "
+        "quantiles; `full=` and `cov=` of `np.polyfit`; `axes=` of `np.matmul`.",
     ]
     for modules, title, how in GROUPS:
         names = [name for module in modules for name in by_module.get(module, []) if name not in refused]

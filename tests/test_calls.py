@@ -196,7 +196,7 @@ BAD = [
     ("where", lambda x: np.exp(x, where=np.array([True, False, True])), r"^np.exp with where= leaves entries undef"),
     ("twice", lambda x: np.multiply.at(x, [0, 0], 2.0), r"^np.multiply.at can't be recorded where"),
     ("pad mode", lambda x: np.pad(x, 1, mode="linear_ramp"), r"^np.pad with mode='linear_ramp'"),
-    ("pad odd", lambda x: np.pad(x, 1, mode="reflect", reflect_type="odd"), r"^np.pad with mode='reflect'"),
+    ("pad odd", lambda x: np.pad(x, 1, mode="reflect", reflect_type="odd"), r"^np.pad with reflect_type='odd'"),
     ("choose", lambda x: np.choose(x, [x, x]), r"^np.choose with a= that depends"),
     ("take", lambda x: np.take(x, x), r"^np.take with indices= that depends"),
     ("take in a mode", lambda x: np.take(x, np.argsort(x), mode="wrap"), r"^np.take with mode='wrap' at places"),

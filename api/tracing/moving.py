@@ -224,8 +224,10 @@ def _counted(x: Any) -> Array:
 
 @handles(np.pad)
 def _pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Any:
-    if not isinstance(mode, str) or mode not in PADDED or kwargs.get("reflect_type", "even") != "even":
-        raise TracingError(f"np.pad with mode={mode!r} and {kwargs} can't be recorded: use {', '.join(sorted(PADDED))}")
+    if not isinstance(mode, str) or mode not in PADDED:
+        raise TracingError(f"np.pad with mode={mode!r} can't be recorded: use {', '.join(sorted(PADDED))}")
+    if kwargs.get("reflect_type", "even") != "even":
+        raise TracingError(f"np.pad with reflect_type={kwargs['reflect_type']!r} can't be recorded: use 'even'")
     fill = kwargs.pop("constant_values", 0)
     if isinstance(pad_width, Recorded) or _holds(fill):
         raise TracingError("np.pad with constant_values= that depend on a variable can't be recorded: np.concatenate")
